@@ -1,0 +1,31 @@
+//! `cutover`: a full-screen terminal cockpit for moving a production system from Heroku to AWS.
+//!
+//! # The map
+//!
+//! Everything that happened is one ordered list of [`run::Event`]s. The engine is its only writer; whoever wants to know
+//! the truth (a cockpit, a resume, a report) folds that list with [`run::State::apply`].
+//!
+//! ```text
+//! keys -> tui --Command--> engine: run::decide(state, command) -> events -> journal (fsync) -> State::apply
+//!                                                                   |-> steps act on the world, only after the write
+//! tui <--snapshot, then events as they happen-- session <-- engine
+//! ```
+//!
+//! | room | what lives there | may import |
+//! |---|---|---|
+//! | [`clock`] | the only caller of `now()` | nothing |
+//! | [`plan`] | what the operator wrote, validated; errors point into the file | nothing |
+//! | [`run`] | what happened: events, the fold, `decide`, gates, interlock, verdicts, price | plan |
+//! | [`journal`] | the log on disk: hash chain, fsync, lock, replay | run, plan |
+//! | [`world`] | clients of what is outside; real ones only | plan, run (their plain data), clock |
+//! | [`steps`] | one file per kind of step: preview, apply, observe, undo | world, run, plan, clock |
+//! | [`watch`] | samplers that turn the world into series and verdicts | world, run, plan, clock |
+//! | [`engine`] | the coordinator, its executor, recovery | steps, watch, journal, session, world, run, plan, clock |
+//! | [`session`] | the Unix socket: messages, server, client | run, plan, clock |
+//! | [`tui`] | terminal guard, keymap, theme, one file per pane | session, run, plan, clock |
+//! | [`sandbox`] | the embedded world for rehearsals, on loopback; knows nothing of the cockpit | clock |
+//! | `cli` | arguments; wires the rooms together; the only room that may import all | all |
+//!
+//! `plan` and `run` import no clock, no I/O, no async. `tests/architecture.rs` reads the `use` lines and holds the table.
+
+pub mod clock;
