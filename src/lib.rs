@@ -29,3 +29,4 @@
 //! `plan` and `run` import no clock, no I/O, no async. `tests/architecture.rs` reads the `use` lines and holds the table.
 
 pub mod clock;
+pub mod plan;

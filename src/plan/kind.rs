@@ -1,0 +1,174 @@
+//! The kinds of step and what follows from each: its class and the name that its gate asks for.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::model::{Class, Role, Runner, RunnerSource, Side};
+
+/// What a step does. One file in `steps/` serves each.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Kind {
+    /// A list for a person to tick.
+    Manual {
+        /// What to tick, at least one.
+        items: Vec<String>,
+    },
+    /// Checks that must pass now, on the named sides directly.
+    CheckSuite {
+        /// Check ids.
+        checks: Vec<String>,
+        /// Against which sides, connecting to each side's own address.
+        sides: Vec<Side>,
+        /// How many times in a row each must pass.
+        rounds: u32,
+    },
+    /// Lower the TTL of records before the window.
+    DnsLowerTtl {
+        /// Record ids.
+        records: Vec<String>,
+        /// New TTL in seconds.
+        ttl: u32,
+    },
+    /// Wait until the old TTL has drained, counted from INSYNC, and the resolvers agree.
+    DnsDrain {
+        /// Record ids.
+        records: Vec<String>,
+        /// Added to the old TTL.
+        margin: Duration,
+    },
+    /// Point records at the new side.
+    DnsSwitch {
+        /// Record ids.
+        records: Vec<String>,
+        /// Weighted stages before the last; empty: all at once.
+        stages: Vec<Stage>,
+    },
+    /// Give records their lasting TTL.
+    DnsRaiseTtl {
+        /// Record ids, none of them an alias.
+        records: Vec<String>,
+        /// New TTL in seconds.
+        ttl: u32,
+    },
+    /// Heroku maintenance mode: blocks the web routers only.
+    HerokuMaintenance {
+        /// On or off.
+        on: bool,
+    },
+    /// Heroku dyno quantities.
+    HerokuScale {
+        /// Process type to quantity.
+        formation: BTreeMap<String, u32>,
+    },
+    /// An ECS service's desired count.
+    EcsScale {
+        /// Cluster name.
+        cluster: String,
+        /// Service name.
+        service: String,
+        /// Desired count.
+        desired: u32,
+    },
+    /// Hold for a time with all guardrails and checks holding.
+    Watch {
+        /// How long without a break.
+        lasting: Duration,
+        /// The old side must have been silent for this long at the end.
+        old_side_silent: Option<Duration>,
+    },
+    /// A command without a shell.
+    Exec {
+        /// Program and arguments.
+        apply: Vec<String>,
+        /// Tells done (exit 0), not done (exit 1) or unknown (any other).
+        observe: Option<Vec<String>>,
+        /// Puts it back.
+        undo: Option<Vec<String>>,
+        /// How much harm it can do.
+        class: Class,
+    },
+}
+
+/// One weighted stage of a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// Share of answers that point at the new side, 1 to 99.
+    pub percent: u8,
+    /// How long to stay there with all guardrails holding.
+    pub bake: Duration,
+}
+
+impl Kind {
+    /// How the plan file calls it.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Manual { .. } => "manual",
+            Self::CheckSuite { .. } => "check.suite",
+            Self::DnsLowerTtl { .. } => "dns.lower-ttl",
+            Self::DnsDrain { .. } => "dns.drain",
+            Self::DnsSwitch { .. } => "dns.switch",
+            Self::DnsRaiseTtl { .. } => "dns.raise-ttl",
+            Self::HerokuMaintenance { .. } => "heroku.maintenance",
+            Self::HerokuScale { .. } => "heroku.scale",
+            Self::EcsScale { .. } => "ecs.scale",
+            Self::Watch { .. } => "watch",
+            Self::Exec { .. } => "exec",
+        }
+    }
+
+    /// How much harm it can do going forward.
+    ///
+    /// Scaling to zero stops work and is destructive; any other count is reversible. Maintenance mode on is a write
+    /// freeze that customers see.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        match self {
+            Self::Manual { .. } | Self::CheckSuite { .. } | Self::DnsDrain { .. } | Self::Watch { .. } => {
+                Class::ReadOnly
+            }
+            Self::DnsLowerTtl { .. } | Self::DnsRaiseTtl { .. } | Self::HerokuMaintenance { on: false } => {
+                Class::Reversible
+            }
+            Self::DnsSwitch { .. } | Self::HerokuMaintenance { on: true } => Class::Destructive,
+            Self::HerokuScale { formation } if formation.values().any(|quantity| *quantity == 0) => Class::Destructive,
+            Self::EcsScale { desired: 0, .. } => Class::Destructive,
+            Self::HerokuScale { .. } | Self::EcsScale { .. } => Class::Reversible,
+            Self::Exec { class, .. } => *class,
+        }
+    }
+
+    /// The record ids it names.
+    #[must_use]
+    pub fn records(&self) -> &[String] {
+        match self {
+            Self::DnsLowerTtl { records, .. }
+            | Self::DnsDrain { records, .. }
+            | Self::DnsSwitch { records, .. }
+            | Self::DnsRaiseTtl { records, .. } => records,
+            _ => &[],
+        }
+    }
+
+    /// What it does to the interlock matrix: (side, role, runs afterwards).
+    #[must_use]
+    pub fn runner_effects(&self, runners: &[Runner]) -> Vec<(Side, Role, bool)> {
+        runners.iter().filter_map(|runner| Some((runner.side, runner.role, self.leaves_running(runner)?))).collect()
+    }
+
+    fn leaves_running(&self, runner: &Runner) -> Option<bool> {
+        match (self, &runner.source) {
+            (Self::HerokuMaintenance { on }, RunnerSource::Heroku { .. }) if runner.role == Role::Web => Some(!on),
+            (Self::HerokuScale { formation }, RunnerSource::Heroku { process }) => {
+                formation.get(process).map(|quantity| *quantity > 0)
+            }
+            (
+                Self::EcsScale { cluster, service, desired },
+                RunnerSource::Ecs { cluster: runner_cluster, service: runner_service },
+            ) => (cluster == runner_cluster && service == runner_service).then_some(*desired > 0),
+            _ => None,
+        }
+    }
+}
