@@ -30,3 +30,4 @@
 
 pub mod clock;
 pub mod plan;
+pub mod sandbox;

@@ -1,0 +1,3 @@
+//! The embedded world for rehearsals: speaks the real wire protocols on loopback and knows nothing of the cockpit.
+
+pub mod zone;
