@@ -30,4 +30,6 @@
 
 pub mod clock;
 pub mod plan;
+pub mod run;
 pub mod sandbox;
+pub mod session;

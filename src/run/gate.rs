@@ -1,0 +1,130 @@
+//! Gates: what must hold, what was seen, and what a person must still press.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{
+    change::{Part, Preview},
+    event::Operator,
+    interlock::Matrix,
+    phase::Direction,
+};
+use crate::plan::{GateLevel, StepId};
+
+/// SHA-256 over the plan, the step, the exact change and the interlock matrix: what consent is bound to.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Evidence(pub String);
+
+impl Evidence {
+    /// The evidence of what a person sees.
+    #[must_use]
+    pub fn of(plan_hash: &str, step: &StepId, direction: Direction, parts: &[Part], runners: &Matrix) -> Self {
+        let seen = serde_json::to_vec(&(plan_hash, step, direction, parts, runners)).unwrap_or_default();
+        Self(hex::encode(Sha256::digest(&seen)))
+    }
+
+    /// The first eight hex digits: enough to compare over the phone.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.0.get(..8).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.short())
+    }
+}
+
+/// An armed gate.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Gate {
+    /// Unique in the session.
+    pub id: u64,
+    /// The step.
+    pub step: StepId,
+    /// Forward or back.
+    pub direction: Direction,
+    /// What must be done to pass.
+    pub level: GateLevel,
+    /// What was seen when it was armed.
+    pub evidence: Evidence,
+    /// The exact change that was seen.
+    pub preview: Preview,
+    /// Who armed it.
+    pub by: Operator,
+    /// When it was armed, session time.
+    pub armed_at: Timestamp,
+    /// A two-person gate whose name has been typed.
+    pub typed: bool,
+    /// Passed: the world is being read once more.
+    pub consented: bool,
+}
+
+/// What must hold before a gate may be armed, and until the act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ConditionId {
+    /// The steps that it needs are done or skipped.
+    Needs,
+    /// Nothing holds the run.
+    Hold,
+    /// No other attempt is under way.
+    Alone,
+    /// The exact change is known.
+    Preview,
+    /// The old TTL has drained.
+    Drain,
+    /// The resolvers agree.
+    Resolvers,
+    /// Checks pass on the new side.
+    Checks,
+    /// No guardrail is in breach or blind.
+    Guardrails,
+    /// Never two runners, never none.
+    Interlock,
+    /// Rollback goes in reverse order, and only while rolling back.
+    Order,
+}
+
+impl ConditionId {
+    /// Whether a person may go past it, typed and with a reason.
+    #[must_use]
+    pub const fn overridable(self) -> bool {
+        matches!(self, Self::Drain | Self::Resolvers | Self::Checks | Self::Guardrails)
+    }
+
+    /// How the screen calls it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Needs => "needs",
+            Self::Hold => "hold",
+            Self::Alone => "alone",
+            Self::Preview => "preview",
+            Self::Drain => "drain",
+            Self::Resolvers => "resolvers",
+            Self::Checks => "checks",
+            Self::Guardrails => "guardrails",
+            Self::Interlock => "interlock",
+            Self::Order => "order",
+        }
+    }
+}
+
+/// One condition as it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Condition {
+    /// Which.
+    pub id: ConditionId,
+    /// It holds, or was overridden.
+    pub holds: bool,
+    /// A person went past it.
+    pub overridden: bool,
+    /// What is so, with the numbers.
+    pub detail: String,
+}

@@ -1,0 +1,110 @@
+//! What must never be true: two runners of one role, or none that the plan did not mean.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Role, Side, Step};
+
+/// One cell of the matrix, from observation and never from what we believe we did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cell {
+    /// It runs.
+    On,
+    /// It does not.
+    Off,
+    /// It could not be read. Not green.
+    #[default]
+    Unknown,
+}
+
+impl Cell {
+    const fn from_running(running: bool) -> Self {
+        if running { Self::On } else { Self::Off }
+    }
+}
+
+/// web / worker / cron / writer per side.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matrix(#[serde(with = "cells")] BTreeMap<(Side, Role), Cell>);
+
+/// JSON has no tuple keys: the matrix is a list of triples on disk.
+mod cells {
+    use super::{BTreeMap, Cell, Deserialize, Role, Serialize, Side};
+
+    pub(super) fn serialize<S: serde::Serializer>(
+        cells: &BTreeMap<(Side, Role), Cell>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let list: Vec<_> = cells.iter().map(|((side, role), cell)| (*side, *role, *cell)).collect();
+        list.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<(Side, Role), Cell>, D::Error> {
+        let list = Vec::<(Side, Role, Cell)>::deserialize(deserializer)?;
+        Ok(list.into_iter().map(|(side, role, cell)| ((side, role), cell)).collect())
+    }
+}
+
+/// Why an act is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Violation {
+    /// Both sides would run it.
+    #[error("it would leave two {0:?} runners, one on each side")]
+    Two(Role),
+    /// Neither side would run it.
+    #[error("it would leave no {0:?} runner on either side, and the step does not say `allow_none`")]
+    None(Role),
+    /// The other side cannot be seen.
+    #[error("whether the other side runs {0:?} cannot be seen")]
+    Blind(Role),
+}
+
+impl Matrix {
+    /// The cell, None when the plan does not watch it.
+    #[must_use]
+    pub fn get(&self, side: Side, role: Role) -> Option<Cell> {
+        self.0.get(&(side, role)).copied()
+    }
+
+    /// Sets a cell.
+    pub fn set(&mut self, side: Side, role: Role, cell: Cell) {
+        self.0.insert((side, role), cell);
+    }
+
+    /// Roles that run on both sides now although they must not.
+    pub fn doubled(&self) -> impl Iterator<Item = Role> + '_ {
+        Role::ALL.into_iter().filter(|role| role.exclusive() && self.both(*role) == (Cell::On, Cell::On))
+    }
+
+    fn both(&self, role: Role) -> (Cell, Cell) {
+        let cell = |side| self.get(side, role).unwrap_or(Cell::Off);
+        (cell(Side::Old), cell(Side::New))
+    }
+
+    /// What would be wrong after these effects, of the roles that the effects touch.
+    #[must_use]
+    pub fn after(&self, effects: &[(Side, Role, bool)], step: &Step) -> Vec<Violation> {
+        let mut next = self.clone();
+        for (side, role, running) in effects {
+            next.set(*side, *role, Cell::from_running(*running));
+        }
+        let mut roles: Vec<_> = effects.iter().map(|(_, role, _)| *role).collect();
+        roles.sort_unstable();
+        roles.dedup();
+        roles.into_iter().filter_map(|role| next.violation(role, step.allow_none.contains(&role))).collect()
+    }
+
+    fn violation(&self, role: Role, none_allowed: bool) -> Option<Violation> {
+        match self.both(role) {
+            (Cell::On, Cell::On) if role.exclusive() => Some(Violation::Two(role)),
+            (Cell::On, Cell::Unknown) | (Cell::Unknown, Cell::On) if role.exclusive() => Some(Violation::Blind(role)),
+            (Cell::Off, Cell::Off) if !none_allowed => Some(Violation::None(role)),
+            (Cell::Off, Cell::Unknown) | (Cell::Unknown, Cell::Off) if !none_allowed => Some(Violation::Blind(role)),
+            _ => None,
+        }
+    }
+}

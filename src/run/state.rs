@@ -1,0 +1,377 @@
+//! What is true: the fold of the log.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    change::{Change, Part, Preview},
+    event::{Answer, Event, Operator, Outcome, Seat, Target, Trouble},
+    gate::{ConditionId, Evidence, Gate},
+    guardrail::VerdictKind,
+    interlock::Matrix,
+    phase::{Direction, Phase},
+};
+use crate::plan::{Plan, StepId};
+
+/// How many events the screen can scroll back through without the journal.
+pub const LOG_LENGTH: usize = 500;
+
+/// Everything that the log says, as of its last event.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Sequence number of the last event.
+    pub seq: u64,
+    /// When the last event happened.
+    pub at: Option<Timestamp>,
+    /// None until the first event.
+    pub session: Option<Session>,
+    /// One a step, in plan order.
+    pub steps: Vec<StepState>,
+    /// The armed gate; at most one.
+    pub gate: Option<Gate>,
+    /// Gates armed so far; the next gate's id is one more.
+    pub gates: u64,
+    /// Why the last gate closed without an act, until the next is armed.
+    pub disarmed: Option<Disarmed>,
+    /// Only undos run.
+    pub rollback: Option<Rollback>,
+    /// A rollback ran to its end.
+    pub rolled_back: bool,
+    /// A person holds the run.
+    pub hold: Option<ManualHold>,
+    /// Who is attached.
+    pub operators: Vec<(Operator, Seat)>,
+    /// Observed runners.
+    pub runners: Matrix,
+    /// Guardrail id to verdict.
+    pub verdicts: BTreeMap<String, VerdictState>,
+    /// Metric id to baseline.
+    pub baseline: BTreeMap<String, f64>,
+    /// Check verdicts.
+    pub checks: Vec<CheckState>,
+    /// Resolver answers.
+    pub answers: Vec<AnswerState>,
+    /// Record name to the TTL that still drains.
+    pub drains: BTreeMap<String, Drain>,
+    /// Sources that cannot be read.
+    pub troubles: BTreeMap<String, Trouble>,
+    /// Conditions that a person went past.
+    pub overrides: BTreeSet<(StepId, ConditionId)>,
+    /// The newest events, oldest first.
+    pub log: VecDeque<Event>,
+    /// The session is over.
+    pub ended: bool,
+}
+
+/// What the session's first events said.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Session id.
+    pub id: String,
+    /// Plan name.
+    pub plan: String,
+    /// Environment name.
+    pub environment: String,
+    /// Hash of the frozen plan.
+    pub plan_hash: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long a gate must have been looked at before its second key counts.
+    pub dwell: Duration,
+    /// How long an armed gate stays open.
+    pub patience: Duration,
+    /// How many engines have run it; more than 1 after a crash.
+    pub engines: u32,
+    /// The engine: process id, host, version.
+    pub engine: Option<(u32, String, String)>,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepState {
+    /// Its id.
+    pub id: StepId,
+    /// Stored phase: never `Ready` nor `Armed`, which [`State::phase`] derives.
+    pub phase: Phase,
+    /// Direction of the last attempt.
+    pub direction: Direction,
+    /// When the phase was entered.
+    pub since: Option<Timestamp>,
+    /// All attempts, oldest first.
+    pub attempts: Vec<Attempt>,
+    /// The exact change forward, if known.
+    pub forward: Option<Preview>,
+    /// The exact undo, if known.
+    pub back: Option<Preview>,
+    /// Why the preview could not be read.
+    pub trouble: Option<Trouble>,
+    /// Parts that took effect and are not undone, oldest first.
+    pub applied: Vec<Change>,
+    /// Ticked items of a manual step.
+    pub ticked: BTreeSet<u32>,
+    /// Why it is failed, in doubt or skipped.
+    pub reason: Option<String>,
+}
+
+/// One attempt.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// 1, 2, ...
+    pub number: u32,
+    /// Forward or back.
+    pub direction: Direction,
+    /// Who consented.
+    pub by: Vec<String>,
+    /// What was consented to, all parts.
+    pub parts: Vec<Part>,
+    /// Evidence that was consented to.
+    pub evidence: Evidence,
+    /// Index of the part sent last.
+    pub part: u32,
+    /// The part sent last has not ended.
+    pub in_flight: bool,
+    /// The next part may go from here on; None: no part waits.
+    pub baking_until: Option<Timestamp>,
+    /// When its intent was written.
+    pub started_at: Timestamp,
+    /// When it ended (verified).
+    pub ended_at: Option<Timestamp>,
+    /// How its last part ended.
+    pub outcome: Option<Outcome>,
+}
+
+/// Why a gate closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disarmed {
+    /// Of which step.
+    pub step: StepId,
+    /// When.
+    pub at: Timestamp,
+    /// Why, and what changed.
+    pub reason: String,
+}
+
+/// A rollback under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollback {
+    /// When it began.
+    pub at: Timestamp,
+    /// Who began it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A person's hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ManualHold {
+    /// When.
+    pub at: Timestamp,
+    /// Who.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A guardrail's verdict as last journaled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct VerdictState {
+    /// The verdict.
+    pub kind: VerdictKind,
+    /// Since when.
+    pub since: Timestamp,
+    /// The value it was given for.
+    pub value: Option<f64>,
+}
+
+/// A check's verdict as last journaled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckState {
+    /// Check id.
+    pub check: String,
+    /// Where it was asked.
+    pub target: Target,
+    /// None: unknown.
+    pub passing: Option<bool>,
+    /// Why not.
+    pub reason: Option<String>,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A resolver's answer as last journaled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AnswerState {
+    /// Record id.
+    pub record: String,
+    /// Resolver name, or [`AUTHORITY`].
+    pub resolver: String,
+    /// What it answers.
+    pub answer: Answer,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// How the authoritative servers are called beside the resolvers.
+pub const AUTHORITY: &str = "authority";
+
+/// A TTL that was lowered (or a record that was changed) and still lives in caches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drain {
+    /// When the change was in sync at all authoritative servers.
+    pub in_sync: Timestamp,
+    /// The TTL that caches may still hold, seconds.
+    pub old_ttl: u32,
+    /// The TTL in force since, seconds.
+    pub new_ttl: u32,
+}
+
+impl Drain {
+    /// When the last honest cache has forgotten the old TTL.
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        self.in_sync + jiff::SignedDuration::from_secs(i64::from(self.old_ttl))
+    }
+}
+
+impl StepState {
+    /// A step that nobody has touched.
+    #[must_use]
+    pub const fn new(id: StepId) -> Self {
+        Self {
+            id,
+            phase: Phase::Waiting,
+            direction: Direction::Forward,
+            since: None,
+            attempts: Vec::new(),
+            forward: None,
+            back: None,
+            trouble: None,
+            applied: Vec::new(),
+            ticked: BTreeSet::new(),
+            reason: None,
+        }
+    }
+
+    /// The last attempt.
+    #[must_use]
+    pub fn attempt(&self) -> Option<&Attempt> {
+        self.attempts.last()
+    }
+
+    /// The known exact change in a direction.
+    #[must_use]
+    pub const fn preview(&self, direction: Direction) -> Option<&Preview> {
+        match direction {
+            Direction::Forward => self.forward.as_ref(),
+            Direction::Back => self.back.as_ref(),
+        }
+    }
+
+    /// Something that it did to the world stands and can be put back.
+    #[must_use]
+    pub fn undoable(&self) -> bool {
+        Change::reversal_of(&self.applied).is_some()
+    }
+
+    /// How long its forward attempts ran, without the time that people took.
+    #[must_use]
+    pub fn spent(&self, now: Timestamp) -> Duration {
+        let each = self.attempts.iter().map(|attempt| {
+            let end = attempt.ended_at.unwrap_or(now);
+            Duration::try_from(end.duration_since(attempt.started_at)).unwrap_or(Duration::ZERO)
+        });
+        each.sum()
+    }
+}
+
+impl State {
+    /// The state of a step.
+    #[must_use]
+    pub fn step(&self, id: &StepId) -> Option<&StepState> {
+        self.steps.iter().find(|step| step.id == *id)
+    }
+
+    pub(super) fn step_mut(&mut self, id: &StepId) -> Option<&mut StepState> {
+        self.steps.iter_mut().find(|step| step.id == *id)
+    }
+
+    /// Where a step stands, with `Ready` and `Armed` derived from its needs and the gate.
+    #[must_use]
+    pub fn phase(&self, plan: &Plan, id: &StepId) -> Phase {
+        let Some(step) = self.step(id) else { return Phase::Waiting };
+        let armed = self.gate.as_ref().is_some_and(|gate| gate.step == *id);
+        match step.phase {
+            _ if armed => Phase::Armed,
+            Phase::Waiting if self.needs_met(plan, id) => Phase::Ready,
+            phase => phase,
+        }
+    }
+
+    /// The steps that it needs are done or skipped.
+    #[must_use]
+    pub fn needs_met(&self, plan: &Plan, id: &StepId) -> bool {
+        self.unmet_needs(plan, id).next().is_none()
+    }
+
+    /// Steps that it needs and that are neither done nor skipped.
+    pub fn unmet_needs<'a>(&'a self, plan: &'a Plan, id: &StepId) -> impl Iterator<Item = &'a StepId> {
+        let needs = plan.step(id).map_or(&[][..], |step| &step.needs);
+        needs.iter().filter(|need| !self.step(need).is_some_and(|step| step.phase.settled()))
+    }
+
+    /// The step that the run is at: in flight, else the first that is not settled.
+    #[must_use]
+    pub fn current(&self) -> Option<&StepState> {
+        let busy = self.steps.iter().find(|step| step.phase.in_flight());
+        busy.or_else(|| self.steps.iter().find(|step| !step.phase.settled()))
+    }
+
+    /// The next step to undo: the last one in plan order of which something stands.
+    #[must_use]
+    pub fn next_undo(&self) -> Option<&StepState> {
+        self.steps.iter().rev().find(|step| step.undoable())
+    }
+
+    /// Everything in the plan is done or skipped.
+    #[must_use]
+    pub fn complete(&self) -> bool {
+        !self.steps.is_empty() && self.steps.iter().all(|step| step.phase.settled())
+    }
+
+    /// Who holds a seat.
+    pub fn seated(&self, seat: Seat) -> impl Iterator<Item = &Operator> {
+        self.operators.iter().filter(move |(_, theirs)| *theirs == seat).map(|(operator, _)| operator)
+    }
+
+    /// The driver.
+    #[must_use]
+    pub fn driver(&self) -> Option<&Operator> {
+        self.seated(Seat::Driver).next()
+    }
+
+    /// The evidence that a person who looks at this step now would see; None while the change is not known.
+    #[must_use]
+    pub fn evidence(&self, id: &StepId, direction: Direction) -> Option<Evidence> {
+        let preview = self.step(id)?.preview(direction)?;
+        let hash = &self.session.as_ref()?.plan_hash;
+        Some(Evidence::of(hash, id, direction, &preview.parts, &self.runners))
+    }
+
+    /// The journaled answer of a resolver for a record.
+    #[must_use]
+    pub fn answer(&self, record: &str, resolver: &str) -> Option<Answer> {
+        self.answers.iter().find(|a| a.record == record && a.resolver == resolver).map(|a| a.answer)
+    }
+
+    /// The journaled verdict of a check on a target.
+    #[must_use]
+    pub fn check(&self, check: &str, target: Target) -> Option<&CheckState> {
+        self.checks.iter().find(|c| c.check == check && c.target == target)
+    }
+}
