@@ -33,3 +33,4 @@ pub mod plan;
 pub mod run;
 pub mod sandbox;
 pub mod session;
+pub mod world;

@@ -1,0 +1,4 @@
+//! Clients of what is outside. There is one implementation of each, the real one: rehearsals and tests change what it
+//! talks to, never what it is.
+
+pub mod dns;
