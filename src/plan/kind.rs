@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Class, Role, Runner, RunnerSource, Side};
+use super::model::{Class, Side};
 
 /// What a step does. One file in `steps/` serves each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -149,26 +149,6 @@ impl Kind {
             | Self::DnsSwitch { records, .. }
             | Self::DnsRaiseTtl { records, .. } => records,
             _ => &[],
-        }
-    }
-
-    /// What it does to the interlock matrix: (side, role, runs afterwards).
-    #[must_use]
-    pub fn runner_effects(&self, runners: &[Runner]) -> Vec<(Side, Role, bool)> {
-        runners.iter().filter_map(|runner| Some((runner.side, runner.role, self.leaves_running(runner)?))).collect()
-    }
-
-    fn leaves_running(&self, runner: &Runner) -> Option<bool> {
-        match (self, &runner.source) {
-            (Self::HerokuMaintenance { on }, RunnerSource::Heroku { .. }) if runner.role == Role::Web => Some(!on),
-            (Self::HerokuScale { formation }, RunnerSource::Heroku { process }) => {
-                formation.get(process).map(|quantity| *quantity > 0)
-            }
-            (
-                Self::EcsScale { cluster, service, desired },
-                RunnerSource::Ecs { cluster: runner_cluster, service: runner_service },
-            ) => (cluster == runner_cluster && service == runner_service).then_some(*desired > 0),
-            _ => None,
         }
     }
 }

@@ -187,11 +187,6 @@ pub enum What {
         /// How.
         outcome: Outcome,
     },
-    /// The bake of a staged attempt is over and the next part is due.
-    Baked {
-        /// The step.
-        step: StepId,
-    },
     /// The world was read to tell whether an attempt took effect.
     Observed {
         /// The step.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Role, Side, Step};
+use super::change::Change;
+use crate::plan::{Role, Runner, RunnerSource, Side};
 
 /// One cell of the matrix, from observation and never from what we believe we did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,17 +50,34 @@ mod cells {
     }
 }
 
+/// What a change does to the matrix: (side, role, runs afterwards).
+#[must_use]
+pub fn effects(change: &Change, runners: &[Runner]) -> Vec<(Side, Role, bool)> {
+    runners.iter().filter_map(|runner| Some((runner.side, runner.role, leaves_running(change, runner)?))).collect()
+}
+
+fn leaves_running(change: &Change, runner: &Runner) -> Option<bool> {
+    match (change, &runner.source) {
+        (Change::Maintenance { to, .. }, RunnerSource::Heroku { .. }) if runner.role == Role::Web => Some(!to),
+        (Change::Formation { to, .. }, RunnerSource::Heroku { process }) => to.get(process).map(|count| *count > 0),
+        (Change::Service { cluster, service, to, .. }, RunnerSource::Ecs { cluster: theirs, service: name }) => {
+            (cluster == theirs && service == name).then_some(*to > 0)
+        }
+        _ => None,
+    }
+}
+
 /// Why an act is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
     /// Both sides would run it.
-    #[error("it would leave two {0:?} runners, one on each side")]
+    #[error("it would leave two {} runners, one on each side", super::conditions::role_word(*.0))]
     Two(Role),
     /// Neither side would run it.
-    #[error("it would leave no {0:?} runner on either side, and the step does not say `allow_none`")]
+    #[error("it would leave no {} runner on either side, and the step does not say `allow_none`", super::conditions::role_word(*.0))]
     None(Role),
     /// The other side cannot be seen.
-    #[error("whether the other side runs {0:?} cannot be seen")]
+    #[error("whether the other side runs {} cannot be seen", super::conditions::role_word(*.0))]
     Blind(Role),
 }
 
@@ -87,7 +105,7 @@ impl Matrix {
 
     /// What would be wrong after these effects, of the roles that the effects touch.
     #[must_use]
-    pub fn after(&self, effects: &[(Side, Role, bool)], step: &Step) -> Vec<Violation> {
+    pub fn after(&self, effects: &[(Side, Role, bool)], allow_none: &[Role]) -> Vec<Violation> {
         let mut next = self.clone();
         for (side, role, running) in effects {
             next.set(*side, *role, Cell::from_running(*running));
@@ -95,7 +113,7 @@ impl Matrix {
         let mut roles: Vec<_> = effects.iter().map(|(_, role, _)| *role).collect();
         roles.sort_unstable();
         roles.dedup();
-        roles.into_iter().filter_map(|role| next.violation(role, step.allow_none.contains(&role))).collect()
+        roles.into_iter().filter_map(|role| next.violation(role, allow_none.contains(&role))).collect()
     }
 
     fn violation(&self, role: Role, none_allowed: bool) -> Option<Violation> {

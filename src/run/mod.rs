@@ -1,24 +1,49 @@
 //! What happened and what may happen next: events, their fold, and `decide`.
 //!
-//! Pure: plain data in, plain data out; no clock, no I/O, no async. The engine asks `decide` what a command leads to,
-//! writes the events down, folds them with [`State::apply`], and only then does what [`effects`] says.
+//! Pure: plain data in, plain data out; no clock, no I/O, no async. The engine asks [`decide`] what a command leads to,
+//! writes the events down, folds them with [`State::apply`], and only then does what [`effect`] says.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `event` | the vocabulary of the log |
+//! | `state`, `apply` | what is true, and the fold that makes it so |
+//! | `phase` | the one table of transitions |
+//! | `command`, `decide/` | what may be asked, and what it leads to |
+//! | `gate`, `conditions` | evidence and consent; what must hold; what holds the run |
+//! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
+//! | `change`, `effect` | the exact change as data; what follows from an event |
+//! | `sample` | the lossy stream beside the log |
 
+mod apply;
 mod change;
 mod command;
+mod conditions;
+mod decide;
+mod describe;
+mod effect;
 mod event;
 mod gate;
 mod guardrail;
 mod interlock;
 mod phase;
+mod price;
 mod sample;
 mod state;
 
+pub use apply::{ALIAS_TTL, Illegal};
 pub use change::{Change, Part, Preview, Row, side_of};
 pub use command::{Ask, Command, Refusal, Report, Request};
+pub use conditions::{
+    Hold, HoldKind, active, answer_word, breached, clock_text, conditions, holds, role_word, verdict_word,
+};
+pub use decide::{DWELL, PATIENCE, decide, due};
+pub use describe::{describe, seat_word, side_word, target_word};
+pub use effect::{Effect, effect, observe, recovery};
 pub use event::{Actor, Answer, Event, Observation, Operator, Outcome, Seat, Target, Trouble, TroubleKind, What};
-pub use gate::{Condition, ConditionId, Evidence, Gate};
+pub use gate::{Condition, ConditionId, Evidence, Gate, typed_name};
 pub use guardrail::{Datum, Verdict, VerdictKind, judge};
-pub use interlock::{Cell, Matrix, Violation};
+pub use interlock::{Cell, Matrix, Violation, effects as runner_effects};
 pub use phase::{Direction, Phase, Trigger};
+pub use price::{Forecast, Price, forecast, point_passed, price};
 pub use sample::{CheckSample, ProbeSample, Sample};
 pub use state::*;

@@ -1,0 +1,443 @@
+//! The fold: one event at a time, in order, nothing else.
+
+use jiff::Timestamp;
+
+use super::{
+    change::Change,
+    event::{Actor, Event, Observation, Outcome, Seat, What},
+    gate::Gate,
+    phase::{Direction, Phase, Trigger},
+    state::{
+        AnswerState, Attempt, CheckState, Disarmed, Drain, LOG_LENGTH, ManualHold, Rollback, Session, State, StepState,
+        VerdictState,
+    },
+};
+use crate::plan::{RecordSet, StepId};
+
+/// The TTL that Route 53 answers with for an alias to a load balancer, seconds.
+///
+/// Source: Route 53 developer guide, "Choosing between alias and non-alias records".
+pub const ALIAS_TTL: u32 = 60;
+
+/// An event that cannot follow from the log so far: the journal is not believed any further.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Illegal {
+    /// A number is missing or doubled.
+    #[error("event {found} follows event {after}")]
+    Gap {
+        /// The last good number.
+        after: u64,
+        /// The number found.
+        found: u64,
+    },
+    /// The table of transitions has no such line.
+    #[error("step `{step}` cannot go from {from:?} by {trigger:?}")]
+    Transition {
+        /// The step.
+        step: StepId,
+        /// Its phase.
+        from: Phase,
+        /// What would move it.
+        trigger: Trigger,
+    },
+    /// The plan of this journal has no such step.
+    #[error("unknown step `{0}`")]
+    UnknownStep(StepId),
+    /// The event needs something that the log has not said before.
+    #[error("{0}")]
+    OutOfPlace(&'static str),
+}
+
+impl State {
+    /// Folds one event.
+    ///
+    /// # Errors
+    /// [`Illegal`] when the event cannot follow; the state is then unusable and the journal wrong.
+    pub fn apply(&mut self, event: &Event) -> Result<(), Illegal> {
+        if event.seq != self.seq + 1 {
+            return Err(Illegal::Gap { after: self.seq, found: event.seq });
+        }
+        match &event.what {
+            What::SessionStarted { .. }
+            | What::EngineStarted { .. }
+            | What::Attached { .. }
+            | What::Detached
+            | What::SeatTaken { .. }
+            | What::SessionEnded => self.apply_session(event)?,
+            What::Armed { .. } | What::Disarmed { .. } | What::Typed | What::Consented { .. } => {
+                self.apply_gate(event)?
+            }
+            What::Intended { .. } | What::Resumed { .. } | What::Ended { .. } | What::Observed { .. } => {
+                self.apply_attempt(event)?;
+            }
+            What::Previewed { .. }
+            | What::PreviewFailed { .. }
+            | What::Resolved { .. }
+            | What::Skipped { .. }
+            | What::Ticked { .. } => self.apply_step(event)?,
+            _ => self.apply_watch(event),
+        }
+        self.seq = event.seq;
+        self.at = Some(event.at);
+        self.log.push_back(event.clone());
+        if self.log.len() > LOG_LENGTH {
+            self.log.pop_front();
+        }
+        Ok(())
+    }
+
+    fn apply_session(&mut self, event: &Event) -> Result<(), Illegal> {
+        match &event.what {
+            What::SessionStarted { session, plan, environment, plan_hash, steps, dwell, patience } => {
+                self.session = Some(Session {
+                    id: session.clone(),
+                    plan: plan.clone(),
+                    environment: environment.clone(),
+                    plan_hash: plan_hash.clone(),
+                    started_at: event.at,
+                    dwell: *dwell,
+                    patience: *patience,
+                    engines: 0,
+                    engine: None,
+                });
+                self.steps = steps.iter().cloned().map(StepState::new).collect();
+            }
+            What::EngineStarted { pid, host, version } => {
+                let session = self.session.as_mut().ok_or(Illegal::OutOfPlace("an engine without a session"))?;
+                session.engines += 1;
+                session.engine = Some((*pid, host.clone(), version.clone()));
+                self.operators.clear();
+            }
+            What::Attached { seat } | What::SeatTaken { seat } => self.sit(&event.by, *seat),
+            What::Detached => {
+                if let Actor::Operator(gone) = &event.by {
+                    self.operators.retain(|(operator, _)| operator.conn != gone.conn);
+                }
+            }
+            _ => self.ended = true,
+        }
+        Ok(())
+    }
+
+    fn sit(&mut self, actor: &Actor, seat: Seat) {
+        let Actor::Operator(sitting) = actor else { return };
+        self.operators.retain(|(operator, _)| operator.conn != sitting.conn);
+        if seat == Seat::Driver {
+            for (_, theirs) in self.operators.iter_mut().filter(|(_, theirs)| *theirs == Seat::Driver) {
+                *theirs = Seat::Viewer;
+            }
+        }
+        self.operators.push((sitting.clone(), seat));
+    }
+
+    fn apply_gate(&mut self, event: &Event) -> Result<(), Illegal> {
+        match &event.what {
+            What::Armed { step, direction, gate, level, evidence } => {
+                let Actor::Operator(by) = &event.by else { return Err(Illegal::OutOfPlace("a gate armed by nobody")) };
+                let state = self.step(step).ok_or_else(|| Illegal::UnknownStep(step.clone()))?;
+                let preview =
+                    state.preview(*direction).ok_or(Illegal::OutOfPlace("a gate armed without a preview"))?.clone();
+                self.gates = *gate;
+                self.disarmed = None;
+                self.gate = Some(Gate {
+                    id: *gate,
+                    step: step.clone(),
+                    direction: *direction,
+                    level: *level,
+                    evidence: evidence.clone(),
+                    preview,
+                    by: by.clone(),
+                    armed_at: event.at,
+                    typed: false,
+                    consented: false,
+                });
+            }
+            What::Disarmed { reason } => {
+                let gate = self.gate.take().ok_or(Illegal::OutOfPlace("no gate to disarm"))?;
+                self.disarmed = Some(Disarmed { step: gate.step, at: event.at, reason: reason.clone() });
+            }
+            What::Typed => self.gate_mut()?.typed = true,
+            _ => self.gate_mut()?.consented = true,
+        }
+        Ok(())
+    }
+
+    fn gate_mut(&mut self) -> Result<&mut Gate, Illegal> {
+        self.gate.as_mut().ok_or(Illegal::OutOfPlace("no gate is armed"))
+    }
+
+    fn apply_attempt(&mut self, event: &Event) -> Result<(), Illegal> {
+        match &event.what {
+            What::Intended { step, .. } => {
+                let gate = self.gate.take_if(|gate| gate.step == *step && gate.consented);
+                let state = self.find(step)?;
+                intend(state, gate, event)?;
+                let id = state.id.clone();
+                self.overrides.retain(|(step, _)| *step != id);
+            }
+            What::Resumed { step } => self.find(step)?.go(Trigger::GoOn, event.at)?,
+            What::Ended { step, outcome } => {
+                let drained = end(self.find(step)?, outcome, event.at)?;
+                self.drain(&drained, in_sync(outcome, event.at));
+            }
+            What::Observed { step, observation } => {
+                let drained = observe(self.find(step)?, observation, event.at)?;
+                self.drain(&drained, event.at);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn find(&mut self, id: &StepId) -> Result<&mut StepState, Illegal> {
+        self.step_mut(id).ok_or_else(|| Illegal::UnknownStep(id.clone()))
+    }
+
+    /// Remembers what caches may still hold after a change of records.
+    fn drain(&mut self, change: &Change, in_sync: Timestamp) {
+        let Change::Records { before, after, .. } = change else { return };
+        for set in before {
+            let new_ttl = after.iter().filter(|a| a.name == set.name).map(ttl_of).max().unwrap_or(ALIAS_TTL);
+            let mut drain = Drain { in_sync, old_ttl: ttl_of(set), new_ttl };
+            if let Some(earlier) = self.drains.get(&set.name).filter(|known| known.ends_at() > drain.ends_at()) {
+                drain = Drain { new_ttl, ..*earlier };
+            }
+            self.drains.insert(set.name.clone(), drain);
+        }
+    }
+
+    fn apply_step(&mut self, event: &Event) -> Result<(), Illegal> {
+        match &event.what {
+            What::Previewed { step, direction, preview } => {
+                let state = self.find(step)?;
+                state.trouble = None;
+                match direction {
+                    Direction::Forward => state.forward = Some(preview.clone()),
+                    Direction::Back => state.back = Some(preview.clone()),
+                }
+            }
+            What::PreviewFailed { step, direction, trouble } => {
+                let state = self.find(step)?;
+                state.trouble = Some(trouble.clone());
+                match direction {
+                    Direction::Forward => state.forward = None,
+                    Direction::Back => state.back = None,
+                }
+            }
+            What::Resolved { step, done, reason } => {
+                let seen = reason.clone();
+                let observation = if *done { Observation::Done } else { Observation::NotDone { seen } };
+                let drained = observe(self.find(step)?, &observation, event.at)?;
+                self.drain(&drained, event.at);
+            }
+            What::Skipped { step, reason } => {
+                let state = self.find(step)?;
+                state.go(Trigger::Skip, event.at)?;
+                state.reason = Some(reason.clone());
+            }
+            What::Ticked { step, item, done } => {
+                let ticked = &mut self.find(step)?.ticked;
+                if *done {
+                    ticked.insert(*item)
+                } else {
+                    ticked.remove(item)
+                };
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn apply_watch(&mut self, event: &Event) {
+        let (at, by) = (event.at, event.by.name().to_owned());
+        match &event.what {
+            What::Overridden { step, condition, .. } => {
+                self.overrides.insert((step.clone(), *condition));
+            }
+            What::HoldRaised { reason } => self.hold = Some(ManualHold { at, by, reason: reason.clone() }),
+            What::HoldReleased => self.hold = None,
+            What::RollbackStarted { reason } => self.rollback = Some(Rollback { at, by, reason: reason.clone() }),
+            What::RollbackEnded { complete } => {
+                self.rollback = None;
+                self.rolled_back = *complete;
+            }
+            What::BaselineCaptured { values } => self.baseline = values.clone(),
+            What::VerdictChanged { guardrail, verdict, value } => {
+                self.verdicts.insert(guardrail.clone(), VerdictState { kind: *verdict, since: at, value: *value });
+            }
+            What::CheckChanged { check, target, passing, reason } => {
+                self.checks.retain(|known| known.check != *check || known.target != *target);
+                let (check, reason) = (check.clone(), reason.clone());
+                self.checks.push(CheckState { check, target: *target, passing: *passing, reason, since: at });
+            }
+            What::ResolverChanged { record, resolver, answer } => {
+                self.answers.retain(|known| known.record != *record || known.resolver != *resolver);
+                let (record, resolver) = (record.clone(), resolver.clone());
+                self.answers.push(AnswerState { record, resolver, answer: *answer, since: at });
+            }
+            What::RunnerChanged { side, role, cell } => self.runners.set(*side, *role, *cell),
+            What::SourceChanged { source, trouble } => match trouble {
+                Some(trouble) => drop(self.troubles.insert(source.clone(), trouble.clone())),
+                None => drop(self.troubles.remove(source)),
+            },
+            _ => {}
+        }
+    }
+}
+
+impl StepState {
+    fn go(&mut self, trigger: Trigger, at: Timestamp) -> Result<(), Illegal> {
+        let next = self.phase.after(trigger).ok_or_else(|| Illegal::Transition {
+            step: self.id.clone(),
+            from: self.phase,
+            trigger,
+        })?;
+        if next != self.phase {
+            self.since = Some(at);
+        }
+        self.phase = next;
+        Ok(())
+    }
+
+    fn attempt_mut(&mut self) -> Result<&mut Attempt, Illegal> {
+        self.attempts.last_mut().ok_or(Illegal::OutOfPlace("an attempt that never began"))
+    }
+
+    /// The change that was sent last.
+    fn sent(&self) -> Change {
+        let part = self.attempt().and_then(|attempt| attempt.parts.get(attempt.part as usize));
+        part.map_or(Change::Nothing, |part| part.change.clone())
+    }
+
+    fn forget_last(&mut self) {
+        if self.direction == Direction::Forward && !self.sent().is_nothing() {
+            self.applied.pop();
+        }
+    }
+}
+
+/// Writes down that a change is about to be sent. The first part needs a passed gate; it takes its consent from there.
+fn intend(state: &mut StepState, gate: Option<Gate>, event: &Event) -> Result<(), Illegal> {
+    let What::Intended { direction, attempt, part, change, .. } = &event.what else { return Ok(()) };
+    if *part == 0 {
+        let gate = gate.ok_or(Illegal::OutOfPlace("an intent without consent"))?;
+        state.go(Trigger::Intend(*direction), event.at)?;
+        state.direction = *direction;
+        state.reason = None;
+        state.attempts.push(Attempt {
+            number: *attempt,
+            direction: *direction,
+            by: vec![gate.by.name],
+            parts: gate.preview.parts,
+            evidence: gate.evidence,
+            part: 0,
+            in_flight: true,
+            baking_until: None,
+            started_at: event.at,
+            ended_at: None,
+            outcome: None,
+        });
+    } else {
+        state.go(Trigger::GoOn, event.at)?;
+        let current = state.attempt_mut()?;
+        current.part = *part;
+        current.in_flight = true;
+        current.baking_until = None;
+        current.outcome = None;
+    }
+    if *direction == Direction::Forward && !change.is_nothing() {
+        state.applied.push(change.clone());
+    }
+    Ok(())
+}
+
+/// Ends a part; returns the change if it is known to have taken effect.
+fn end(state: &mut StepState, outcome: &Outcome, at: Timestamp) -> Result<Change, Illegal> {
+    let sent = state.sent();
+    let attempt = state.attempt_mut()?;
+    let was_in_flight = std::mem::replace(&mut attempt.in_flight, false);
+    attempt.outcome = Some(outcome.clone());
+    match outcome {
+        Outcome::Done { .. } => {
+            part_done(state, at, Trigger::Applied)?;
+            return Ok(sent);
+        }
+        Outcome::Failed { trouble } => {
+            attempt.ended_at = Some(at);
+            state.reason = Some(trouble.reason.clone());
+            state.forget_last();
+            state.go(Trigger::Fail, at)?;
+        }
+        // What was on its way when it was stopped may have arrived.
+        Outcome::Stopped if was_in_flight && !sent.is_nothing() => {
+            state.reason = Some("stopped while a change was on its way".into());
+            state.go(Trigger::Doubt, at)?;
+        }
+        Outcome::Stopped => {
+            attempt.ended_at = Some(at);
+            attempt.baking_until = None;
+            state.reason = Some("stopped by the operator".into());
+            state.go(Trigger::Fail, at)?;
+        }
+        Outcome::InDoubt { trouble } => {
+            state.reason = Some(trouble.reason.clone());
+            state.go(Trigger::Doubt, at)?;
+        }
+    }
+    Ok(Change::Nothing)
+}
+
+/// Takes in what the world showed; returns the change if that is how it is known to have taken effect.
+fn observe(state: &mut StepState, observation: &Observation, at: Timestamp) -> Result<Change, Illegal> {
+    let direction = state.direction;
+    let was_in_doubt = state.phase == Phase::InDoubt;
+    state.attempt_mut()?.in_flight = false;
+    match observation {
+        Observation::Done => {
+            state.reason = None;
+            part_done(state, at, Trigger::ObservedDone(direction))?;
+            if state.phase == Phase::Undone {
+                state.applied.clear();
+                state.forward = None;
+            }
+            return Ok(if was_in_doubt { state.sent() } else { Change::Nothing });
+        }
+        Observation::NotDone { seen } => {
+            state.attempt_mut()?.ended_at = Some(at);
+            state.reason = Some(format!("it did not take effect: {seen}"));
+            state.forget_last();
+            state.go(Trigger::ObservedNotDone, at)?;
+        }
+        Observation::Unknown { reason } => {
+            state.reason = Some(reason.clone());
+            state.go(Trigger::Doubt, at)?;
+        }
+    }
+    Ok(Change::Nothing)
+}
+
+/// A part is done: bake before the next one, or go on by `last` after the last one.
+fn part_done(state: &mut StepState, at: Timestamp, last: Trigger) -> Result<(), Illegal> {
+    let attempt = state.attempt_mut()?;
+    let more = attempt.part as usize + 1 < attempt.parts.len();
+    if more {
+        let bake = attempt.parts[attempt.part as usize].bake;
+        attempt.baking_until = at.checked_add(bake).ok();
+        return state.go(Trigger::GoOn, at);
+    }
+    if matches!(last, Trigger::ObservedDone(_)) {
+        attempt.ended_at = Some(at);
+    }
+    state.go(last, at)
+}
+
+const fn in_sync(outcome: &Outcome, at: Timestamp) -> Timestamp {
+    match outcome {
+        Outcome::Done { in_sync: Some(in_sync), .. } => *in_sync,
+        _ => at,
+    }
+}
+
+fn ttl_of(set: &RecordSet) -> u32 {
+    set.ttl.unwrap_or(ALIAS_TTL)
+}

@@ -1,0 +1,342 @@
+//! What must hold before a gate may be armed and until the act, and what holds the run.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    change::Change,
+    event::{Answer, Target},
+    gate::{Condition, ConditionId},
+    guardrail::VerdictKind,
+    interlock::Violation,
+    phase::{Direction, Phase},
+    state::State,
+};
+use crate::plan::{Consequence, Guardrail, Kind, Plan, Role, Step, StepId};
+
+/// Something that nobody may overlook. A blocking hold keeps every step from going forward; rollback stays open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// What kind.
+    pub kind: HoldKind,
+    /// What is so and what it means.
+    pub text: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// The step it is about.
+    pub step: Option<StepId>,
+    /// Nothing goes forward while it stands.
+    pub blocking: bool,
+}
+
+/// What kind of hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HoldKind {
+    /// Nobody knows whether an attempt took effect.
+    Doubt,
+    /// Both sides run this role.
+    Doubled(Role),
+    /// A person holds the run.
+    Manual,
+    /// A guardrail is in breach.
+    Breach,
+    /// The exact change of a step cannot be read.
+    Preview,
+    /// A source of truth cannot be read.
+    Source,
+}
+
+/// Everything that holds the run, gravest first.
+#[must_use]
+pub fn holds(plan: &Plan, state: &State) -> Vec<Hold> {
+    let doubt = state.steps.iter().filter(|step| step.phase == Phase::InDoubt).map(|step| Hold {
+        kind: HoldKind::Doubt,
+        text: format!("`{}` is in doubt: {}", step.id, step.reason.as_deref().unwrap_or("its answer was lost")),
+        since: step.since,
+        step: Some(step.id.clone()),
+        blocking: true,
+    });
+    let doubled = state.runners.doubled().map(|role| Hold {
+        kind: HoldKind::Doubled(role),
+        text: format!("two {} runners: one on each side", role_word(role)),
+        since: None,
+        step: None,
+        blocking: true,
+    });
+    let manual = state.hold.iter().map(|hold| Hold {
+        kind: HoldKind::Manual,
+        text: format!("held by {}: {}", hold.by, hold.reason),
+        since: Some(hold.at),
+        step: None,
+        blocking: true,
+    });
+    let breaches = plan.guardrails.iter().filter(|g| breached(state, g)).map(|guardrail| Hold {
+        kind: HoldKind::Breach,
+        text: format!("guardrail breach: {}", guardrail.title),
+        since: state.verdicts.get(&guardrail.id).map(|verdict| verdict.since),
+        step: None,
+        blocking: guardrail.consequence != Consequence::Warn,
+    });
+    let previews = state.steps.iter().filter_map(|step| {
+        let trouble = step.trouble.as_ref()?;
+        let text = format!("`{}` cannot be read: {}: {}", step.id, trouble.call, trouble.reason);
+        Some(Hold { kind: HoldKind::Preview, text, since: None, step: Some(step.id.clone()), blocking: false })
+    });
+    let sources = state.troubles.iter().map(|(source, trouble)| Hold {
+        kind: HoldKind::Source,
+        text: format!("{source}: {}: {}", trouble.call, trouble.reason),
+        since: None,
+        step: None,
+        blocking: false,
+    });
+    doubt.chain(doubled).chain(manual).chain(breaches).chain(previews).chain(sources).collect()
+}
+
+/// Whether a guardrail counts yet.
+#[must_use]
+pub fn active(state: &State, guardrail: &Guardrail) -> bool {
+    let settled = |id: &StepId| state.step(id).is_some_and(|step| step.phase == Phase::Done);
+    guardrail.after.as_ref().is_none_or(settled)
+}
+
+/// Whether a guardrail counts and is in breach.
+#[must_use]
+pub fn breached(state: &State, guardrail: &Guardrail) -> bool {
+    active(state, guardrail) && verdict(state, guardrail) == VerdictKind::Breach
+}
+
+fn verdict(state: &State, guardrail: &Guardrail) -> VerdictKind {
+    state.verdicts.get(&guardrail.id).map_or(VerdictKind::Blind, |verdict| verdict.kind)
+}
+
+/// The conditions of a step's gate, in the order in which they are shown.
+#[must_use]
+pub fn conditions(plan: &Plan, state: &State, id: &StepId, direction: Direction, now: Timestamp) -> Vec<Condition> {
+    let Some(step) = plan.step(id) else { return Vec::new() };
+    let look = Look { plan, state, step, direction, now };
+    let mut list = match direction {
+        Direction::Forward => vec![look.not_rolling_back(), look.needs(), look.hold(), look.alone(), look.preview()],
+        Direction::Back => vec![look.order(), look.alone(), look.preview()],
+    };
+    if direction == Direction::Forward {
+        if let Kind::DnsSwitch { .. } = step.kind {
+            list.extend([look.drain(), look.resolvers()]);
+        }
+        if step.demands_green {
+            list.push(look.checks());
+        }
+        list.push(look.guardrails());
+    }
+    list.extend(look.interlock());
+    list.retain(|condition| !(condition.id == ConditionId::Order && condition.holds));
+    list
+}
+
+struct Look<'a> {
+    plan: &'a Plan,
+    state: &'a State,
+    step: &'a Step,
+    direction: Direction,
+    now: Timestamp,
+}
+
+impl Look<'_> {
+    fn condition(&self, id: ConditionId, holds: bool, detail: String) -> Condition {
+        let overridden = !holds && self.state.overrides.contains(&(self.step.id.clone(), id));
+        Condition { id, holds: holds || overridden, overridden, detail }
+    }
+
+    /// The change that the gate would consent to, as last read.
+    fn change(&self) -> Option<&Change> {
+        let parts = &self.state.step(&self.step.id)?.preview(self.direction)?.parts;
+        parts.first().map(|part| &part.change)
+    }
+
+    fn not_rolling_back(&self) -> Condition {
+        let rolling = self.state.rollback.is_some();
+        self.condition(ConditionId::Order, !rolling, "rolling back: only undos run".into())
+    }
+
+    fn order(&self) -> Condition {
+        let next = self.state.next_undo().map(|step| step.id.clone());
+        let detail = match (&self.state.rollback, &next) {
+            (None, _) => "undos run in a rollback only: press R".into(),
+            (Some(_), Some(next)) if *next != self.step.id => format!("`{next}` is undone first"),
+            _ => String::new(),
+        };
+        self.condition(ConditionId::Order, detail.is_empty(), detail)
+    }
+
+    fn needs(&self) -> Condition {
+        let unmet: Vec<_> = self.state.unmet_needs(self.plan, &self.step.id).map(|id| id.0.as_str()).collect();
+        let detail = if unmet.is_empty() { "all done".into() } else { format!("wants {}", unmet.join(", ")) };
+        self.condition(ConditionId::Needs, unmet.is_empty(), detail)
+    }
+
+    fn hold(&self) -> Condition {
+        // A breach is the guardrails' own condition, which can be overridden.
+        let all = holds(self.plan, self.state);
+        let holding = all.iter().find(|hold| {
+            let own = hold.step.as_ref() == Some(&self.step.id);
+            hold.blocking && !own && hold.kind != HoldKind::Breach && !self.mends(hold.kind)
+        });
+        let detail = holding.map_or_else(|| "none".to_owned(), |hold| hold.text.clone());
+        self.condition(ConditionId::Hold, holding.is_none(), detail)
+    }
+
+    /// A doubled runner does not keep out the step that ends it.
+    fn mends(&self, kind: HoldKind) -> bool {
+        let HoldKind::Doubled(role) = kind else { return false };
+        self.effects().iter().any(|(_, theirs, runs)| *theirs == role && !runs)
+    }
+
+    fn alone(&self) -> Condition {
+        let reads_only = self.change().is_some_and(Change::is_nothing);
+        let busy = self.state.steps.iter().find(|other| {
+            let same = other.id == self.step.id;
+            let acts = other.attempt().is_some_and(|a| a.parts.iter().any(|part| !part.change.is_nothing()));
+            let undoing_doubt = same && self.direction == Direction::Back && other.phase == Phase::InDoubt;
+            other.phase.in_flight() && !undoing_doubt && (same || (acts && !reads_only))
+        });
+        let detail = busy.map_or_else(|| "nothing else acts".to_owned(), |step| format!("`{}` is under way", step.id));
+        self.condition(ConditionId::Alone, busy.is_none(), detail)
+    }
+
+    fn preview(&self) -> Condition {
+        let step = self.state.step(&self.step.id);
+        let trouble = step.and_then(|step| step.trouble.as_ref());
+        let known = step.is_some_and(|step| step.preview(self.direction).is_some());
+        let detail = match trouble {
+            Some(trouble) => format!("{}: {}", trouble.call, trouble.reason),
+            None if known => "read from the world".into(),
+            None => "not read yet".into(),
+        };
+        self.condition(ConditionId::Preview, known && trouble.is_none(), detail)
+    }
+
+    fn drain(&self) -> Condition {
+        let names = self.step.kind.records().iter().filter_map(|id| self.plan.record(id)).map(|r| r.name().to_owned());
+        let ends = names.filter_map(|name| self.state.drains.get(&name)).map(super::state::Drain::ends_at).max();
+        match ends {
+            Some(ends) if ends > self.now => {
+                let left = clock_text(ends.duration_since(self.now));
+                self.condition(ConditionId::Drain, false, format!("the old TTL drains for another {left}"))
+            }
+            Some(_) => self.condition(ConditionId::Drain, true, "the old TTL has drained".into()),
+            None => self.condition(ConditionId::Drain, true, "no TTL was lowered in this session".into()),
+        }
+    }
+
+    fn resolvers(&self) -> Condition {
+        let asked = self.plan.dns.resolvers.len() * self.step.kind.records().len();
+        let answers = || self.state.answers.iter().filter(|a| self.step.kind.records().contains(&a.record));
+        let bad: Vec<_> = answers()
+            .filter(|a| !matches!(a.answer, Answer::Old | Answer::Silent))
+            .map(|a| format!("{} {}", a.resolver, answer_word(a.answer)))
+            .collect();
+        let heard = answers().filter(|a| a.resolver != super::AUTHORITY && a.answer != Answer::Silent).count();
+        if !bad.is_empty() {
+            return self.condition(ConditionId::Resolvers, false, bad.join(", "));
+        }
+        // A resolver that never answers tells nothing; more than half of them silent is blindness.
+        let detail = format!("{heard} of {asked} answer, all with the old value and a drained TTL");
+        self.condition(ConditionId::Resolvers, heard * 2 > asked || asked == 0, detail)
+    }
+
+    fn checks(&self) -> Condition {
+        let total = self.plan.checks.len();
+        let passing = |check: &&crate::plan::Check| {
+            self.state.check(&check.id, Target::New).is_some_and(|known| known.passing == Some(true))
+        };
+        let bad: Vec<_> = self.plan.checks.iter().filter(|c| !passing(c)).map(|c| c.id.as_str()).collect();
+        let detail = if bad.is_empty() {
+            format!("{total}/{total} pass on {}", self.plan.sides.new.label)
+        } else {
+            format!("{}/{total} pass on {}; not: {}", total - bad.len(), self.plan.sides.new.label, bad.join(", "))
+        };
+        self.condition(ConditionId::Checks, bad.is_empty(), detail)
+    }
+
+    fn guardrails(&self) -> Condition {
+        let counted = || self.plan.guardrails.iter().filter(|g| active(self.state, g));
+        let bad: Vec<_> = counted()
+            .filter(|guardrail| match verdict(self.state, guardrail) {
+                VerdictKind::Holding => false,
+                VerdictKind::Breach => guardrail.consequence != Consequence::Warn || self.step.demands_green,
+                VerdictKind::Blind => self.step.demands_green,
+            })
+            .map(|g| format!("{} {}", g.title, verdict_word(verdict(self.state, g))))
+            .collect();
+        let detail = if bad.is_empty() { format!("{} watched", counted().count()) } else { bad.join(", ") };
+        self.condition(ConditionId::Guardrails, bad.is_empty(), detail)
+    }
+
+    fn effects(&self) -> Vec<(crate::plan::Side, Role, bool)> {
+        self.change().map(|change| super::interlock::effects(change, &self.plan.runners)).unwrap_or_default()
+    }
+
+    fn violations(&self) -> Vec<Violation> {
+        let mut found = self.state.runners.after(&self.effects(), &self.step.allow_none);
+        if self.direction == Direction::Back {
+            // Putting back what was there before may leave none for the moment: the next undo brings it back.
+            found.retain(|violation| matches!(violation, Violation::Two(_)));
+        }
+        found
+    }
+
+    fn interlock(&self) -> Option<Condition> {
+        if self.effects().is_empty() {
+            return None;
+        }
+        let found: Vec<_> = self.violations().iter().map(ToString::to_string).collect();
+        let detail = if found.is_empty() { "one runner each".into() } else { found.join("; ") };
+        Some(self.condition(ConditionId::Interlock, found.is_empty(), detail))
+    }
+}
+
+/// How the screen calls a role.
+#[must_use]
+pub const fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Web => "web",
+        Role::Worker => "worker",
+        Role::Cron => "cron",
+        Role::Writer => "writer",
+    }
+}
+
+/// How the screen calls a verdict.
+#[must_use]
+pub const fn verdict_word(kind: VerdictKind) -> &'static str {
+    match kind {
+        VerdictKind::Holding => "holding",
+        VerdictKind::Breach => "BREACH",
+        VerdictKind::Blind => "blind",
+    }
+}
+
+/// How the screen calls a resolver's answer.
+#[must_use]
+pub const fn answer_word(answer: Answer) -> &'static str {
+    match answer {
+        Answer::Old => "old",
+        Answer::OldStretched => "old, stretches the TTL",
+        Answer::OldStale => "old, stale",
+        Answer::New => "new",
+        Answer::Other => "neither side",
+        Answer::Negative => "negative",
+        Answer::Silent => "silent",
+    }
+}
+
+/// A duration as people read a clock: `45 s`, `12:31`, `1:02:03`.
+#[must_use]
+pub fn clock_text(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs().max(0);
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, s) => format!("{s} s"),
+        (0, m, s) => format!("{m}:{s:02}"),
+        (h, m, s) => format!("{h}:{m:02}:{s:02}"),
+    }
+}

@@ -1,0 +1,304 @@
+//! What the engine's own reports lead to.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::{DWELL, Desk, PATIENCE, baking};
+use crate::{
+    plan::{Kind, StepId},
+    run::{
+        change::{Part, Preview},
+        command::{Refusal, Report},
+        event::{Actor, Observation, Outcome, Seat, Trouble, TroubleKind, What},
+        gate::{Evidence, Gate},
+        phase::{Direction, Phase},
+        state::StepState,
+    },
+};
+
+type Decision = Result<Vec<What>, Refusal>;
+
+impl Desk<'_> {
+    pub(super) fn report(&self, report: &Report, by: &Actor) -> Decision {
+        match report {
+            Report::Begin { session, speed } => self.begin(session, *speed),
+            Report::Started { pid, host, version } => Ok(self.started(*pid, host, version)),
+            Report::Attached(seat) => Ok(vec![What::Attached { seat: self.free_seat(*seat) }]),
+            Report::Detached => Ok(self.detached(by)),
+            Report::Passed => Ok(self.passed()),
+            Report::Previewed { step, direction, result } => self.previewed(step, *direction, result),
+            Report::Reread { step, result } => self.reread(step, result),
+            Report::Ended { step, attempt, part, outcome } => self.ended(step, *attempt, *part, outcome),
+            Report::Observed { step, observation } => self.observed(step, observation),
+            Report::Baseline(values) => Ok(self.baseline(values)),
+            _ => Ok(self.watched(report).into_iter().collect()),
+        }
+    }
+
+    fn begin(&self, session: &str, speed: f64) -> Decision {
+        if self.state.session.is_some() {
+            return Err(Refusal::new("the session has begun already"));
+        }
+        let scaled = |seconds: f64| Duration::from_secs_f64(seconds * speed.max(1.0));
+        Ok(vec![What::SessionStarted {
+            session: session.to_owned(),
+            plan: self.plan.name.clone(),
+            environment: self.plan.environment.name.clone(),
+            plan_hash: self.plan.hash(),
+            steps: self.plan.steps.iter().map(|step| step.id.clone()).collect(),
+            dwell: scaled(DWELL),
+            patience: scaled(PATIENCE),
+        }])
+    }
+
+    /// A new engine trusts nothing that was only in the old one's memory: an armed gate closes, what was on its way to
+    /// the world is in doubt, and what only read is taken up again.
+    fn started(&self, pid: u32, host: &str, version: &str) -> Vec<What> {
+        let closed = self.close("the engine was started again");
+        let engine = What::EngineStarted { pid, host: host.to_owned(), version: version.to_owned() };
+        let taken_up = self.state.steps.iter().filter_map(|step| self.take_up(step));
+        closed.into_iter().chain([engine]).chain(taken_up).collect()
+    }
+
+    fn take_up(&self, step: &StepState) -> Option<What> {
+        let attempt = step.attempt().filter(|attempt| attempt.in_flight)?;
+        let manual = self.plan.step(&step.id).is_some_and(|step| matches!(step.kind, Kind::Manual { .. }));
+        if !matches!(step.phase, Phase::Running | Phase::Undoing) || manual {
+            return None;
+        }
+        let reads_only = attempt.parts.get(attempt.part as usize).is_some_and(|part| part.change.is_nothing());
+        if reads_only && step.phase == Phase::Running {
+            return Some(What::Resumed { step: step.id.clone() });
+        }
+        let trouble = Trouble {
+            call: step.id.to_string(),
+            reason: "the engine stopped before the answer was written".into(),
+            kind: TroubleKind::Unreachable,
+            next_try: None,
+        };
+        Some(What::Ended { step: step.id.clone(), outcome: Outcome::InDoubt { trouble } })
+    }
+
+    fn free_seat(&self, wanted: Seat) -> Seat {
+        match (wanted, self.state.driver()) {
+            (Seat::Driver, Some(_)) => Seat::Confirmer,
+            (seat, _) => seat,
+        }
+    }
+
+    fn detached(&self, by: &Actor) -> Vec<What> {
+        let Actor::Operator(gone) = by else { return Vec::new() };
+        let theirs = self.armed().is_some_and(|gate| gate.by.conn == gone.conn && !gate.consented);
+        let closed = theirs.then(|| What::Disarmed { reason: format!("{} went away", gone.name) });
+        closed.into_iter().chain([What::Detached]).collect()
+    }
+
+    /// Looks at an armed gate again: consent never outlives what it rests on.
+    fn passed(&self) -> Vec<What> {
+        let Some(gate) = self.armed().filter(|gate| !gate.consented) else { return Vec::new() };
+        self.gone_stale(gate).map(|reason| What::Disarmed { reason }).into_iter().collect()
+    }
+
+    fn gone_stale(&self, gate: &Gate) -> Option<String> {
+        let patience = self.state.session.as_ref().map_or(Duration::ZERO, |session| session.patience);
+        if gate.armed_at.checked_add(patience).is_ok_and(|limit| self.at > limit) {
+            return Some("nobody confirmed it in time".into());
+        }
+        if let Some(obstacle) = self.obstacle(&gate.step, gate.direction) {
+            return Some(format!("no longer holds: {obstacle}"));
+        }
+        let evidence = self.state.evidence(&gate.step, gate.direction);
+        (evidence.as_ref() != Some(&gate.evidence)).then(|| self.difference(gate))
+    }
+
+    /// Says what is no longer as it was when the gate was armed.
+    fn difference(&self, gate: &Gate) -> String {
+        let now = self.state.step(&gate.step).and_then(|step| step.preview(gate.direction));
+        match now {
+            Some(preview) if preview.parts != gate.preview.parts => changed_text(&gate.preview, preview),
+            Some(_) => "the runners on the two sides changed".into(),
+            None => "the change is no longer known".into(),
+        }
+    }
+
+    fn previewed(&self, id: &StepId, direction: Direction, result: &Result<Preview, Trouble>) -> Decision {
+        let step = self.step(id)?;
+        let event = match result {
+            Ok(preview) if step.preview(direction) == Some(preview) && step.trouble.is_none() => None,
+            Ok(preview) => Some(What::Previewed { step: id.clone(), direction, preview: preview.clone() }),
+            Err(trouble) if same_trouble(step.trouble.as_ref(), trouble) => None,
+            Err(trouble) => Some(What::PreviewFailed { step: id.clone(), direction, trouble: trouble.clone() }),
+        };
+        Ok(event.into_iter().collect())
+    }
+
+    /// The last look before an act. Only here an intent is born.
+    fn reread(&self, id: &StepId, result: &Result<Preview, Trouble>) -> Decision {
+        let step = self.step(id)?;
+        match self.armed().filter(|gate| gate.step == *id && gate.consented) {
+            Some(gate) => Ok(self.first_part(step, gate, result)),
+            None if baking(step) => Ok(self.next_part(step, result)),
+            None => Err(Refusal::new("nobody consented to that")),
+        }
+    }
+
+    fn first_part(&self, step: &StepState, gate: &Gate, result: &Result<Preview, Trouble>) -> Vec<What> {
+        let id = &step.id;
+        let preview = match result {
+            Ok(preview) => preview,
+            Err(trouble) => {
+                let reason = format!("it could not be read again: {}: {}", trouble.call, trouble.reason);
+                let (step, direction, trouble) = (id.clone(), gate.direction, trouble.clone());
+                return vec![What::PreviewFailed { step, direction, trouble }, What::Disarmed { reason }];
+            }
+        };
+        let hash = self.state.session.as_ref().map_or("", |session| session.plan_hash.as_str());
+        let evidence = Evidence::of(hash, id, gate.direction, &preview.parts, &self.state.runners);
+        if evidence != gate.evidence || hash != self.plan.hash() {
+            let reason = if preview.parts == gate.preview.parts {
+                "the runners or the plan changed".into()
+            } else {
+                changed_text(&gate.preview, preview)
+            };
+            let (step, direction, preview) = (id.clone(), gate.direction, preview.clone());
+            return vec![What::Previewed { step, direction, preview }, What::Disarmed { reason }];
+        }
+        if let Some(obstacle) = self.obstacle(id, gate.direction) {
+            return vec![What::Disarmed { reason: format!("no longer holds: {obstacle}") }];
+        }
+        let number = u32::try_from(step.attempts.len()).unwrap_or(u32::MAX) + 1;
+        self.intent(id, gate.direction, number, 0, &gate.preview.parts).into_iter().collect()
+    }
+
+    /// The next part goes only if what remains is exactly what was consented to.
+    fn next_part(&self, step: &StepState, result: &Result<Preview, Trouble>) -> Vec<What> {
+        let Some(attempt) = step.attempt() else { return Vec::new() };
+        let next = attempt.part as usize + 1;
+        let consented = attempt.parts.get(next..).unwrap_or_default();
+        let trouble = match result {
+            Ok(preview) if preview.parts == consented => {
+                if super::due(self.plan, self.state, self.at).any(|due| *due == step.id) {
+                    let part = attempt.part + 1;
+                    return self
+                        .intent(&step.id, step.direction, attempt.number, part, &attempt.parts)
+                        .into_iter()
+                        .collect();
+                }
+                return Vec::new();
+            }
+            Ok(_) => Trouble {
+                call: step.id.to_string(),
+                reason: "what remains is no longer what was consented to: stop the step and arm it again".into(),
+                kind: TroubleKind::Unexpected,
+                next_try: None,
+            },
+            Err(trouble) => trouble.clone(),
+        };
+        if same_trouble(step.trouble.as_ref(), &trouble) {
+            return Vec::new();
+        }
+        vec![What::PreviewFailed { step: step.id.clone(), direction: step.direction, trouble }]
+    }
+
+    fn intent(&self, id: &StepId, direction: Direction, attempt: u32, part: u32, parts: &[Part]) -> Option<What> {
+        let this = parts.get(part as usize)?;
+        let session = self.state.session.as_ref()?;
+        let way = if direction == Direction::Forward { "forward" } else { "back" };
+        Some(What::Intended {
+            step: id.clone(),
+            direction,
+            attempt,
+            part,
+            parts: u32::try_from(parts.len()).unwrap_or(u32::MAX),
+            bake: this.bake,
+            token: format!("{}/{id}/{way}/{attempt}.{part}", session.id),
+            change: this.change.clone(),
+        })
+    }
+
+    fn ended(&self, id: &StepId, attempt: u32, part: u32, outcome: &Outcome) -> Decision {
+        let step = self.step(id)?;
+        let current = step.attempt().is_some_and(|a| a.number == attempt && a.part == part && a.in_flight);
+        if !current || !matches!(step.phase, Phase::Running | Phase::Undoing) {
+            return Err(Refusal::new("that attempt is over"));
+        }
+        Ok(vec![What::Ended { step: id.clone(), outcome: outcome.clone() }])
+    }
+
+    fn observed(&self, id: &StepId, observation: &Observation) -> Decision {
+        let step = self.step(id)?;
+        if !matches!(step.phase, Phase::Verifying | Phase::InDoubt) {
+            return Err(Refusal::new("nothing is in doubt"));
+        }
+        if let Observation::Unknown { reason } = observation
+            && step.phase == Phase::InDoubt
+            && step.reason.as_ref() == Some(reason)
+        {
+            return Ok(Vec::new());
+        }
+        let mut events = vec![What::Observed { step: id.clone(), observation: observation.clone() }];
+        let back = step.direction == Direction::Back && *observation == Observation::Done;
+        let others = self.state.steps.iter().any(|other| other.id != *id && other.undoable());
+        if self.state.rollback.is_some() && back && !others {
+            events.push(What::RollbackEnded { complete: true });
+        }
+        Ok(events)
+    }
+
+    fn baseline(&self, values: &BTreeMap<String, f64>) -> Vec<What> {
+        if !self.state.baseline.is_empty() || values.is_empty() {
+            return Vec::new();
+        }
+        vec![What::BaselineCaptured { values: values.clone() }]
+    }
+
+    /// Verdicts are journaled when they change, not when they are repeated.
+    fn watched(&self, report: &Report) -> Option<What> {
+        match report.clone() {
+            Report::Verdict { guardrail, verdict, value } => {
+                let known = self.state.verdicts.get(&guardrail).map(|known| known.kind);
+                (known != Some(verdict)).then_some(What::VerdictChanged { guardrail, verdict, value })
+            }
+            Report::Check { check, target, passing, reason } => {
+                let known = self.state.check(&check, target).map(|known| known.passing);
+                (known != Some(passing)).then_some(What::CheckChanged { check, target, passing, reason })
+            }
+            Report::Resolver { record, resolver, answer } => {
+                let known = self.state.answer(&record, &resolver);
+                (known != Some(answer)).then_some(What::ResolverChanged { record, resolver, answer })
+            }
+            Report::Runner { side, role, cell } => {
+                let known = self.state.runners.get(side, role);
+                (known != Some(cell)).then_some(What::RunnerChanged { side, role, cell })
+            }
+            Report::Source { source, trouble } => {
+                let known = self.state.troubles.get(&source);
+                let same = match (known, &trouble) {
+                    (None, None) => true,
+                    (Some(_), Some(trouble)) => same_trouble(known, trouble),
+                    _ => false,
+                };
+                (!same).then_some(What::SourceChanged { source, trouble })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The same trouble, whenever it is tried again.
+fn same_trouble(known: Option<&Trouble>, new: &Trouble) -> bool {
+    known.is_some_and(|known| known.call == new.call && known.kind == new.kind && known.reason == new.reason)
+}
+
+/// The first difference between what was seen and what is.
+fn changed_text(seen: &Preview, now: &Preview) -> String {
+    let rows = |preview: &Preview| -> Vec<_> { preview.parts.iter().flat_map(|part| part.change.rows()).collect() };
+    let (was, is) = (rows(seen), rows(now));
+    let pair = was.iter().zip(&is).find(|(was, is)| was != is);
+    match pair {
+        Some((was, is)) if was.before != is.before => {
+            format!("{} changed since it was armed: was `{}`, is `{}`", was.label, was.before, is.before)
+        }
+        Some((was, is)) => format!("{} would now become `{}`, not `{}`", was.label, is.after, was.after),
+        None => "the change is no longer the one that was armed".into(),
+    }
+}

@@ -1,0 +1,107 @@
+//! What it would cost to go back, and when that stops fitting the window.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    apply::ALIAS_TTL,
+    change::Change,
+    phase::Phase,
+    state::{State, StepState},
+};
+use crate::plan::{Plan, RecordSet, StepId};
+
+/// The price of rolling back now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// Steps that would be undone, in that order.
+    pub undos: Vec<StepId>,
+    /// Running time of the undos, from what the same steps took going forward.
+    pub undo_time: Duration,
+    /// The longest TTL that caches may hold of the new side, counted after the undo.
+    pub ttl: Duration,
+    /// Both together: until the old side serves everybody again.
+    pub total: Duration,
+    /// The step after which there was no way back, if it is done.
+    pub passed: Option<StepId>,
+    /// The next step after which there is no way back.
+    pub no_return: Option<StepId>,
+}
+
+/// When the run will be over and until when it can be aborted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Forecast {
+    /// When the last step ends if nobody waits.
+    pub finish: Timestamp,
+    /// End of the window, if the plan has one.
+    pub window_end: Option<Timestamp>,
+    /// The last moment at which a rollback still fits the window.
+    pub latest_abort: Option<Timestamp>,
+}
+
+/// The price of rolling back now. `cached_ttl`: the longest remaining TTL that a resolver was seen to hold of a record
+/// of the new side, seconds (some stretch it).
+#[must_use]
+pub fn price(plan: &Plan, state: &State, cached_ttl: Option<u32>) -> Price {
+    let standing: Vec<_> = state.steps.iter().rev().filter(|step| step.undoable()).collect();
+    let undo_time = standing.iter().map(|step| undo_duration(plan, step)).sum();
+    let seconds = standing.iter().filter_map(|step| moved_ttl(&step.applied)).max();
+    let ttl = Duration::from_secs(u64::from(seconds.map_or(0, |ttl| ttl.max(cached_ttl.unwrap_or(0)))));
+    Price {
+        undos: standing.iter().map(|step| step.id.clone()).collect(),
+        undo_time,
+        ttl,
+        total: undo_time + ttl,
+        passed: point_passed(plan, state).cloned(),
+        no_return: plan.steps.iter().find(|s| s.point_of_no_return && !settled(state, &s.id)).map(|s| s.id.clone()),
+    }
+}
+
+/// The step after which there is no way back, if it is done.
+#[must_use]
+pub fn point_passed<'a>(plan: &'a Plan, state: &State) -> Option<&'a StepId> {
+    let done = |id: &StepId| state.step(id).is_some_and(|step| step.phase == Phase::Done);
+    plan.steps.iter().find(|step| step.point_of_no_return && done(&step.id)).map(|step| &step.id)
+}
+
+/// When the run will be over, counting planned durations of what is left and no waiting of people.
+#[must_use]
+pub fn forecast(plan: &Plan, state: &State, price: &Price, now: Timestamp) -> Forecast {
+    let left: Duration =
+        plan.steps.iter().filter(|step| !settled(state, &step.id)).map(|s| left_of(s, state, now)).sum();
+    let started = state.session.as_ref().map(|session| session.started_at);
+    let window_end = started.zip(plan.window).and_then(|(start, window)| start.checked_add(window).ok());
+    let latest_abort = window_end.and_then(|end| end.checked_sub(price.total).ok());
+    Forecast { finish: now.checked_add(left).unwrap_or(Timestamp::MAX), window_end, latest_abort }
+}
+
+fn left_of(step: &crate::plan::Step, state: &State, now: Timestamp) -> Duration {
+    let begun = state.step(&step.id).filter(|s| s.phase.in_flight()).and_then(StepState::attempt);
+    let spent = begun.map_or(SignedDuration::ZERO, |attempt| now.duration_since(attempt.started_at));
+    step.expected.saturating_sub(Duration::try_from(spent).unwrap_or(Duration::ZERO))
+}
+
+fn settled(state: &State, id: &StepId) -> bool {
+    state.step(id).is_some_and(|step| step.phase.settled())
+}
+
+/// An undo takes as long as the same change took going forward: both wait for the same service.
+fn undo_duration(plan: &Plan, step: &StepState) -> Duration {
+    let done = step.attempts.iter().rev().find_map(|attempt| Some((attempt.started_at, attempt.ended_at?, attempt)));
+    let bakes = |attempt: &super::state::Attempt| attempt.parts.iter().map(|part| part.bake).sum::<Duration>();
+    let measured = done.and_then(|(start, end, attempt)| {
+        let parts = u32::try_from(attempt.parts.len().max(1)).ok()?;
+        let ran = Duration::try_from(end.duration_since(start)).ok()?;
+        Some(ran.saturating_sub(bakes(attempt)) / parts)
+    });
+    measured.unwrap_or_else(|| plan.step(&step.id).map_or(Duration::ZERO, |step| step.expected))
+}
+
+/// The TTL that caches may hold of what these changes put in place of another target; None if only a TTL changed.
+fn moved_ttl(applied: &[Change]) -> Option<u32> {
+    let Some(Change::Records { before: back, after: now, .. }) = Change::reversal_of(applied) else { return None };
+    let targets = |sets: &[RecordSet]| -> Vec<String> { sets.iter().map(RecordSet::target).collect() };
+    (targets(&back) != targets(&now)).then(|| back.iter().map(|set| set.ttl.unwrap_or(ALIAS_TTL)).max()).flatten()
+}
