@@ -29,6 +29,7 @@
 //! `plan` and `run` import no clock, no I/O, no async. `tests/architecture.rs` reads the `use` lines and holds the table.
 
 pub mod clock;
+pub mod journal;
 pub mod plan;
 pub mod run;
 pub mod sandbox;

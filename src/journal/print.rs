@@ -1,0 +1,55 @@
+//! The journal for people and for programs.
+
+use std::io::{self, Write};
+
+use super::reader::{ReadError, Reader};
+use crate::run::Event;
+
+/// Why a journal could not be printed.
+#[derive(Debug, thiserror::Error)]
+pub enum PrintError {
+    /// It is not believed from here on; what stands before was printed.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The output is gone.
+    #[error("failed to print the journal")]
+    Write(#[from] io::Error),
+}
+
+/// One event as a line: session time (UTC), number, who, what. No control characters.
+#[must_use]
+pub fn line(event: &Event) -> String {
+    let at = event.at.strftime("%Y-%m-%d %H:%M:%SZ");
+    let text = format!("{at} {:>5}  {:<10} {}", event.seq, event.by.name(), describe(event));
+    text.replace(char::is_control, " ")
+}
+
+/// Prints every event as [`line`]; a torn tail is named at the end.
+///
+/// # Errors
+/// [`PrintError`]; what was sound up to there has been printed.
+pub fn print_for_people(mut reader: Reader, out: &mut impl Write) -> Result<(), PrintError> {
+    for event in reader.by_ref() {
+        writeln!(out, "{}", line(&event?))?;
+    }
+    if let Some(torn) = reader.torn() {
+        writeln!(out, "({} bytes behind byte {} were never acknowledged and do not count)", torn.bytes, torn.offset)?;
+    }
+    Ok(())
+}
+
+/// Prints every event as one line of JSON.
+///
+/// # Errors
+/// [`PrintError`]; what was sound up to there has been printed.
+pub fn print_for_programs(reader: Reader, out: &mut impl Write) -> Result<(), PrintError> {
+    for event in reader {
+        serde_json::to_writer(&mut *out, &event?).map_err(io::Error::from)?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn describe(event: &Event) -> String {
+    serde_json::to_string(&event.what).unwrap_or_default()
+}
