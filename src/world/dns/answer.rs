@@ -42,6 +42,12 @@ pub struct Hop {
     pub value: String,
 }
 
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {}", self.name, self.kind, self.ttl, self.value)
+    }
+}
+
 impl ProbeAnswer {
     /// The values at the end of the chain, in the order of the answer.
     pub fn values(&self) -> impl Iterator<Item = &str> {

@@ -8,6 +8,7 @@
 
 mod answer;
 mod exchange;
+mod judge;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,7 @@ use hickory_proto::{
 };
 
 pub use answer::{Hop, ProbeAnswer, Rcode};
+pub use judge::{Expectation, Judge, Marks, asked_type, sample};
 
 use crate::{
     clock::monotonic,
@@ -119,6 +121,21 @@ pub enum DnsError {
         /// What it said.
         rcode: Rcode,
     },
+}
+
+impl DnsError {
+    /// The reason in one word, where a response code would stand.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Question { .. } | Self::Type { .. } => "bad question",
+            Self::Unreachable { .. } => "unreachable",
+            Self::Timeout { .. } => "timeout",
+            Self::Garbled { .. } => "garbled",
+            Self::Chain { .. } => "loop",
+            Self::NoAddress { .. } => "no address",
+        }
+    }
 }
 
 /// Asks one server one question over UDP, and again over TCP when the answer was truncated.
