@@ -1,11 +1,32 @@
-//! What the operator wrote: raw TOML, an environment's overlay, and the validated [`Plan`].
+//! What the operator wrote: raw TOML, an environment's overlay of variables, and the validated [`Plan`].
 //!
+//! ```text
+//! text -> tree (every place kept) -> variables expanded -> raw types (serde, unknown fields refused) -> rules -> Plan
+//! ```
+//!
+//! Every stage reports what it finds and goes on, so that [`load`] tells all errors at once, each with its place.
 //! Pure: no clock, no I/O, no async.
+//!
+//! Rejected: deserializing straight into [`Plan`]. serde stops at the first error, an error after substitution would
+//! lose its place, and rules that look at two parts of the file would have nowhere to point.
 
+mod error;
+mod expect;
+mod ids;
 mod kind;
+mod load;
 mod model;
+mod raw;
 mod record;
+mod rules;
+mod scalar;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod vars;
 
+pub use error::{PlanErrors, Problem, Related, Severity};
 pub use kind::{Kind, Stage};
+pub use load::{Checked, check, environments, load, sandbox_placeholders};
 pub use model::*;
 pub use record::{Action, Alias, OtherType, Record, RecordSet, RecordType, Weighted, batch};

@@ -1,0 +1,51 @@
+//! What a plan lets one expect at each of its steps.
+
+use super::{
+    kind::Kind,
+    model::{Plan, Step, StepId},
+    record::RecordSet,
+};
+
+impl Plan {
+    /// The simple record set that stands when this step is about to run forward and all before it are done: the old
+    /// side's, with the TTL of an earlier `dns.lower-ttl`; after an earlier `dns.switch` the new side's.
+    ///
+    /// None when the plan knows no such step or record.
+    #[must_use]
+    pub fn expected_before(&self, step: &StepId, record: &str) -> Option<RecordSet> {
+        let position = self.position(step)?;
+        self.expected_after(record, &self.steps[..position])
+    }
+
+    /// The simple record set that stands when all of these steps are done, in this order.
+    #[must_use]
+    pub fn expected_after(&self, record: &str, done: &[Step]) -> Option<RecordSet> {
+        let record = self.record(record)?;
+        let naming = done.iter().filter(|step| step.kind.records().contains(&record.id));
+        Some(naming.fold(record.old.clone(), |standing, step| match &step.kind {
+            Kind::DnsLowerTtl { ttl, .. } | Kind::DnsRaiseTtl { ttl, .. } => standing.with_ttl(*ttl),
+            Kind::DnsSwitch { .. } => record.new.clone(),
+            _ => standing,
+        }))
+    }
+}
+
+impl Step {
+    /// What a `type` gate asks to type: the (first) record's name without its last dot for `dns.*`, the app for
+    /// `heroku.*`, the service for `ecs.scale`, the step's id for the rest.
+    #[must_use]
+    pub fn typed_name(&self, plan: &Plan) -> String {
+        let named = match &self.kind {
+            Kind::HerokuMaintenance { .. } | Kind::HerokuScale { .. } => {
+                plan.heroku.as_ref().map(|heroku| heroku.app.clone())
+            }
+            Kind::EcsScale { service, .. } => Some(service.clone()),
+            kind => kind
+                .records()
+                .first()
+                .and_then(|id| plan.record(id))
+                .map(|record| record.name().trim_end_matches('.').to_owned()),
+        };
+        named.unwrap_or_else(|| self.id.0.clone())
+    }
+}

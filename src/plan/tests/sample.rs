@@ -1,0 +1,148 @@
+//! The annotated sample loads everywhere and shows every option.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use serde::Deserialize;
+use toml::de::{DeTable, DeValue};
+
+use super::{ENVIRONMENTS, SAMPLE, given, sample};
+use crate::plan::{
+    EnvironmentKind, GateLevel, Plan, check, environments,
+    raw::{
+        RawAlias, RawAws, RawCheck, RawCheckSuite, RawDns, RawDrain, RawEcsScale, RawEnvironment, RawExec,
+        RawGuardrail, RawHead, RawHeroku, RawHerokuScale, RawJson, RawKind, RawMaintenance, RawManual, RawMetric,
+        RawPlan, RawRecord, RawRunner, RawSet, RawSide, RawSides, RawStage, RawStep, RawSwitch, RawTraffic, RawTtl,
+        RawWatch,
+    },
+    tree::fields_of,
+};
+
+#[test]
+fn the_sample_loads_in_every_environment_without_a_warning() {
+    for environment in ENVIRONMENTS {
+        match check(SAMPLE, "acme-shop.toml", environment, &given()) {
+            Ok(checked) => assert!(checked.warnings.is_empty(), "{}", checked.warnings.render(false)),
+            Err(errors) => panic!("{environment}:\n{}", errors.render(false)),
+        }
+    }
+}
+
+#[test]
+fn environments_overlay_their_variables() {
+    let gate = |plan: &Plan| plan.step(&"switch-shop".into()).unwrap().gate;
+    let (production, sandbox) = (sample("production").unwrap(), sample("sandbox").unwrap());
+    assert_eq!((gate(&production), gate(&sandbox)), (GateLevel::Two, GateLevel::Type));
+    assert_eq!((production.aws.endpoint, production.heroku.unwrap().api), (None, None));
+    assert_eq!(production.dns.authority, []);
+    assert_eq!(production.dns.resolvers.len(), 4);
+    assert_eq!(sandbox.aws.endpoint.as_deref(), Some("http://127.0.0.1:4566"));
+    assert_eq!(sandbox.environment.kind, EnvironmentKind::Sandbox);
+    assert_eq!(sandbox.dns.resolvers.iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["honest", "stubborn"]);
+    assert_eq!(sandbox.checks[0].url, "https://shop.example.test:8443/");
+    let names = environments(SAMPLE, "acme-shop.toml").unwrap();
+    assert_eq!(names.keys().map(String::as_str).collect::<Vec<_>>(), ["production", "sandbox", "staging"]);
+}
+
+#[test]
+fn the_rehearsal_fits_an_hour() {
+    let plan = sample("sandbox").unwrap();
+    let total: Duration = plan.steps.iter().map(|step| step.expected).sum();
+    assert!((3300..=3900).contains(&total.as_secs()), "{total:?}");
+    assert_eq!(plan.checks.len(), 12);
+}
+
+#[test]
+fn the_validated_plan_survives_its_journal_form() {
+    for environment in ENVIRONMENTS {
+        let plan = sample(environment).unwrap();
+        let json = serde_json::to_string(&plan).unwrap();
+        let back: Plan = serde_json::from_str(&json).unwrap();
+        assert_eq!(back, plan);
+        assert_eq!(back.hash(), plan.hash());
+    }
+}
+
+/// Keys of every table that stands at a path of the sample; `*` stands for any key, lists are entered.
+fn keys_at(path: &[&str]) -> BTreeSet<String> {
+    let table = DeTable::parse(SAMPLE).unwrap();
+    let mut keys = BTreeSet::new();
+    gather(&DeValue::Table(table.into_inner()), path, &mut keys);
+    keys
+}
+
+fn gather(value: &DeValue<'_>, path: &[&str], keys: &mut BTreeSet<String>) {
+    match (value, path) {
+        (DeValue::Array(items), _) => items.iter().for_each(|item| gather(item.get_ref(), path, keys)),
+        (DeValue::Table(table), []) => keys.extend(table.keys().map(|key| key.get_ref().to_string())),
+        (DeValue::Table(table), [first, rest @ ..]) => {
+            for (_, value) in table.iter().filter(|(key, _)| *first == "*" || key.get_ref() == *first) {
+                gather(value.get_ref(), rest, keys);
+            }
+        }
+        _ => {}
+    }
+}
+
+fn shown<'de, T: Deserialize<'de>>(path: &[&str]) {
+    let fields = fields_of::<T>();
+    assert!(!fields.is_empty(), "{path:?}");
+    let keys = keys_at(path);
+    let absent: Vec<_> = fields.iter().filter(|field| !keys.contains(**field)).collect();
+    assert!(absent.is_empty(), "the sample does not show {absent:?} at {path:?}");
+}
+
+#[test]
+fn the_sample_shows_every_option() {
+    shown::<RawHead>(&[]);
+    shown::<RawPlan>(&[]);
+    shown::<RawEnvironment>(&["environments", "*"]);
+    shown::<RawAws>(&["aws"]);
+    shown::<RawHeroku>(&["heroku"]);
+    shown::<RawDns>(&["dns"]);
+    shown::<RawSides>(&["sides"]);
+    shown::<RawSide>(&["sides", "*"]);
+    shown::<RawRecord>(&["record"]);
+    for side in ["old", "new"] {
+        shown::<RawSet>(&["record", "*"]);
+        assert!(keys_at(&["record", side]).contains("type"));
+    }
+    shown::<RawAlias>(&["record", "new", "alias"]);
+    shown::<RawCheck>(&["check"]);
+    shown::<RawJson>(&["check", "json"]);
+    shown::<RawMetric>(&["metric"]);
+    shown::<RawGuardrail>(&["guardrail"]);
+    shown::<RawRunner>(&["runner"]);
+    shown::<RawTraffic>(&["traffic"]);
+    shown::<RawStep>(&["step"]);
+    shown::<RawStage>(&["step", "stages"]);
+}
+
+#[test]
+fn the_sample_shows_every_kind_of_step_and_its_options() {
+    let table = DeTable::parse(SAMPLE).unwrap();
+    let kinds = fields_of::<RawKind>();
+    for kind in kinds {
+        let fields = match *kind {
+            "manual" => fields_of::<RawManual>(),
+            "check.suite" => fields_of::<RawCheckSuite>(),
+            "dns.lower-ttl" | "dns.raise-ttl" => fields_of::<RawTtl>(),
+            "dns.drain" => fields_of::<RawDrain>(),
+            "dns.switch" => fields_of::<RawSwitch>(),
+            "heroku.maintenance" => fields_of::<RawMaintenance>(),
+            "heroku.scale" => fields_of::<RawHerokuScale>(),
+            "ecs.scale" => fields_of::<RawEcsScale>(),
+            "watch" => fields_of::<RawWatch>(),
+            "exec" => fields_of::<RawExec>(),
+            other => panic!("add the fields of `{other}` here"),
+        };
+        let steps = table.get_ref().get("step").unwrap().get_ref().as_array().unwrap();
+        let mut keys = BTreeSet::new();
+        for step in steps.iter().filter_map(|step| step.get_ref().as_table()) {
+            if step.get("kind").and_then(|kind| kind.get_ref().as_str()) == Some(*kind) {
+                keys.extend(step.keys().map(|key| key.get_ref().to_string()));
+            }
+        }
+        let absent: Vec<_> = fields.iter().filter(|field| !keys.contains(**field)).collect();
+        assert!(!keys.is_empty() && absent.is_empty(), "no step `{kind}` of the sample shows {absent:?}");
+    }
+}
