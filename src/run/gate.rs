@@ -12,7 +12,7 @@ use super::{
     interlock::Matrix,
     phase::Direction,
 };
-use crate::plan::{GateLevel, StepId};
+use crate::plan::{GateLevel, Kind, Plan, Step, StepId};
 
 /// SHA-256 over the plan, the step, the exact change and the interlock matrix: what consent is bound to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -127,4 +127,19 @@ pub struct Condition {
     pub overridden: bool,
     /// What is so, with the numbers.
     pub detail: String,
+}
+
+/// What a `type` gate asks to be typed: the record's name, the app, the service, or the step's id.
+#[must_use]
+pub fn typed_name(plan: &Plan, step: &Step) -> String {
+    match &step.kind {
+        Kind::HerokuMaintenance { .. } | Kind::HerokuScale { .. } => {
+            plan.heroku.as_ref().map_or_else(|| step.id.0.clone(), |heroku| heroku.app.clone())
+        }
+        Kind::EcsScale { service, .. } => service.clone(),
+        kind => {
+            let record = kind.records().first().and_then(|id| plan.record(id));
+            record.map_or_else(|| step.id.0.clone(), |record| record.name().trim_end_matches('.').to_owned())
+        }
+    }
 }

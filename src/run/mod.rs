@@ -40,7 +40,7 @@ pub use decide::{DWELL, PATIENCE, decide, due};
 pub use describe::{describe, seat_word, side_word, target_word};
 pub use effect::{Effect, effect, observe, recovery};
 pub use event::{Actor, Answer, Event, Observation, Operator, Outcome, Seat, Target, Trouble, TroubleKind, What};
-pub use gate::{Condition, ConditionId, Evidence, Gate};
+pub use gate::{Condition, ConditionId, Evidence, Gate, typed_name};
 pub use guardrail::{Datum, Verdict, VerdictKind, judge};
 pub use interlock::{Cell, Matrix, Violation, effects as runner_effects};
 pub use phase::{Direction, Phase, Trigger};

@@ -6,7 +6,7 @@ use crate::{
     run::{
         command::{Refusal, Request},
         event::{Observation, Operator, Outcome, Seat, What},
-        gate::{ConditionId, Evidence},
+        gate::{ConditionId, Evidence, typed_name},
         phase::{Direction, Phase},
         state::StepState,
     },
@@ -121,7 +121,7 @@ impl Desk<'_> {
             return disarm("confirmed sooner than it can be read".into());
         }
         if armed.level >= GateLevel::Type {
-            let wanted = self.plan.step(&armed.step).map(|step| step.typed_name(self.plan)).unwrap_or_default();
+            let wanted = self.plan.step(&armed.step).map(|step| typed_name(self.plan, step)).unwrap_or_default();
             if typed.map(str::trim) != Some(wanted.as_str()) {
                 return disarm(format!("typed `{}`, wanted `{wanted}`", typed.unwrap_or_default().trim()));
             }

@@ -1,0 +1,339 @@
+//! Faults: what goes wrong, when, and whether it does so now.
+
+use std::{sync::Mutex, time::Duration};
+
+use axum::http::StatusCode;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    lock,
+    scenario::{duration, optional_duration},
+};
+
+/// One of the two sides of a cutover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Heroku.
+    Old,
+    /// AWS.
+    New,
+}
+
+impl Side {
+    /// Both, old first.
+    pub const BOTH: [Self; 2] = [Self::Old, Self::New];
+}
+
+/// What may set off a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Trigger {
+    /// Route 53 accepted a change of any kind.
+    #[serde(rename = "route53.change")]
+    Route53Change,
+    /// Route 53 accepted a change of where a name points (not of its TTL alone).
+    #[serde(rename = "route53.switch")]
+    Route53Switch,
+    /// A change became INSYNC.
+    #[serde(rename = "route53.insync")]
+    Route53Insync,
+    /// Maintenance mode was switched on or off.
+    #[serde(rename = "heroku.maintenance")]
+    HerokuMaintenance,
+    /// Dynos were scaled.
+    #[serde(rename = "heroku.formation")]
+    HerokuFormation,
+    /// A service's desired count changed.
+    #[serde(rename = "ecs.update")]
+    EcsUpdate,
+}
+
+/// One fault of a scenario: begins `at` a time after the start or `after` an event, and lasts.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FaultSpec {
+    /// Session time after the start.
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub at: Option<Duration>,
+    /// The event that sets it off, the first time that it happens.
+    pub on: Option<Trigger>,
+    /// Session time from the event to the beginning.
+    #[serde(default, deserialize_with = "optional_duration")]
+    pub after: Option<Duration>,
+    /// How long it lasts in session time; without it, to the end.
+    #[serde(default, rename = "for", deserialize_with = "optional_duration")]
+    pub lasts: Option<Duration>,
+    /// How many requests it hits at most.
+    pub times: Option<u32>,
+    /// What it does.
+    #[serde(flatten)]
+    pub kind: FaultKind,
+}
+
+/// What a fault does.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// A side answers a share (0 to 1) of its requests with 500.
+    HttpErrors {
+        /// Which side.
+        side: Side,
+        /// 0 to 1.
+        rate: f64,
+    },
+    /// A side is slower by a factor.
+    Latency {
+        /// Which side.
+        side: Side,
+        /// 1 is normal.
+        factor: f64,
+    },
+    /// A side's metrics are not recorded while it lasts.
+    MetricsGap {
+        /// Which side; both without it.
+        side: Option<Side>,
+    },
+    /// Changes take this long until INSYNC.
+    SlowChange {
+        /// Session time.
+        #[serde(deserialize_with = "duration")]
+        insync: Duration,
+    },
+    /// A service refuses a share of the requests as too many.
+    Throttle {
+        /// `route53`, `cloudwatch`, `ecs`, `sts` or `heroku`.
+        service: String,
+        /// 0 to 1.
+        share: f64,
+    },
+    /// A service answers with an error and does nothing.
+    Error {
+        /// As above.
+        service: String,
+        /// Only this operation; all without it.
+        operation: Option<String>,
+        /// The HTTP status.
+        status: u16,
+        /// The service's error code.
+        code: String,
+    },
+    /// A service closes the connection and does nothing.
+    Close {
+        /// As above.
+        service: String,
+        /// Only this operation; all without it.
+        operation: Option<String>,
+    },
+    /// A service does what was asked and then closes the connection without an answer.
+    LoseAnswer {
+        /// As above.
+        service: String,
+        /// Only this operation; all without it.
+        operation: Option<String>,
+    },
+    /// Every AWS service finds the credentials expired.
+    ExpiredCredentials,
+}
+
+/// What a request meets before it is carried out.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Obstacle {
+    Throttled,
+    Error { status: StatusCode, code: String },
+    Closed,
+    Expired,
+}
+
+#[derive(Debug)]
+struct Fault {
+    spec: FaultSpec,
+    begins: Option<Timestamp>,
+    hits: u32,
+    /// Sheds a share evenly instead of by chance: adds up, hits when it passes one.
+    shed: f64,
+}
+
+impl Fault {
+    fn is_active(&self, now: Timestamp) -> bool {
+        let Some(begins) = self.begins else { return false };
+        let over = self.spec.lasts.is_some_and(|lasts| now >= later(begins, lasts));
+        now >= begins && !over && self.spec.times.is_none_or(|times| self.hits < times)
+    }
+}
+
+/// All faults of the running scenario.
+#[derive(Debug)]
+pub(super) struct Faults(Mutex<Vec<Fault>>);
+
+impl Faults {
+    pub(super) fn new(specs: &[FaultSpec], started: Timestamp) -> Self {
+        let fault = |spec: &FaultSpec| Fault {
+            begins: spec.on.is_none().then(|| later(started, spec.at.unwrap_or_default())),
+            spec: spec.clone(),
+            hits: 0,
+            shed: 0.0,
+        };
+        Self(Mutex::new(specs.iter().map(fault).collect()))
+    }
+
+    /// Adds a fault while the sandbox runs; one without `on` counts its `at` from now.
+    pub(super) fn inject(&self, spec: FaultSpec, now: Timestamp) {
+        let begins = spec.on.is_none().then(|| later(now, spec.at.unwrap_or_default()));
+        lock(&self.0).push(Fault { spec, begins, hits: 0, shed: 0.0 });
+    }
+
+    /// Tells the faults that something happened.
+    pub(super) fn fire(&self, trigger: Trigger, now: Timestamp) {
+        for fault in lock(&self.0).iter_mut().filter(|fault| fault.begins.is_none() && fault.spec.on == Some(trigger)) {
+            fault.begins = Some(later(now, fault.spec.after.unwrap_or_default()));
+        }
+    }
+
+    /// What a request to `service` meets, if anything.
+    pub(super) fn before(&self, service: &str, operation: &str, now: Timestamp) -> Option<Obstacle> {
+        let mut faults = lock(&self.0);
+        faults.iter_mut().filter(|fault| fault.is_active(now)).find_map(|fault| {
+            let obstacle = fault.obstacle(service, operation)?;
+            fault.hits += 1;
+            Some(obstacle)
+        })
+    }
+
+    /// Whether the answer to a request that was carried out gets lost.
+    pub(super) fn loses_answer(&self, service: &str, operation: &str, now: Timestamp) -> bool {
+        let mut faults = lock(&self.0);
+        let hit = faults.iter_mut().find(|fault| {
+            let FaultKind::LoseAnswer { service: of, operation: only } = &fault.spec.kind else { return false };
+            fault.is_active(now) && of == service && matches(only.as_deref(), operation)
+        });
+        hit.map(|fault| fault.hits += 1).is_some()
+    }
+
+    /// The share of a side's requests that fail now, 0 to 1.
+    pub(super) fn error_rate(&self, of: Side, now: Timestamp) -> f64 {
+        self.sum(now, |kind| match kind {
+            FaultKind::HttpErrors { side, rate } if *side == of => Some(*rate),
+            _ => None,
+        })
+        .min(1.0)
+    }
+
+    /// How many times slower than normal a side is now.
+    pub(super) fn latency_factor(&self, of: Side, now: Timestamp) -> f64 {
+        self.sum(now, |kind| match kind {
+            FaultKind::Latency { side, factor } if *side == of => Some(*factor - 1.0),
+            _ => None,
+        }) + 1.0
+    }
+
+    /// Whether a side's metrics are lost now.
+    pub(super) fn loses_metrics(&self, of: Side, now: Timestamp) -> bool {
+        self.sum(now, |kind| match kind {
+            FaultKind::MetricsGap { side } if side.is_none_or(|side| side == of) => Some(1.0),
+            _ => None,
+        }) > 0.0
+    }
+
+    /// How long a change takes now, when a fault says so.
+    pub(super) fn slow_change(&self, now: Timestamp) -> Option<Duration> {
+        lock(&self.0).iter().filter(|fault| fault.is_active(now)).find_map(|fault| match fault.spec.kind {
+            FaultKind::SlowChange { insync } => Some(insync),
+            _ => None,
+        })
+    }
+
+    fn sum(&self, now: Timestamp, of: impl Fn(&FaultKind) -> Option<f64>) -> f64 {
+        lock(&self.0).iter().filter(|fault| fault.is_active(now)).filter_map(|fault| of(&fault.spec.kind)).sum()
+    }
+}
+
+impl Fault {
+    fn obstacle(&mut self, service: &str, operation: &str) -> Option<Obstacle> {
+        match &self.spec.kind {
+            FaultKind::Throttle { service: of, share } if of == service => {
+                self.shed += share;
+                let hit = self.shed >= 1.0;
+                self.shed -= f64::from(u8::from(hit));
+                hit.then_some(Obstacle::Throttled)
+            }
+            FaultKind::Error { service: of, operation: only, status, code }
+                if of == service && matches(only.as_deref(), operation) =>
+            {
+                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Some(Obstacle::Error { status, code: code.clone() })
+            }
+            FaultKind::Close { service: of, operation: only }
+                if of == service && matches(only.as_deref(), operation) =>
+            {
+                Some(Obstacle::Closed)
+            }
+            FaultKind::ExpiredCredentials if service != "heroku" => Some(Obstacle::Expired),
+            _ => None,
+        }
+    }
+}
+
+fn matches(only: Option<&str>, operation: &str) -> bool {
+    only.is_none_or(|only| only == operation)
+}
+
+/// `start` plus `duration`, without overflow.
+pub(super) fn later(start: Timestamp, duration: Duration) -> Timestamp {
+    let span = SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
+    start.checked_add(span).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn faults(text: &str) -> Faults {
+        let scenario = super::super::scenario::Scenario::parse("test", text).unwrap();
+        Faults::new(&scenario.faults, START)
+    }
+
+    fn at(seconds: u64) -> Timestamp {
+        later(START, Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_timed_fault_begins_and_ends() {
+        let faults = faults("[[fault]]\nat = '5m'\nfor = '1m'\nkind = 'http-errors'\nside = 'new'\nrate = 0.2");
+        let rates = [299, 300, 359, 360].map(|second| faults.error_rate(Side::New, at(second)));
+        assert_eq!(rates, [0.0, 0.2, 0.2, 0.0]);
+        assert!(faults.error_rate(Side::Old, at(300)).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn an_event_sets_a_fault_off_once() {
+        let faults =
+            faults("[[fault]]\non = 'route53.change'\nafter = '10s'\nfor = '5s'\nkind = 'expired-credentials'");
+        assert_eq!(faults.before("sts", "GetCallerIdentity", at(100)), None);
+        faults.fire(Trigger::Route53Change, at(100));
+        faults.fire(Trigger::Route53Change, at(112));
+        let met = [109, 110, 114, 115].map(|second| faults.before("sts", "GetCallerIdentity", at(second)).is_some());
+        assert_eq!(met, [false, true, true, false]);
+    }
+
+    #[test]
+    fn a_share_is_shed_evenly_and_times_limits_the_hits() {
+        let some = faults("[[fault]]\nkind = 'throttle'\nservice = 'route53'\nshare = 0.75");
+        let hits = (0..100).filter(|_| some.before("route53", "GetChange", at(1)).is_some()).count();
+        assert_eq!(hits, 75);
+        let twice = faults("[[fault]]\nkind = 'close'\nservice = 'ecs'\ntimes = 2");
+        let met = [(); 3].map(|()| twice.before("ecs", "UpdateService", at(1)));
+        assert_eq!(met, [Some(Obstacle::Closed), Some(Obstacle::Closed), None]);
+    }
+
+    #[test]
+    fn a_lost_answer_hits_only_its_operation() {
+        let faults = faults(
+            "[[fault]]\nkind = 'lose-answer'\nservice = 'route53'\noperation = 'ChangeResourceRecordSets'\ntimes = 1",
+        );
+        assert!(!faults.loses_answer("route53", "GetChange", at(1)));
+        assert!(faults.loses_answer("route53", "ChangeResourceRecordSets", at(1)));
+        assert!(!faults.loses_answer("route53", "ChangeResourceRecordSets", at(1)));
+    }
+}
