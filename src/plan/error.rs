@@ -175,6 +175,8 @@ pub(super) struct Report {
     pub(super) uses: Vec<Use>,
     /// Strings that could not be expanded; what rules say about them is only an echo.
     pub(super) unexpanded: Vec<Span>,
+    /// Entries of the root that could not be read.
+    pub(super) unread: Vec<String>,
     echo: Option<Problem>,
 }
 
@@ -205,6 +207,11 @@ impl Report {
             self.problems.len() - 1
         });
         &mut self.problems[at]
+    }
+
+    /// Whether a section of the file was written but could not be read, which was told.
+    pub(super) fn lost(&self, section: &str) -> bool {
+        self.unread.iter().any(|unread| unread == section)
     }
 
     pub(super) fn failed(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use super::{
     kind::Kind,
-    model::{Plan, Step, StepId},
+    model::{Metric, Plan, Side, Step, StepId},
     record::RecordSet,
 };
 
@@ -27,6 +27,17 @@ impl Plan {
             Kind::DnsSwitch { .. } => record.new.clone(),
             _ => standing,
         }))
+    }
+}
+
+impl Plan {
+    /// The metric whose value before the first switch is the baseline of this one: for a metric of the new side the old
+    /// side's of the same graph and unit, since the new side has no traffic then; else the metric itself.
+    #[must_use]
+    pub fn baseline_of(&self, metric: &str) -> Option<&Metric> {
+        let own = self.metrics.iter().find(|known| known.id == metric)?;
+        let twin = |other: &&Metric| (other.side, &other.graph, other.unit) == (Side::Old, &own.graph, own.unit);
+        self.metrics.iter().find(twin).or(Some(own))
     }
 }
 

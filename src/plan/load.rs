@@ -104,8 +104,11 @@ fn build(source: &str, name: &str, given: &BTreeMap<String, String>, report: &mu
     let head = head(&mut tree, report)?;
     let kinds = kinds(&head, report);
     let Some((place, environment)) = head.environments.iter().find(|(known, _)| known.get_ref() == name) else {
-        let help = suggest(name, kinds.keys().map(String::as_str));
-        report.error(0..0, format!("the plan has no environment {}", quote(name))).help(help);
+        // One that was written but could not be read has been told about.
+        if !report.failed() {
+            let help = suggest(name, kinds.keys().map(String::as_str));
+            report.error(0..0, format!("the plan has no environment {}", quote(name))).help(help);
+        }
         return None;
     };
     let kind = *kinds.get(place.get_ref())?;

@@ -135,8 +135,8 @@ pub(super) struct RawPlan {
     pub(super) name: Option<Text>,
     pub(super) title: Option<Text>,
     pub(super) window: Option<Text>,
-    pub(super) aws: Option<RawAws>,
-    pub(super) heroku: Option<RawHeroku>,
+    pub(super) aws: Option<Spanned<RawAws>>,
+    pub(super) heroku: Option<Spanned<RawHeroku>>,
     pub(super) dns: Option<RawDns>,
     pub(super) sides: Option<RawSides>,
     #[serde(default)]
@@ -342,7 +342,7 @@ pub(super) enum RawKind {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawManual {
-    pub(super) items: Vec<Text>,
+    pub(super) items: Spanned<Vec<Text>>,
 }
 
 #[derive(Debug, Deserialize)]

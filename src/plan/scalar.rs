@@ -57,7 +57,7 @@ pub(super) fn choice<T: Copy>(what: &str, table: &[(&str, T)], text: &str) -> Re
 
 /// `true` or `false`.
 pub(super) fn flag(text: &str) -> Result<bool, Fault> {
-    choice("a yes or no", &[("true", true), ("false", false)], text)
+    choice("true or false", &[("true", true), ("false", false)], text)
 }
 
 /// A whole number within bounds.
@@ -68,7 +68,8 @@ where
     let found = text.parse().ok().filter(|number| bounds.contains(number));
     found.ok_or_else(|| {
         let (low, high) = (bounds.start(), bounds.end());
-        Fault::new(format!("{} is out of bounds", quote(text)), format!("write a whole number from {low} to {high}"))
+        let what = if text.parse::<i128>().is_ok() { "out of bounds" } else { "not a whole number" };
+        Fault::new(format!("{} is {what}", quote(text)), format!("write a whole number from {low} to {high}"))
     })
 }
 

@@ -101,7 +101,11 @@ pub(super) fn read<T: DeserializeOwned>(mut tree: Tree<'_>, report: &mut Report)
             tell(&message, &span, &tree, report);
         }
         let tables_only = matches!(message, Message::Missing(_));
-        cut.push(remove(&mut tree, &span, tables_only)?);
+        let (table, name) = remove(&mut tree, &span, tables_only)?;
+        if table == tree.span() {
+            report.unread.push(name.clone());
+        }
+        cut.push((table, name));
     }
     None
 }
@@ -140,9 +144,24 @@ fn tell(message: &Message, span: &Span, tree: &Tree<'_>, report: &mut Report) {
             report.error(span.clone(), format!("unknown {what} {}", super::scalar::quote(name))).help(help);
         }
         Message::Other(text) => {
-            report.error(span.clone(), text.clone());
+            // serde's words for what TOML calls otherwise.
+            let text = text.replace("type: map", "type: table").replace("type: sequence", "type: list");
+            let problem = report.error(span.clone(), text.replace("a sequence", "a list"));
+            if let Some((name, value)) = section_at(tree, span) {
+                let (one, many) = (format!("one table: `[{name}]`"), format!("a list of tables: `[[{name}]]`"));
+                problem.help(format!("write it as {}", if value.is_array() { one } else { many }));
+            }
         }
     }
+}
+
+/// The section of the root that as a whole stands at this place, when it is a table or a list of tables.
+fn section_at<'a, 'i>(tree: &'a Tree<'i>, span: &Span) -> Option<(&'a str, &'a DeValue<'i>)> {
+    let sections = tree.get_ref().as_table()?.iter();
+    let mut hits =
+        sections.filter(|(_, value)| value.span() == *span).map(|(key, value)| (key.get_ref(), value.get_ref()));
+    let (name, value) = hits.find(|(_, value)| value.is_table() || value.is_array())?;
+    Some((name.as_ref(), value))
 }
 
 /// Whether the key at this place is one of a step's own kind.

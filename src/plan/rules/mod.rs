@@ -27,7 +27,7 @@ struct Context<'a> {
 pub(super) fn apply(raw: &RawPlan, environment: &Environment, ids: &Ids, report: &mut Report) -> Plan {
     let context = Context { ids, environment, raw };
     for (name, text) in [("name", &raw.name), ("title", &raw.title)] {
-        if text.is_none() {
+        if text.is_none() && !report.lost(name) {
             report.error(0..0, format!("the plan has no `{name}`")).help(format!("add `{name} = \"...\"` at the top"));
         }
     }
@@ -58,7 +58,9 @@ pub(super) fn apply(raw: &RawPlan, environment: &Environment, ids: &Ids, report:
     // These look at how parts fit together; with a part missing they would only repeat its error in other words.
     if plan.steps.len() == ids.all(super::ids::Section::Step).count() && plan.records.len() == raw.record.len() {
         order::apply(&plan, raw, report);
-        effects::apply(&plan, raw, report);
+        if !report.failed() {
+            effects::apply(&plan, raw, report);
+        }
     }
     plan
 }

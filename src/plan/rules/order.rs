@@ -11,6 +11,7 @@ use super::{
         record::{Record, RecordSet},
         scalar::{quote, show},
     },
+    record::ttl,
     steps::{records_of, ttl_of},
 };
 
@@ -22,6 +23,9 @@ pub(super) fn apply(plan: &Plan, raw: &RawPlan, report: &mut Report) {
         return;
     }
     let before = ancestors(plan);
+    if !all_records_known(plan, raw) {
+        return;
+    }
     for record in &plan.records {
         Way {
             plan,
@@ -37,6 +41,14 @@ pub(super) fn apply(plan: &Plan, raw: &RawPlan, report: &mut Report) {
         .walk(report);
     }
     window(plan, raw, report);
+}
+
+/// Whether every record that a step names is one of the plan: with one unknown, the way of the others is unknown too.
+fn all_records_known(plan: &Plan, raw: &RawPlan) -> bool {
+    plan.steps.iter().zip(&raw.step).all(|(step, raw)| {
+        let named = records_of(&raw.get_ref().kind).map_or(0, |list| split(list).len());
+        named == step.kind.records().len()
+    })
 }
 
 /// Every `needs` points at an earlier step. Returns whether that holds.
@@ -123,10 +135,10 @@ impl Way<'_> {
             let place = place(raw, &self.record.id);
             self.follows(at, step, &place, report);
             match &step.kind {
-                Kind::DnsLowerTtl { ttl, .. } => self.lower(at, *ttl, raw, &place, report),
+                Kind::DnsLowerTtl { .. } => self.lower(at, written_ttl(raw), raw, &place, report),
                 Kind::DnsDrain { .. } => self.drain(&place, report),
                 Kind::DnsSwitch { stages, .. } => self.switch(!stages.is_empty(), &place, report),
-                Kind::DnsRaiseTtl { ttl, .. } => self.raise(*ttl, raw, &place, report),
+                Kind::DnsRaiseTtl { .. } => self.raise(written_ttl(raw), raw, &place, report),
                 _ => {}
             }
             self.last = Some(at);
@@ -150,23 +162,33 @@ impl Way<'_> {
             .help(format!("let {} need {last}, directly or through others", quote(&step.id.0)));
     }
 
-    fn lower(&mut self, at: usize, ttl: u32, raw: &RawStep, place: &Span, report: &mut Report) {
+    fn lower(&mut self, at: usize, ttl: Option<u32>, raw: &RawStep, place: &Span, report: &mut Report) {
         match self.standing.ttl {
             None => self.no_ttl(place, report),
-            Some(old) if ttl >= old => {
+            Some(old) if ttl.is_some_and(|ttl| ttl >= old) => {
                 let span = ttl_of(&raw.kind).map_or_else(|| place.clone(), toml::Spanned::span);
                 report
-                    .error(span, format!("a TTL of {ttl} is not lower: record {} has {old}", self.name()))
+                    .error(span, format!("this TTL is not lower: record {} has {old}", self.name()))
                     .help("write a lower one, such as 60");
             }
             Some(_) => {}
         }
-        self.standing = self.standing.with_ttl(ttl);
+        self.set_ttl(ttl);
         self.lowered = Some(at);
         self.drained = false;
     }
 
+    fn set_ttl(&mut self, ttl: Option<u32>) {
+        if self.standing.alias.is_none() {
+            self.standing.ttl = ttl;
+        }
+    }
+
+    /// Without alias the TTL is only unknown because of an error that was already told.
     fn no_ttl(&self, place: &Span, report: &mut Report) {
+        if self.standing.alias.is_none() {
+            return;
+        }
         report
             .error(place.clone(), format!("record {} is an alias then, which has no TTL of its own", self.name()))
             .help("leave the record out of this step");
@@ -230,18 +252,18 @@ impl Way<'_> {
         }
     }
 
-    fn raise(&mut self, ttl: u32, raw: &RawStep, place: &Span, report: &mut Report) {
+    fn raise(&mut self, ttl: Option<u32>, raw: &RawStep, place: &Span, report: &mut Report) {
         match self.standing.ttl {
             None => self.no_ttl(place, report),
-            Some(old) if ttl <= old => {
+            Some(old) if ttl.is_some_and(|ttl| ttl <= old) => {
                 let span = ttl_of(&raw.kind).map_or_else(|| place.clone(), toml::Spanned::span);
                 report
-                    .error(span, format!("a TTL of {ttl} is not higher: record {} has {old} then", self.name()))
+                    .error(span, format!("this TTL is not higher: record {} has {old} then", self.name()))
                     .help("write a higher one, or leave the record out of this step");
             }
             Some(_) => {}
         }
-        self.standing = self.standing.with_ttl(ttl);
+        self.set_ttl(ttl);
     }
 
     fn end(&self, report: &mut Report) {
@@ -254,6 +276,11 @@ impl Way<'_> {
             .warning(place, format!("no step switches record {}", self.name()))
             .help("add it to a `dns.switch`, or leave it out of the plan");
     }
+}
+
+/// The TTL that a step sets; None after an error was told about it.
+fn written_ttl(raw: &RawStep) -> Option<u32> {
+    ttl_of(&raw.kind).and_then(|text| ttl(text.get_ref().as_str()).ok())
 }
 
 /// Where a step names a record.

@@ -82,8 +82,12 @@ fn needs(context: &Context<'_>, raw: &RawStep, before: Option<StepId>, report: &
     match &raw.needs {
         None => before.into_iter().collect(),
         Some(list) => {
-            let known = split(list).into_iter().filter_map(|text| context.ids.refer(Section::Step, &text, report));
-            known.map(StepId).collect()
+            let named = split(list);
+            let known: Vec<_> =
+                named.iter().filter_map(|text| context.ids.refer(Section::Step, text, report)).map(StepId).collect();
+            // An unknown one was probably meant to be the step before: the rules on order need not complain as well.
+            let guess = before.filter(|_| known.len() < named.len());
+            known.into_iter().chain(guess).collect()
         }
     }
 }
@@ -134,7 +138,10 @@ fn times(kind: &Kind, records: &[Record]) -> (Duration, Duration) {
 fn kind(context: &Context<'_>, raw: &RawKind, report: &mut Report) -> Kind {
     match raw {
         RawKind::Manual(raw) => {
-            let items: Vec<_> = raw.items.iter().filter_map(|item| report.read(item, words)).collect();
+            let items: Vec<_> = raw.items.get_ref().iter().filter_map(|item| report.read(item, words)).collect();
+            if raw.items.get_ref().is_empty() {
+                report.error(raw.items.span(), "there is nothing to tick").help("list what a person must have seen");
+            }
             Kind::Manual { items }
         }
         RawKind::CheckSuite(raw) => check_suite(context, raw, report),

@@ -6,7 +6,7 @@ use url::{Host, Url};
 
 use super::{
     super::{
-        error::Report,
+        error::{Report, Span},
         ids::Section,
         model::{
             Aws, Dns, EnvironmentKind, Heroku, Metric, Role, Runner, RunnerSource, Side, SideInfo, Sides, Traffic, Unit,
@@ -37,10 +37,10 @@ impl Context<'_> {
     }
 
     /// A base URL of a service; demanded in the sandbox, where it must be loopback.
-    fn endpoint(&self, text: Option<&Text>, section: &str, field: &str, report: &mut Report) -> Option<String> {
+    fn endpoint(&self, text: Option<&Text>, table: Span, field: &str, report: &mut Report) -> Option<String> {
         let Some(text) = text else {
             if self.sandbox() {
-                report.error(0..0, format!("a sandbox needs `{section}.{field}`")).help(IN_SANDBOX);
+                report.error(table, format!("a sandbox needs `{field}` here")).help(IN_SANDBOX);
             }
             return None;
         };
@@ -74,10 +74,13 @@ fn url_is_loopback(url: &Url) -> bool {
 }
 
 pub(super) fn aws(context: &Context<'_>, report: &mut Report) -> Aws {
-    let Some(raw) = &context.raw.aws else {
-        report.error(0..0, "the plan has no `[aws]`").help("add `[aws]` with `region = \"us-east-1\"`");
+    let Some(table) = &context.raw.aws else {
+        if !report.lost("aws") {
+            report.error(0..0, "the plan has no `[aws]`").help("add `[aws]` with `region = \"us-east-1\"`");
+        }
         return Aws::default();
     };
+    let raw = table.get_ref();
     let account = raw.account.as_ref().and_then(|text| report.read(text, account));
     if context.environment.kind == EnvironmentKind::Production && raw.account.is_none() {
         report
@@ -88,7 +91,7 @@ pub(super) fn aws(context: &Context<'_>, report: &mut Report) -> Aws {
         region: report.read(&raw.region, region).unwrap_or_default(),
         profile: raw.profile.as_ref().and_then(|text| report.read(text, words)),
         account,
-        endpoint: context.endpoint(raw.endpoint.as_ref(), "aws", "endpoint", report),
+        endpoint: context.endpoint(raw.endpoint.as_ref(), table.span(), "endpoint", report),
     }
 }
 
@@ -117,16 +120,17 @@ fn region(text: &str) -> Result<String, Fault> {
 }
 
 pub(super) fn heroku(context: &Context<'_>, report: &mut Report) -> Option<Heroku> {
-    let raw = context.raw.heroku.as_ref()?;
+    let table = context.raw.heroku.as_ref()?;
+    let raw = table.get_ref();
     Some(Heroku {
         app: report.read(&raw.app, super::super::scalar::slug).unwrap_or_default(),
-        api: context.endpoint(raw.api.as_ref(), "heroku", "api", report),
+        api: context.endpoint(raw.api.as_ref(), table.span(), "api", report),
     })
 }
 
 pub(super) fn dns(context: &Context<'_>, report: &mut Report) -> Dns {
     let Some(raw) = &context.raw.dns else {
-        if !context.raw.record.is_empty() {
+        if !context.raw.record.is_empty() && !report.lost("dns") {
             report
                 .error(0..0, "the plan moves records but has no `[dns]`")
                 .help("add `[dns]` with `resolvers = [\"1.1.1.1\", \"8.8.8.8\"]`");
@@ -162,9 +166,11 @@ pub(super) fn dns(context: &Context<'_>, report: &mut Report) -> Dns {
 pub(super) fn sides(context: &Context<'_>, report: &mut Report) -> Sides {
     let empty = || SideInfo { label: String::new(), address: String::new() };
     let Some(raw) = &context.raw.sides else {
-        report
-            .error(0..0, "the plan has no `[sides.old]` and `[sides.new]`")
-            .help("add both, each with `label` and `address`");
+        if !report.lost("sides") {
+            report
+                .error(0..0, "the plan has no `[sides.old]` and `[sides.new]`")
+                .help("add both, each with `label` and `address`");
+        }
         return Sides { old: empty(), new: empty() };
     };
     Sides { old: side(context, &raw.old, report), new: side(context, &raw.new, report) }
@@ -235,7 +241,7 @@ fn runner(context: &Context<'_>, raw: &toml::Spanned<RawRunner>, report: &mut Re
 
 /// Reports at this place that something of Heroku is used without `[heroku]`.
 pub(super) fn needs_heroku(context: &Context<'_>, place: &Text, report: &mut Report) {
-    if context.raw.heroku.is_none() {
+    if context.raw.heroku.is_none() && !report.lost("heroku") {
         report.error(place.span(), "the plan has no `[heroku]`").help("add `[heroku]` with `app = \"...\"`");
     }
 }
