@@ -21,7 +21,7 @@
 //! | [`steps`] | one file per kind of step: preview, apply, observe, undo | world, run, plan, clock |
 //! | [`watch`] | samplers that turn the world into series and verdicts | world, run, plan, clock |
 //! | [`engine`] | the coordinator, its executor, recovery | steps, watch, journal, session, world, run, plan, clock |
-//! | [`session`] | the Unix socket: messages, server, client | run, plan, clock |
+//! | [`session`] | the Unix socket: messages, server, client; where a session stands | journal, run, plan, clock |
 //! | [`tui`] | terminal guard, keymap, theme, one file per pane | session, run, plan, clock |
 //! | [`sandbox`] | the embedded world for rehearsals, on loopback; knows nothing of the cockpit | clock |
 //! | `cli` | arguments; wires the rooms together; the only room that may import all | all |

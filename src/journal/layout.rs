@@ -355,7 +355,7 @@ mod tests {
         let second = layout.create("acme", "production", at("16")).unwrap();
         fs::create_dir(root.path().join("state/acme/staging/not-a-session")).unwrap();
         assert_eq!(layout.list().unwrap(), [first.clone(), second.clone()]);
-        assert_eq!(layout.list_of("acme", "staging").unwrap(), [first.clone()]);
+        assert_eq!(layout.list_of("acme", "staging").unwrap(), std::slice::from_ref(&first));
         assert_eq!(layout.find(None).unwrap(), second);
         assert_eq!(layout.find(Some(first.id())).unwrap(), first);
         assert_eq!(layout.find(Some("20261123-231015")).unwrap(), first);

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::reader::{ReadError, Reader};
-use crate::run::Event;
+use crate::run::{self, Event};
 
 /// Why a journal could not be printed.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,7 @@ pub enum PrintError {
 #[must_use]
 pub fn line(event: &Event) -> String {
     let at = event.at.strftime("%Y-%m-%d %H:%M:%SZ");
-    let text = format!("{at} {:>5}  {:<10} {}", event.seq, event.by.name(), describe(event));
+    let text = format!("{at} {:>5}  {:<10} {}", event.seq, event.by.name(), run::describe(event));
     text.replace(char::is_control, " ")
 }
 
@@ -48,8 +48,4 @@ pub fn print_for_programs(reader: Reader, out: &mut impl Write) -> Result<(), Pr
         writeln!(out)?;
     }
     Ok(())
-}
-
-fn describe(event: &Event) -> String {
-    serde_json::to_string(&event.what).unwrap_or_default()
 }

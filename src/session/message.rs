@@ -17,7 +17,7 @@ pub const PROTOCOL: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "to_engine", rename_all = "kebab-case")]
 pub enum ToEngine {
-    /// The first frame of every connection.
+    /// The first frame of a cockpit.
     Hello {
         /// [`PROTOCOL`].
         protocol: u32,
@@ -27,6 +27,13 @@ pub enum ToEngine {
         seat: Seat,
         /// It acts without a person; only a sandbox accepts that.
         autopilot: bool,
+    },
+    /// Instead of a hello: asks for one snapshot and goes; nothing is journaled and nobody is attached.
+    Peek {
+        /// [`PROTOCOL`].
+        protocol: u32,
+        /// Program version.
+        version: String,
     },
     /// A person asks for something.
     Request {

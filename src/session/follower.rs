@@ -1,0 +1,85 @@
+//! The engine's truth, kept up to date in a cockpit.
+
+use super::message::{Snapshot, ToCockpit};
+use crate::run::Refusal;
+
+/// What changed since the screen was drawn.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Something happened: the state is another.
+    pub state: bool,
+    /// Something was measured.
+    pub telemetry: bool,
+}
+
+impl Changed {
+    /// Whether anything is to be drawn.
+    #[must_use]
+    pub const fn any(self) -> bool {
+        self.state || self.telemetry
+    }
+}
+
+/// What a message was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// It is in the snapshot now, or was there before.
+    Followed,
+    /// The answer to a request.
+    Reply {
+        /// The request's number.
+        id: u64,
+        /// Accepted or refused.
+        result: Result<(), Refusal>,
+    },
+    /// Something is missing in between: ask for a fresh snapshot ([`super::Link::resync`]).
+    Missed,
+}
+
+/// A snapshot that follows the messages after it.
+#[derive(Debug, Clone)]
+pub struct Follower {
+    snapshot: Box<Snapshot>,
+    changed: Changed,
+}
+
+impl Follower {
+    /// Begins with a snapshot, all of it to be drawn.
+    #[must_use]
+    pub const fn new(snapshot: Box<Snapshot>) -> Self {
+        Self { snapshot, changed: Changed { state: true, telemetry: true } }
+    }
+
+    /// Everything as of the last message.
+    #[must_use]
+    pub const fn snapshot(&self) -> &Snapshot {
+        &self.snapshot
+    }
+
+    /// Takes a message in. Events that the snapshot has already are passed over.
+    pub fn take(&mut self, message: ToCockpit) -> Taken {
+        match message {
+            ToCockpit::Snapshot(snapshot) => *self = Self::new(snapshot),
+            ToCockpit::Event(event) if event.seq <= self.snapshot.state.seq => {}
+            ToCockpit::Event(event) => {
+                self.changed.state = true;
+                if self.snapshot.state.apply(&event).is_err() {
+                    return Taken::Missed;
+                }
+            }
+            ToCockpit::Sample(sample) => {
+                self.changed.telemetry = true;
+                self.snapshot.telemetry.take(sample);
+            }
+            ToCockpit::Reply { id, result } => return Taken::Reply { id, result },
+            // Only ever the last word of a connection, which then closes.
+            ToCockpit::Refused { .. } => {}
+        }
+        Taken::Followed
+    }
+
+    /// What changed since this was asked last.
+    pub fn changed(&mut self) -> Changed {
+        std::mem::take(&mut self.changed)
+    }
+}

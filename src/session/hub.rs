@@ -1,0 +1,309 @@
+//! Where engine and cockpits meet: one fold, one lock, a bounded queue for each cockpit.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    frame::{TO_COCKPIT_MAX, encode},
+    message::{Snapshot, Telemetry, ToCockpit},
+};
+use crate::{
+    clock::Clock,
+    plan::Plan,
+    run::{Event, Illegal, Operator, Refusal, Request, Sample, Seat, State},
+};
+
+/// How many messages wait for a cockpit before it is given a snapshot instead.
+pub(super) const QUEUE: usize = 256;
+/// How many requests of one cockpit may be unanswered or have an unread answer; further ones wait in the socket.
+pub(super) const REPLIES: usize = 16;
+/// How many messages of cockpits wait for the engine; further ones wait in their connections.
+const INBOUND: usize = 64;
+
+/// What cockpits want of the engine. The engine answers each `reply`; dropping one is a refusal.
+#[derive(Debug)]
+pub enum Inbound {
+    /// A cockpit is here and would like a seat. A refusal turns it away.
+    Attached {
+        /// Who.
+        operator: Operator,
+        /// The seat it would like.
+        seat: Seat,
+        /// To be answered after the attachment was published.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// A cockpit that was attached is gone.
+    Detached {
+        /// Who.
+        operator: Operator,
+    },
+    /// A person asks for something.
+    Request {
+        /// Who.
+        operator: Operator,
+        /// For what; its texts have no control characters.
+        request: Request,
+        /// To be answered after the events that it led to were published.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
+}
+
+/// Shared by the engine, which publishes, and the server, which serves. Cloning gives another handle.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    board: Mutex<Board>,
+    inbound: mpsc::Sender<Inbound>,
+    connections: AtomicU64,
+    closing: CancellationToken,
+}
+
+/// The fold that snapshots are taken of, and who waits for what.
+#[derive(Debug)]
+struct Board {
+    clock: Clock,
+    plan: Plan,
+    state: State,
+    telemetry: Telemetry,
+    lanes: BTreeMap<u64, Lane>,
+}
+
+/// What waits for one cockpit.
+#[derive(Debug)]
+struct Lane {
+    you: Operator,
+    queue: VecDeque<Queued>,
+    /// It has missed something: a snapshot goes first, and until then no news are queued.
+    behind: bool,
+    ready: Arc<Notify>,
+    replies: Arc<Semaphore>,
+}
+
+#[derive(Debug)]
+enum Queued {
+    News(Bytes),
+    Reply(Bytes),
+}
+
+/// What a connection writes next.
+struct Due {
+    snapshot: Option<Box<Snapshot>>,
+    frames: Vec<Bytes>,
+}
+
+impl Hub {
+    /// A hub that stands at `state`, and what its cockpits want.
+    #[must_use]
+    pub fn new(plan: Plan, clock: Clock, state: State) -> (Self, mpsc::Receiver<Inbound>) {
+        let (inbound, receiver) = mpsc::channel(INBOUND);
+        let board = Board { clock, plan, state, telemetry: Telemetry::default(), lanes: BTreeMap::new() };
+        let shared = Shared {
+            board: Mutex::new(board),
+            inbound,
+            connections: AtomicU64::new(1),
+            closing: CancellationToken::new(),
+        };
+        (Self { shared: Arc::new(shared) }, receiver)
+    }
+
+    /// Tells everyone what happened. Call it in order, for every event, once it is on disk. Never blocks for a cockpit.
+    ///
+    /// # Errors
+    /// [`Illegal`] when the event does not follow the last one: a fault of the caller, and nobody was told.
+    pub fn publish(&self, event: &Event) -> Result<(), Illegal> {
+        let mut board = self.board();
+        board.state.apply(event)?;
+        board.tell(|| ToCockpit::Event(Box::new(event.clone())));
+        Ok(())
+    }
+
+    /// Tells everyone what was measured.
+    pub fn sample(&self, sample: Sample) {
+        let mut board = self.board();
+        board.tell(|| ToCockpit::Sample(sample.clone()));
+        board.telemetry.take(sample);
+    }
+
+    /// Everything as of now, addressed to nobody (connection 0).
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.board().snapshot(Operator { conn: 0, name: String::new(), uid: 0 })
+    }
+
+    /// How many cockpits are attached.
+    #[must_use]
+    pub fn attached(&self) -> usize {
+        self.board().lanes.len()
+    }
+
+    /// Ends the service: each cockpit still gets what waits for it, then its connection closes and
+    /// [`super::Server::run`] returns.
+    pub fn close(&self) {
+        self.shared.closing.cancel();
+    }
+
+    pub(super) async fn closed(&self) {
+        self.shared.closing.cancelled().await;
+    }
+
+    pub(super) fn sandboxed(&self) -> bool {
+        self.board().plan.environment.kind == crate::plan::EnvironmentKind::Sandbox
+    }
+
+    /// A connection number that no other connection of this engine has.
+    pub(super) fn next_connection(&self) -> u64 {
+        self.shared.connections.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Asks the engine and waits for its answer.
+    pub(super) async fn ask(
+        &self,
+        inbound: impl FnOnce(oneshot::Sender<Result<(), Refusal>>) -> Inbound,
+    ) -> Result<(), Refusal> {
+        let gone = || Refusal("the engine is going away".into());
+        let (reply, answer) = oneshot::channel();
+        self.shared.inbound.send(inbound(reply)).await.map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    pub(super) async fn tell_gone(&self, operator: Operator) {
+        // The engine that does not listen any more needs not know.
+        let _ = self.shared.inbound.send(Inbound::Detached { operator }).await;
+    }
+
+    /// Opens the lane of a cockpit; it begins as one that has missed everything. Returns its budget of replies.
+    pub(super) fn join(&self, you: Operator) -> Arc<Semaphore> {
+        let replies = Arc::new(Semaphore::new(REPLIES));
+        let (conn, budget) = (you.conn, Arc::clone(&replies));
+        let lane = Lane { you, queue: VecDeque::new(), behind: true, ready: Arc::new(Notify::new()), replies };
+        self.board().lanes.insert(conn, lane);
+        budget
+    }
+
+    pub(super) fn leave(&self, conn: u64) {
+        self.board().lanes.remove(&conn);
+    }
+
+    /// A cockpit asks for a snapshot.
+    pub(super) fn resync(&self, conn: u64) {
+        if let Some(lane) = self.board().lanes.get_mut(&conn) {
+            lane.fall_behind();
+        }
+    }
+
+    /// Queues the answer to a request; never dropped. The caller has taken a permit of the lane's budget for it.
+    pub(super) fn reply(&self, conn: u64, id: u64, result: Result<(), Refusal>) {
+        let Ok(frame) = encode(&ToCockpit::Reply { id, result }) else { return };
+        if let Some(lane) = self.board().lanes.get_mut(&conn) {
+            lane.queue.push_back(Queued::Reply(frame));
+            lane.ready.notify_one();
+        }
+    }
+
+    /// Waits for something to write to a cockpit; None: the hub closes and everything was taken.
+    pub(super) async fn next(&self, conn: u64) -> Option<Vec<Bytes>> {
+        loop {
+            let closing = self.shared.closing.is_cancelled();
+            let (due, ready) = {
+                let mut board = self.board();
+                (board.take(conn)?, Arc::clone(&board.lanes.get(&conn)?.ready))
+            };
+            // What takes long, making JSON of a snapshot, is done without the lock.
+            let frames: Vec<Bytes> = due.snapshot.into_iter().filter_map(encode_snapshot).chain(due.frames).collect();
+            match (frames.is_empty(), closing) {
+                (false, _) => return Some(frames),
+                (true, true) => return None,
+                (true, false) => {}
+            }
+            tokio::select! {
+                () = ready.notified() => {}
+                () = self.closed() => {}
+            }
+        }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        // A panic while the lock was held can only have come from an allocation: the fold is as good as before.
+        self.shared.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Board {
+    /// Queues news for all cockpits that are not behind; made into JSON once, and only if there are any.
+    fn tell(&mut self, message: impl FnOnce() -> ToCockpit) {
+        let mut current = self.lanes.values_mut().filter(|lane| !lane.behind).peekable();
+        if current.peek().is_none() {
+            return;
+        }
+        match encode(&message()) {
+            Ok(frame) => current.for_each(|lane| lane.push_news(frame.clone())),
+            Err(error) => tracing::error!(%error, "a message has no JSON"),
+        }
+    }
+
+    fn take(&mut self, conn: u64) -> Option<Due> {
+        let lane = self.lanes.get_mut(&conn)?;
+        let behind = std::mem::replace(&mut lane.behind, false);
+        let mut answered = 0;
+        let frames = lane.queue.drain(..).map(|queued| match queued {
+            Queued::News(frame) => frame,
+            Queued::Reply(frame) => {
+                answered += 1;
+                frame
+            }
+        });
+        let frames = frames.collect();
+        lane.replies.add_permits(answered);
+        let you = lane.you.clone();
+        let snapshot = behind.then(|| Box::new(self.snapshot(you)));
+        Some(Due { snapshot, frames })
+    }
+
+    fn snapshot(&self, you: Operator) -> Snapshot {
+        let Self { clock, plan, state, telemetry, .. } = self;
+        Snapshot { you, clock: *clock, plan: plan.clone(), state: state.clone(), telemetry: telemetry.clone() }
+    }
+}
+
+impl Lane {
+    fn push_news(&mut self, frame: Bytes) {
+        if self.queue.len() >= QUEUE {
+            self.fall_behind();
+        } else {
+            self.queue.push_back(Queued::News(frame));
+            self.ready.notify_one();
+        }
+    }
+
+    fn fall_behind(&mut self) {
+        self.queue.retain(|queued| matches!(queued, Queued::Reply(_)));
+        self.behind = true;
+        self.ready.notify_one();
+    }
+}
+
+/// A snapshot as a frame. If measurements make it longer than a frame may be, it goes without them: they are lossy.
+pub(super) fn encode_snapshot(snapshot: Box<Snapshot>) -> Option<Bytes> {
+    let whole = ToCockpit::Snapshot(snapshot);
+    match (encode(&whole), whole) {
+        (Ok(frame), _) if frame.len() <= TO_COCKPIT_MAX => Some(frame),
+        (_, ToCockpit::Snapshot(snapshot)) => {
+            let bare = Snapshot { telemetry: Telemetry::default(), ..*snapshot };
+            encode(&ToCockpit::Snapshot(Box::new(bare))).ok()
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,380 @@
+//! What crosses the socket, for good and for ill.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::UnixStream,
+    time::timeout,
+};
+
+use super::*;
+use crate::session::{
+    frame::{TO_ENGINE_MAX, encode},
+    hub::{QUEUE, REPLIES},
+    message::{PROTOCOL, ToCockpit, ToEngine},
+};
+
+/// Speaks the wire by hand.
+struct Raw(UnixStream);
+
+impl Raw {
+    async fn open(stage: &Stage) -> Self {
+        Self(UnixStream::connect(std::fs::read_link(stage.dir.socket()).unwrap()).await.unwrap())
+    }
+
+    async fn attached(stage: &Stage) -> Self {
+        let mut raw = Self::open(stage).await;
+        raw.say(&ToEngine::Hello { protocol: PROTOCOL, version: "t".into(), seat: Seat::Viewer, autopilot: false })
+            .await;
+        assert!(matches!(raw.hear().await, Some(ToCockpit::Snapshot(_))));
+        raw
+    }
+
+    async fn write(&mut self, frame: &[u8]) {
+        self.0.write_all(&u32::try_from(frame.len()).unwrap().to_be_bytes()).await.unwrap();
+        self.0.write_all(frame).await.unwrap();
+    }
+
+    async fn say(&mut self, message: &ToEngine) {
+        self.write(&encode(message).unwrap()).await;
+    }
+
+    /// None: the engine closed the connection.
+    async fn hear(&mut self) -> Option<ToCockpit> {
+        let read = async {
+            let mut length = [0; 4];
+            self.0.read_exact(&mut length).await.ok()?;
+            let mut frame = vec![0; u32::from_be_bytes(length) as usize];
+            self.0.read_exact(&mut frame).await.ok()?;
+            Some(serde_json::from_slice(&frame).unwrap())
+        };
+        timeout(LIMIT, read).await.unwrap()
+    }
+
+    async fn expect_refusal(&mut self, words: &str) {
+        loop {
+            match self.hear().await {
+                Some(ToCockpit::Refused { reason }) => break assert!(reason.contains(words), "{reason}"),
+                Some(_) => {}
+                None => panic!("closed without a word"),
+            }
+        }
+        assert_eq!(self.hear().await, None);
+    }
+}
+
+#[tokio::test]
+async fn the_socket_is_private_and_goes_with_the_engine() {
+    let stage = Stage::new(EnvironmentKind::Production);
+    let engine = stage.start();
+    let socket = std::fs::read_link(stage.dir.socket()).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&socket), 0o600);
+    assert_eq!(mode(socket.parent().unwrap()), 0o700);
+    assert!(socket.starts_with(stage.runtime()) && stage.dir.lives());
+    engine.hub.close();
+    for task in engine.tasks {
+        task.abort();
+        let _ = task.await;
+    }
+    assert!(!socket.exists() && !stage.dir.socket().exists());
+}
+
+#[test]
+#[ignore = "not a test: the other user of another_user_is_refused_before_any_data_flows"]
+fn knock_as_another_user() {
+    use std::io::{Read as _, Write as _};
+    let Some(socket) = std::env::var_os("CUTOVER_TEST_SOCKET") else { return };
+    let mut stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    let hello = encode(&ToEngine::Peek { protocol: PROTOCOL, version: "t".into() }).unwrap();
+    // The engine may have closed the connection before this is written.
+    let _ =
+        stream.write_all(&u32::try_from(hello.len()).unwrap().to_be_bytes()).and_then(|()| stream.write_all(&hello));
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert_eq!(answer, b"", "another user was answered");
+}
+
+/// Only root can play another user; for everyone else `peer::tests` holds the rule.
+#[tokio::test]
+async fn another_user_is_refused_before_any_data_flows() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let stage = Stage::new(EnvironmentKind::Sandbox);
+    let _engine = stage.start();
+    let socket = std::fs::read_link(stage.dir.socket()).unwrap();
+    // As if somebody had opened the file permissions: the kernel's word must be enough.
+    for (path, mode) in [(stage.runtime(), 0o711), (socket.parent().unwrap(), 0o711), (&socket, 0o666)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let knock = |uid| {
+        let mut command = tokio::process::Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "session::tests::wire::knock_as_another_user", "--ignored"]).uid(uid);
+        command
+            .env("CUTOVER_TEST_SOCKET", &socket)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null());
+        command.status()
+    };
+    assert!(!knock(0).await.unwrap().success(), "root must be answered, or this shows nothing");
+    match knock(65_534).await {
+        Ok(status) => assert!(status.success(), "another user was answered"),
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "the test binary is private"),
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_others_may_enter_is_not_used() {
+    let stage = Stage::new(EnvironmentKind::Production);
+    let open = stage.runtime().join("cutover");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let _engine = stage.start();
+    let socket = std::fs::read_link(stage.dir.socket()).unwrap();
+    assert!(socket.starts_with(stage.dir.path()), "{}", socket.display());
+    stage.join(Seat::Viewer).await;
+}
+
+#[tokio::test]
+async fn a_path_too_long_for_an_address_is_no_obstacle() {
+    let root = tempfile::tempdir().unwrap();
+    let deep = root.path().join("x".repeat(120));
+    let dir = Layout::at(&deep).create("acme", "rehearsal", wall_now()).unwrap();
+    let (hub, _inbound) = Hub::new(plan(EnvironmentKind::Sandbox), Clock::real(), State::default());
+    let server = Server::bind(&dir, Some(&deep)).unwrap();
+    let served = tokio::spawn(server.run(hub.clone()));
+    assert_eq!(Client::peek(&dir.socket()).await.unwrap().plan.name, "acme");
+    hub.close();
+    served.await.unwrap();
+}
+
+#[tokio::test]
+async fn another_protocol_is_turned_away_with_a_sentence() {
+    let stage = Stage::new(EnvironmentKind::Sandbox);
+    let _engine = stage.start();
+    let mut raw = Raw::open(&stage).await;
+    raw.say(&ToEngine::Hello { protocol: 99, version: "9\u{1b}[2J".into(), seat: Seat::Driver, autopilot: false })
+        .await;
+    raw.expect_refusal("speaks 99").await;
+    let mut raw = Raw::open(&stage).await;
+    raw.say(&ToEngine::Resync).await;
+    raw.expect_refusal("must be a hello").await;
+}
+
+#[tokio::test]
+async fn the_autopilot_enters_a_sandbox_only() {
+    for kind in [EnvironmentKind::Production, EnvironmentKind::Staging] {
+        let stage = Stage::new(kind);
+        let engine = stage.start();
+        let entered = Client::connect(&stage.dir.socket(), Seat::Driver, true).await;
+        assert!(matches!(entered, Err(ConnectError::Refused(reason)) if reason.contains("needs a person")));
+        assert!(engine.state().await.operators.is_empty());
+    }
+    let stage = Stage::new(EnvironmentKind::Sandbox);
+    let _engine = stage.start();
+    Client::connect(&stage.dir.socket(), Seat::Driver, true).await.unwrap();
+}
+
+#[tokio::test]
+async fn garbage_and_oversize_end_the_connection_and_nothing_else() {
+    let stage = Stage::new(EnvironmentKind::Sandbox);
+    let engine = stage.start();
+    let (mut client, mut follower) = stage.join(Seat::Driver).await;
+    let mut raw = Raw::open(&stage).await;
+    raw.write(b"\xff\x00 not json").await;
+    raw.expect_refusal("not understood").await;
+    let mut raw = Raw::attached(&stage).await;
+    raw.write(b"{\"to_engine\":\"request\",\"id\":1,\"request\":{\"ask\":\"launch\"}}").await;
+    raw.expect_refusal("not understood").await;
+    let mut raw = Raw::attached(&stage).await;
+    raw.0.write_all(&u32::try_from(TO_ENGINE_MAX + 1).unwrap().to_be_bytes()).await.unwrap();
+    raw.expect_refusal("cannot be read").await;
+    ask(&mut client, &mut follower, Request::Note { text: "still here".into() }).await.unwrap();
+    follow(&mut client, &mut follower, |state| state.operators.len() == 1).await;
+    assert_eq!(engine.state().await.operators.len(), 1);
+}
+
+#[tokio::test]
+async fn who_says_no_hello_is_sent_away() {
+    let stage = Stage::new(EnvironmentKind::Sandbox);
+    let (hub, _inbound) = Hub::new(plan(EnvironmentKind::Sandbox), Clock::real(), State::default());
+    let mut server = Server::bind(&stage.dir, Some(stage.runtime())).unwrap();
+    server.hello = Duration::from_millis(50);
+    let _served = tokio::spawn(server.run(hub));
+    let mut raw = Raw::open(&stage).await;
+    let mut rest = Vec::new();
+    raw.0.read_to_end(&mut rest).await.unwrap();
+    assert!(String::from_utf8_lossy(&rest).contains("no hello came"));
+}
+
+#[tokio::test]
+async fn two_cockpits_see_the_same_and_a_third_joins_into_it() {
+    let stage = Stage::new(EnvironmentKind::Production);
+    let engine = stage.start();
+    let (mut one, mut follows_one) = stage.join(Seat::Driver).await;
+    let (mut two, mut follows_two) = stage.join(Seat::Driver).await;
+    ask(&mut one, &mut follows_one, Request::Note { text: "bell\u{7}".into() }).await.unwrap();
+    engine.hub.sample(Sample::Spent { calls: 7, metrics: 70 });
+    let refused = ask(&mut two, &mut follows_two, Request::Skip { step: "call".into(), reason: "x".into() }).await;
+    assert!(refused.is_err_and(|refusal| refusal.0.contains("drives")));
+    let (mut three, mut follows_three) = stage.join(Seat::Viewer).await;
+    let all = |state: &State| state.operators.len() == 3;
+    follow(&mut one, &mut follows_one, all).await;
+    follow(&mut two, &mut follows_two, all).await;
+    follow(&mut three, &mut follows_three, all).await;
+    let truth = engine.state().await;
+    for follower in [&follows_one, &follows_two, &follows_three] {
+        assert_eq!(follower.snapshot().state, truth);
+        assert_eq!(follower.snapshot().telemetry.spent, (7, 70));
+    }
+    let seats: Vec<Seat> = truth.operators.iter().map(|(_, seat)| *seat).collect();
+    assert_eq!(seats, [Seat::Driver, Seat::Confirmer, Seat::Viewer]);
+    assert!(truth.log.iter().any(|event| event.what == What::Noted { text: "bell\u{fffd}".into() }));
+    drop(two);
+    follow(&mut one, &mut follows_one, |state| state.operators.len() == 2).await;
+}
+
+/// Joins at a hundred moments of a stream of events and samples: each follower must see every event exactly once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_and_what_follows_have_no_gap_and_no_double() {
+    let stage = Stage::new(EnvironmentKind::Sandbox);
+    let engine = stage.start();
+    let hub = engine.hub.clone();
+    let core = Arc::clone(&engine.core);
+    let publisher = tokio::spawn(async move {
+        for round in 0..1000 {
+            let (source, value) = (format!("source-{}", round % 7), (round % 2 == 0).then(trouble));
+            core.lock().await.report(Report::Source { source, trouble: value });
+            hub.sample(Sample::Spent { calls: round, metrics: 0 });
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..40 {
+        let (mut client, mut follower) = stage.join(Seat::Viewer).await;
+        let mut seq = follower.snapshot().state.seq;
+        for _ in 0..20 {
+            match client.recv().await.unwrap() {
+                ToCockpit::Event(event) => {
+                    assert_eq!(event.seq, seq + 1);
+                    seq = event.seq;
+                    assert_eq!(follower.take(ToCockpit::Event(event)), Taken::Followed);
+                }
+                message => assert_ne!(follower.take(message), Taken::Missed),
+            }
+            if publisher.is_finished() {
+                break;
+            }
+        }
+    }
+    publisher.await.unwrap();
+}
+
+fn trouble() -> Trouble {
+    Trouble { call: "x".into(), reason: "y".repeat(2000), kind: TroubleKind::Throttled, next_try: None }
+}
+
+#[tokio::test]
+async fn a_slow_reader_blocks_nobody_and_wakes_to_a_fresh_snapshot() {
+    let stage = Stage::new(EnvironmentKind::Sandbox);
+    let engine = stage.start();
+    let mut slow = Raw::attached(&stage).await;
+    let (mut quick, mut follower) = stage.join(Seat::Viewer).await;
+    // Far more than queue and socket buffers hold.
+    let rounds = 6 * QUEUE as u64;
+    for round in 1..=rounds {
+        let value = (round % 2 == 1).then(trouble);
+        engine.report(Report::Source { source: "route53".into(), trouble: value }).await;
+        if round % 64 == 0 {
+            let seq = engine.state().await.seq;
+            follow(&mut quick, &mut follower, |state| state.seq == seq).await;
+        }
+    }
+    let truth = engine.state().await;
+    let (mut snapshots, mut messages) = (0, 0);
+    let mut follower = None::<Follower>;
+    while follower.as_ref().is_none_or(|follower| follower.snapshot().state.seq < truth.seq) {
+        messages += 1;
+        match (slow.hear().await.unwrap(), &mut follower) {
+            (ToCockpit::Snapshot(snapshot), _) => {
+                snapshots += 1;
+                follower = Some(Follower::new(snapshot));
+            }
+            (message, Some(follower)) => assert_ne!(follower.take(message), Taken::Missed),
+            (_, None) => {}
+        }
+    }
+    assert_eq!(follower.unwrap().snapshot().state, truth);
+    assert!(snapshots >= 1 && messages < rounds, "{snapshots} snapshots, {messages} messages of {rounds}");
+}
+
+#[tokio::test]
+async fn replies_survive_a_full_queue_and_are_bounded() {
+    let stage = Stage::new(EnvironmentKind::Sandbox);
+    let engine = stage.start();
+    let mut slow = Raw::attached(&stage).await;
+    let asked = 3 * REPLIES as u64;
+    for id in 1..=asked {
+        slow.say(&ToEngine::Request { id, request: Request::Release }).await;
+    }
+    for round in 0..2 * QUEUE {
+        engine.report(Report::Source { source: "x".into(), trouble: (round % 2 == 0).then(trouble) }).await;
+    }
+    let mut heard = Vec::new();
+    while heard.len() < asked as usize {
+        if let ToCockpit::Reply { id, result } = slow.hear().await.unwrap() {
+            assert!(result.is_err());
+            heard.push(id);
+        }
+    }
+    assert_eq!(heard, (1..=asked).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn peeking_attaches_nobody_and_a_dead_engine_leaves_its_journal() {
+    let stage = Stage::new(EnvironmentKind::Production);
+    let engine = stage.start();
+    let truth = engine.state().await;
+    let live = status(&stage.dir).await.unwrap();
+    assert!(live.live && live.state == truth && engine.state().await.seq == truth.seq);
+    let json = serde_json::to_value(live.summary()).unwrap();
+    assert_eq!((json["steps"][0]["phase"].as_str(), json["current"].as_str()), (Some("ready"), Some("call")));
+    engine.crash();
+    let dead = status(&stage.dir).await.unwrap();
+    assert!(!dead.live && dead.state == truth && !stage.dir.lives());
+}
+
+#[test]
+fn a_snapshot_too_long_for_a_frame_goes_without_measurements() {
+    let (hub, _inbound) = Hub::new(plan(EnvironmentKind::Sandbox), Clock::real(), State::default());
+    let line = "x".repeat(1024 * 1024);
+    for _ in 0..40 {
+        hub.sample(Sample::Output { step: "call".into(), attempt: 1, line: line.clone() });
+    }
+    let frame = hub::encode_snapshot(Box::new(hub.snapshot())).unwrap();
+    assert!(frame.len() < 100_000);
+    let ToCockpit::Snapshot(snapshot) = serde_json::from_slice(&frame).unwrap() else { panic!("no snapshot") };
+    assert_eq!(snapshot.plan, plan(EnvironmentKind::Sandbox));
+}
+
+#[test]
+fn a_follower_passes_over_what_it_knows_and_notices_what_it_misses() {
+    let (hub, _inbound) = Hub::new(plan(EnvironmentKind::Sandbox), Clock::real(), State::default());
+    let event = |seq: u64| {
+        let what = What::Noted { text: seq.to_string() };
+        Event { seq, at: Timestamp::UNIX_EPOCH, by: Actor::Engine, what }
+    };
+    let message = |seq| ToCockpit::Event(Box::new(event(seq)));
+    hub.publish(&event(1)).unwrap();
+    assert!(hub.publish(&event(3)).is_err());
+    let mut follower = Follower::new(Box::new(hub.snapshot()));
+    assert!(follower.changed().any() && !follower.changed().any());
+    assert_eq!(follower.take(message(1)), Taken::Followed);
+    assert!(!follower.changed().any(), "what is known changes nothing");
+    assert_eq!(follower.take(message(2)), Taken::Followed);
+    assert_eq!(follower.changed(), Changed { state: true, telemetry: false });
+    assert_eq!(follower.take(message(4)), Taken::Missed);
+    follower.take(ToCockpit::Sample(Sample::Spent { calls: 1, metrics: 1 }));
+    assert!(follower.changed().telemetry);
+}
