@@ -86,16 +86,19 @@ impl Change {
         })
     }
 
-    /// The one change that puts back several applied one after the other (the stages of a switch).
+    /// The one change that puts back several applied one after the other (the stages of a switch, a second attempt):
+    /// from how the last one left the world to how the first one found it.
     #[must_use]
     pub fn reversal_of(applied: &[Self]) -> Option<Self> {
-        let (first, last) = (applied.first()?, applied.last()?);
-        match (first, last) {
-            (Self::Records { zone_id, before, .. }, Self::Records { after, .. }) => {
-                Some(Self::Records { zone_id: zone_id.clone(), before: after.clone(), after: before.clone() })
-            }
-            _ => last.reversed(),
+        let mut back = applied.last()?.reversed()?;
+        match (applied.first()?, &mut back) {
+            (Self::Records { before, .. }, Self::Records { after, .. }) => after.clone_from(before),
+            (Self::Maintenance { from, .. }, Self::Maintenance { to, .. }) => *to = *from,
+            (Self::Formation { from, .. }, Self::Formation { to, .. }) => to.clone_from(from),
+            (Self::Service { from, .. }, Self::Service { to, .. }) => *to = *from,
+            _ => {}
         }
+        Some(back)
     }
 
     /// Whether it reads only.

@@ -182,6 +182,10 @@ pub enum Report {
     Reread {
         /// The step.
         step: StepId,
+        /// The gate that was passed: an older look opens no newer gate.
+        gate: u64,
+        /// The part that would go next, from 0.
+        part: u32,
         /// The change, or why it could not be read.
         result: Result<Preview, Trouble>,
     },
@@ -200,6 +204,10 @@ pub enum Report {
     Observed {
         /// The step.
         step: StepId,
+        /// Attempt number: what was seen for one attempt says nothing of another.
+        attempt: u32,
+        /// Part index.
+        part: u32,
         /// What it showed.
         observation: Observation,
     },

@@ -10,7 +10,7 @@ use super::{
     guardrail::VerdictKind,
     interlock::Violation,
     phase::{Direction, Phase},
-    state::State,
+    state::{Attempt, State, StepState},
 };
 use crate::plan::{Consequence, Guardrail, Kind, Plan, Role, Step, StepId};
 
@@ -160,7 +160,9 @@ impl Look<'_> {
 
     fn order(&self) -> Condition {
         let next = self.state.next_undo().map(|step| step.id.clone());
+        let passed = super::price::point_passed(self.plan, self.state);
         let detail = match (&self.state.rollback, &next) {
+            _ if passed.is_some() => passed.map(|id| format!("`{id}` was the point of no return")).unwrap_or_default(),
             (None, _) => "undos run in a rollback only: press R".into(),
             (Some(_), Some(next)) if *next != self.step.id => format!("`{next}` is undone first"),
             _ => String::new(),
@@ -195,7 +197,7 @@ impl Look<'_> {
         let reads_only = self.change().is_some_and(Change::is_nothing);
         let busy = self.state.steps.iter().find(|other| {
             let same = other.id == self.step.id;
-            let acts = other.attempt().is_some_and(|a| a.parts.iter().any(|part| !part.change.is_nothing()));
+            let acts = other.attempt().is_some_and(Attempt::acts);
             let undoing_doubt = same && self.direction == Direction::Back && other.phase == Phase::InDoubt;
             other.phase.in_flight() && !undoing_doubt && (same || (acts && !reads_only))
         });
@@ -206,13 +208,16 @@ impl Look<'_> {
     fn preview(&self) -> Condition {
         let step = self.state.step(&self.step.id);
         let trouble = step.and_then(|step| step.trouble.as_ref());
-        let known = step.is_some_and(|step| step.preview(self.direction).is_some());
-        let detail = match trouble {
-            Some(trouble) => format!("{}: {}", trouble.call, trouble.reason),
-            None if known => "read from the world".into(),
-            None => "not read yet".into(),
+        let parts = step.and_then(|step| step.preview(self.direction)).map(|preview| preview.parts.len());
+        let (holds, detail) = match (trouble, parts) {
+            (Some(trouble), _) => (false, format!("{}: {}", trouble.call, trouble.reason)),
+            (None, None) => (false, "not read yet".into()),
+            (None, Some(0)) => (false, "it says nothing that could be done".into()),
+            // Going back is one change: the reversal of everything that was applied.
+            (None, Some(2..)) if self.direction == Direction::Back => (false, "an undo is a single change".into()),
+            (None, Some(_)) => (true, "read from the world".into()),
         };
-        self.condition(ConditionId::Preview, known && trouble.is_none(), detail)
+        self.condition(ConditionId::Preview, holds, detail)
     }
 
     fn drain(&self) -> Condition {
@@ -260,11 +265,13 @@ impl Look<'_> {
 
     fn guardrails(&self) -> Condition {
         let counted = || self.plan.guardrails.iter().filter(|g| active(self.state, g));
+        let baking = self.state.step(&self.step.id).is_some_and(StepState::baking);
         let bad: Vec<_> = counted()
             .filter(|guardrail| match verdict(self.state, guardrail) {
                 VerdictKind::Holding => false,
                 VerdictKind::Breach => guardrail.consequence != Consequence::Warn || self.step.demands_green,
-                VerdictKind::Blind => self.step.demands_green,
+                // A stage is stayed at to see that it is well: what cannot be seen is not well.
+                VerdictKind::Blind => self.step.demands_green || (baking && guardrail.consequence != Consequence::Warn),
             })
             .map(|g| format!("{} {}", g.title, verdict_word(verdict(self.state, g))))
             .collect();

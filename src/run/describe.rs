@@ -3,7 +3,6 @@
 use super::{
     conditions::{answer_word, role_word, verdict_word},
     event::{Actor, Event, Observation, Outcome, Seat, Target, What},
-    interlock::Cell,
     phase::Direction,
 };
 use crate::plan::Side;
@@ -174,12 +173,7 @@ fn watch(what: &What) -> String {
             format!("{resolver} answers for {record}: {}", answer_word(*answer))
         }
         What::RunnerChanged { side, role, cell } => {
-            let cell = match cell {
-                Cell::On => "on",
-                Cell::Off => "off",
-                Cell::Unknown => "unknown",
-            };
-            format!("{} on the {} side: {cell}", role_word(*role), side_word(*side))
+            format!("{} on the {} side: {}", role_word(*role), side_word(*side), cell.word())
         }
         What::SourceChanged { source, trouble: Some(trouble) } => {
             format!("{source}: {}: {}", trouble.call, trouble.reason)

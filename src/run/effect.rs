@@ -17,6 +17,10 @@ pub enum Effect {
         step: StepId,
         /// Forward or back.
         direction: Direction,
+        /// The gate that was passed.
+        gate: u64,
+        /// The part that would go next, from 0.
+        part: u32,
     },
     /// Send the change; report [`super::Report::Ended`].
     Apply {
@@ -37,6 +41,10 @@ pub enum Effect {
     Observe {
         /// The step.
         step: StepId,
+        /// Attempt number.
+        attempt: u32,
+        /// Part index.
+        part: u32,
         /// The change that was sent last.
         change: Change,
     },
@@ -48,7 +56,7 @@ pub fn effect(plan: &Plan, after: &State, event: &Event) -> Option<Effect> {
     match &event.what {
         What::Consented { .. } => {
             let gate = after.gate.as_ref()?;
-            Some(Effect::Reread { step: gate.step.clone(), direction: gate.direction })
+            Some(Effect::Reread { step: gate.step.clone(), direction: gate.direction, gate: gate.id, part: 0 })
         }
         What::Intended { step, direction, attempt, part, token, change, .. } => {
             // A person does a manual step; ticks end it.
@@ -94,5 +102,6 @@ pub fn recovery(after: &State) -> impl Iterator<Item = Effect> {
 pub fn observe(state: &State, id: &StepId) -> Option<Effect> {
     let attempt = state.step(id)?.attempt()?;
     let part = attempt.parts.get(attempt.part as usize)?;
-    Some(Effect::Observe { step: id.clone(), change: part.change.clone() })
+    let (step, change) = (id.clone(), part.change.clone());
+    Some(Effect::Observe { step, attempt: attempt.number, part: attempt.part, change })
 }

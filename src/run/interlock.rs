@@ -24,6 +24,16 @@ impl Cell {
     const fn from_running(running: bool) -> Self {
         if running { Self::On } else { Self::Off }
     }
+
+    /// How people call it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// web / worker / cron / writer per side.

@@ -59,6 +59,8 @@ pub enum Trigger {
     ObservedNotDone,
     /// A person goes on without it.
     Skip,
+    /// A step before it was undone: what it saw is no longer so.
+    Rewind,
 }
 
 impl Phase {
@@ -81,6 +83,7 @@ impl Phase {
             // A staged attempt whose part turned out to be done goes on with its next part.
             (Self::InDoubt, T::GoOn) => Self::Running,
             (Self::Waiting | Self::Failed | Self::Undone, T::Skip) => Self::Skipped,
+            (Self::Done, T::Rewind) => Self::Waiting,
             _ => return None,
         })
     }

@@ -125,6 +125,8 @@ pub struct Attempt {
     pub number: u32,
     /// Forward or back.
     pub direction: Direction,
+    /// The gate that it passed.
+    pub gate: u64,
     /// Who consented.
     pub by: Vec<String>,
     /// What was consented to, all parts.
@@ -135,6 +137,8 @@ pub struct Attempt {
     pub part: u32,
     /// The part sent last has not ended.
     pub in_flight: bool,
+    /// The world was read for it since its last part ended.
+    pub observed: bool,
     /// The next part may go from here on; None: no part waits.
     pub baking_until: Option<Timestamp>,
     /// When its intent was written.
@@ -264,6 +268,12 @@ impl StepState {
         self.attempts.last()
     }
 
+    /// A staged attempt that waits between two parts.
+    #[must_use]
+    pub fn baking(&self) -> bool {
+        self.phase == Phase::Running && self.attempt().is_some_and(|a| !a.in_flight && a.baking_until.is_some())
+    }
+
     /// The known exact change in a direction.
     #[must_use]
     pub const fn preview(&self, direction: Direction) -> Option<&Preview> {
@@ -282,11 +292,20 @@ impl StepState {
     /// How long its forward attempts ran, without the time that people took.
     #[must_use]
     pub fn spent(&self, now: Timestamp) -> Duration {
-        let each = self.attempts.iter().map(|attempt| {
+        let forward = self.attempts.iter().filter(|attempt| attempt.direction == Direction::Forward);
+        let each = forward.map(|attempt| {
             let end = attempt.ended_at.unwrap_or(now);
             Duration::try_from(end.duration_since(attempt.started_at)).unwrap_or(Duration::ZERO)
         });
         each.sum()
+    }
+}
+
+impl Attempt {
+    /// Whether any part of it changes the world.
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        self.parts.iter().any(|part| !part.change.is_nothing())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{DWELL, Desk, PATIENCE, baking};
+use super::{DWELL, Desk, PATIENCE, changed_text, ripe};
 use crate::{
     plan::{Kind, StepId},
     run::{
@@ -11,7 +11,7 @@ use crate::{
         event::{Actor, Observation, Outcome, Seat, Trouble, TroubleKind, What},
         gate::{Evidence, Gate},
         phase::{Direction, Phase},
-        state::StepState,
+        state::{Attempt, StepState},
     },
 };
 
@@ -21,14 +21,14 @@ impl Desk<'_> {
     pub(super) fn report(&self, report: &Report, by: &Actor) -> Decision {
         match report {
             Report::Begin { session, speed } => self.begin(session, *speed),
-            Report::Started { pid, host, version } => Ok(self.started(*pid, host, version)),
+            Report::Started { pid, host, version } => self.started(*pid, host, version),
             Report::Attached(seat) => Ok(vec![What::Attached { seat: self.free_seat(*seat) }]),
             Report::Detached => Ok(self.detached(by)),
             Report::Passed => Ok(self.passed()),
             Report::Previewed { step, direction, result } => self.previewed(step, *direction, result),
-            Report::Reread { step, result } => self.reread(step, result),
+            Report::Reread { step, gate, part, result } => self.reread(step, *gate, *part, result),
             Report::Ended { step, attempt, part, outcome } => self.ended(step, *attempt, *part, outcome),
-            Report::Observed { step, observation } => self.observed(step, observation),
+            Report::Observed { step, attempt, part, observation } => self.observed(step, *attempt, *part, observation),
             Report::Baseline(values) => Ok(self.baseline(values)),
             _ => Ok(self.watched(report).into_iter().collect()),
         }
@@ -52,11 +52,12 @@ impl Desk<'_> {
 
     /// A new engine trusts nothing that was only in the old one's memory: an armed gate closes, what was on its way to
     /// the world is in doubt, and what only read is taken up again.
-    fn started(&self, pid: u32, host: &str, version: &str) -> Vec<What> {
+    fn started(&self, pid: u32, host: &str, version: &str) -> Decision {
+        self.state.session.as_ref().ok_or_else(|| Refusal::new("there is no session to run"))?;
         let closed = self.close("the engine was started again");
         let engine = What::EngineStarted { pid, host: host.to_owned(), version: version.to_owned() };
         let taken_up = self.state.steps.iter().filter_map(|step| self.take_up(step));
-        closed.into_iter().chain([engine]).chain(taken_up).collect()
+        Ok(closed.into_iter().chain([engine]).chain(taken_up).collect())
     }
 
     fn take_up(&self, step: &StepState) -> Option<What> {
@@ -94,20 +95,35 @@ impl Desk<'_> {
 
     /// Looks at an armed gate again: consent never outlives what it rests on.
     fn passed(&self) -> Vec<What> {
-        let Some(gate) = self.armed().filter(|gate| !gate.consented) else { return Vec::new() };
+        let Some(gate) = self.armed() else { return Vec::new() };
         self.gone_stale(gate).map(|reason| What::Disarmed { reason }).into_iter().collect()
     }
 
-    fn gone_stale(&self, gate: &Gate) -> Option<String> {
-        let patience = self.state.session.as_ref().map_or(Duration::ZERO, |session| session.patience);
-        if gate.armed_at.checked_add(patience).is_ok_and(|limit| self.at > limit) {
-            return Some("nobody confirmed it in time".into());
+    /// Why an armed gate may not stay open.
+    pub(super) fn gone_stale(&self, gate: &Gate) -> Option<String> {
+        if let Some(reason) = self.too_late(gate) {
+            return Some(reason);
         }
         if let Some(obstacle) = self.obstacle(&gate.step, gate.direction) {
             return Some(format!("no longer holds: {obstacle}"));
         }
         let evidence = self.state.evidence(&gate.step, gate.direction);
         (evidence.as_ref() != Some(&gate.evidence)).then(|| self.difference(gate))
+    }
+
+    /// A gate is open for as long as people can be expected to remember what they saw. Once consented to, the last look
+    /// at the world gets as long again, and no longer: consent does not lie in wait.
+    fn too_late(&self, gate: &Gate) -> Option<String> {
+        let patience = self.state.session.as_ref().map_or(Duration::ZERO, |session| session.patience);
+        let (patience, reason) = if gate.consented {
+            (patience * 2, "the world could not be read again in time")
+        } else {
+            (patience, "nobody confirmed it in time")
+        };
+        if self.at < gate.armed_at {
+            return Some("the clock went back".into());
+        }
+        gate.armed_at.checked_add(patience).is_ok_and(|limit| self.at > limit).then(|| reason.into())
     }
 
     /// Says what is no longer as it was when the gate was armed.
@@ -132,12 +148,15 @@ impl Desk<'_> {
     }
 
     /// The last look before an act. Only here an intent is born.
-    fn reread(&self, id: &StepId, result: &Result<Preview, Trouble>) -> Decision {
+    fn reread(&self, id: &StepId, gate: u64, part: u32, result: &Result<Preview, Trouble>) -> Decision {
         let step = self.step(id)?;
-        match self.armed().filter(|gate| gate.step == *id && gate.consented) {
-            Some(gate) => Ok(self.first_part(step, gate, result)),
-            None if baking(step) => Ok(self.next_part(step, result)),
-            None => Err(Refusal::new("nobody consented to that")),
+        if let Some(armed) = self.armed().filter(|armed| armed.id == gate && armed.step == *id && armed.consented) {
+            return Ok(self.first_part(step, armed, result));
+        }
+        let next = step.attempt().filter(|attempt| attempt.gate == gate && attempt.part + 1 == part);
+        match next {
+            Some(attempt) if ripe(self.plan, self.state, step, self.at) => Ok(self.next_part(step, attempt, result)),
+            _ => Err(Refusal::new("nobody consented to that")),
         }
     }
 
@@ -162,28 +181,21 @@ impl Desk<'_> {
             let (step, direction, preview) = (id.clone(), gate.direction, preview.clone());
             return vec![What::Previewed { step, direction, preview }, What::Disarmed { reason }];
         }
-        if let Some(obstacle) = self.obstacle(id, gate.direction) {
-            return vec![What::Disarmed { reason: format!("no longer holds: {obstacle}") }];
+        if let Some(reason) = self.gone_stale(gate) {
+            return vec![What::Disarmed { reason }];
         }
         let number = u32::try_from(step.attempts.len()).unwrap_or(u32::MAX) + 1;
         self.intent(id, gate.direction, number, 0, &gate.preview.parts).into_iter().collect()
     }
 
     /// The next part goes only if what remains is exactly what was consented to.
-    fn next_part(&self, step: &StepState, result: &Result<Preview, Trouble>) -> Vec<What> {
-        let Some(attempt) = step.attempt() else { return Vec::new() };
-        let next = attempt.part as usize + 1;
-        let consented = attempt.parts.get(next..).unwrap_or_default();
+    fn next_part(&self, step: &StepState, attempt: &Attempt, result: &Result<Preview, Trouble>) -> Vec<What> {
+        let next = attempt.part + 1;
+        let consented = attempt.parts.get(next as usize..).unwrap_or_default();
         let trouble = match result {
             Ok(preview) if preview.parts == consented => {
-                if super::due(self.plan, self.state, self.at).any(|due| *due == step.id) {
-                    let part = attempt.part + 1;
-                    return self
-                        .intent(&step.id, step.direction, attempt.number, part, &attempt.parts)
-                        .into_iter()
-                        .collect();
-                }
-                return Vec::new();
+                let intent = self.intent(&step.id, step.direction, attempt.number, next, &attempt.parts);
+                return intent.into_iter().collect();
             }
             Ok(_) => Trouble {
                 call: step.id.to_string(),
@@ -221,27 +233,22 @@ impl Desk<'_> {
         if !current || !matches!(step.phase, Phase::Running | Phase::Undoing) {
             return Err(Refusal::new("that attempt is over"));
         }
-        Ok(vec![What::Ended { step: id.clone(), outcome: outcome.clone() }])
+        Ok(self.wind_up(vec![What::Ended { step: id.clone(), outcome: outcome.clone() }]))
     }
 
-    fn observed(&self, id: &StepId, observation: &Observation) -> Decision {
+    fn observed(&self, id: &StepId, attempt: u32, part: u32, observation: &Observation) -> Decision {
         let step = self.step(id)?;
-        if !matches!(step.phase, Phase::Verifying | Phase::InDoubt) {
-            return Err(Refusal::new("nothing is in doubt"));
-        }
+        let current = step.attempt().filter(|current| current.number == attempt && current.part == part);
+        let current = current.filter(|_| matches!(step.phase, Phase::Verifying | Phase::InDoubt));
+        let current = current.ok_or_else(|| Refusal::new("nothing is in doubt"))?;
         if let Observation::Unknown { reason } = observation
             && step.phase == Phase::InDoubt
+            && current.observed
             && step.reason.as_ref() == Some(reason)
         {
             return Ok(Vec::new());
         }
-        let mut events = vec![What::Observed { step: id.clone(), observation: observation.clone() }];
-        let back = step.direction == Direction::Back && *observation == Observation::Done;
-        let others = self.state.steps.iter().any(|other| other.id != *id && other.undoable());
-        if self.state.rollback.is_some() && back && !others {
-            events.push(What::RollbackEnded { complete: true });
-        }
-        Ok(events)
+        Ok(self.wind_up(vec![What::Observed { step: id.clone(), observation: observation.clone() }]))
     }
 
     fn baseline(&self, values: &BTreeMap<String, f64>) -> Vec<What> {
@@ -287,18 +294,4 @@ impl Desk<'_> {
 /// The same trouble, whenever it is tried again.
 fn same_trouble(known: Option<&Trouble>, new: &Trouble) -> bool {
     known.is_some_and(|known| known.call == new.call && known.kind == new.kind && known.reason == new.reason)
-}
-
-/// The first difference between what was seen and what is.
-fn changed_text(seen: &Preview, now: &Preview) -> String {
-    let rows = |preview: &Preview| -> Vec<_> { preview.parts.iter().flat_map(|part| part.change.rows()).collect() };
-    let (was, is) = (rows(seen), rows(now));
-    let pair = was.iter().zip(&is).find(|(was, is)| was != is);
-    match pair {
-        Some((was, is)) if was.before != is.before => {
-            format!("{} changed since it was armed: was `{}`, is `{}`", was.label, was.before, is.before)
-        }
-        Some((was, is)) => format!("{} would now become `{}`, not `{}`", was.label, is.after, was.after),
-        None => "the change is no longer the one that was armed".into(),
-    }
 }

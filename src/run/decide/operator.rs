@@ -1,13 +1,16 @@
 //! What people may ask for.
 
-use super::{Desk, baking, stopped};
+use super::{Desk, stopped};
 use crate::{
     plan::{GateLevel, Kind, StepId},
     run::{
         command::{Refusal, Request},
+        conditions::conditions,
+        describe::seat_word,
         event::{Observation, Operator, Outcome, Seat, What},
         gate::{ConditionId, Evidence, typed_name},
         phase::{Direction, Phase},
+        price::point_passed,
         state::StepState,
     },
 };
@@ -71,13 +74,17 @@ impl Desk<'_> {
             Some(driver) if seat == Seat::Driver && !take => {
                 Err(Refusal::new(format!("{} drives; take over explicitly", driver.name)))
             }
-            // A gate belongs to who armed it: a new driver looks for himself.
-            Some(_) if seat == Seat::Driver => {
-                let closed = self.close(&format!("{} took the driver's seat", who.name));
+            // A gate belongs to the driver who armed it: a new driver looks for himself.
+            driver => {
+                let leaves = driver.is_some_and(|driver| driver.conn == who.conn);
+                let closed = (leaves || seat == Seat::Driver).then(|| self.close(&self.seat_text(seat, who))).flatten();
                 Ok(closed.into_iter().chain([What::SeatTaken { seat }]).collect())
             }
-            _ => Ok(vec![What::SeatTaken { seat }]),
         }
+    }
+
+    fn seat_text(&self, seat: Seat, who: &Operator) -> String {
+        format!("{} is now {}", who.name, seat_word(seat))
     }
 
     fn arm(&self, id: &StepId, direction: Direction, seen: &Evidence, who: &Operator) -> Decision {
@@ -107,6 +114,9 @@ impl Desk<'_> {
         if armed.consented {
             return Err(Refusal::new("that gate is passed already"));
         }
+        if let Some(reason) = self.gone_stale(armed) {
+            return Ok(vec![What::Disarmed { reason }]);
+        }
         if armed.typed {
             return self.second(armed.by.uid, armed.evidence == *seen, who);
         }
@@ -123,7 +133,8 @@ impl Desk<'_> {
         if armed.level >= GateLevel::Type {
             let wanted = self.plan.step(&armed.step).map(|step| typed_name(self.plan, step)).unwrap_or_default();
             if typed.map(str::trim) != Some(wanted.as_str()) {
-                return disarm(format!("typed `{}`, wanted `{wanted}`", typed.unwrap_or_default().trim()));
+                // What was typed is not repeated: it may be a password that belonged into another window.
+                return disarm(format!("what was typed is not `{wanted}`"));
             }
         }
         Ok(vec![if armed.level == GateLevel::Two { What::Typed } else { What::Consented { second: None } }])
@@ -148,7 +159,7 @@ impl Desk<'_> {
         let step = self.step(id)?;
         let manual = self.plan.step(id).is_some_and(|step| matches!(step.kind, Kind::Manual { .. }));
         match step.phase {
-            Phase::Running if baking(step) || manual => Ok(vec![stopped(id.clone())]),
+            Phase::Running if step.baking() || manual => Ok(vec![stopped(id.clone())]),
             Phase::Running | Phase::Undoing => Ok(Vec::new()),
             _ => Err(Refusal::new(format!("`{id}` is not under way"))),
         }
@@ -178,6 +189,10 @@ impl Desk<'_> {
         if typed.trim() != condition.word() {
             return Err(Refusal::new(format!("type `{}` to go past it", condition.word())));
         }
+        let all = conditions(self.plan, self.state, id, Direction::Forward, self.at);
+        if all.iter().all(|known| known.id != condition || known.holds) {
+            return Err(Refusal::new(format!("`{}` does not stand in the way", condition.word())));
+        }
         let reason = said(reason, "a reason")?;
         Ok(vec![What::Overridden { step: id.clone(), condition, reason }])
     }
@@ -193,7 +208,7 @@ impl Desk<'_> {
         if typed.trim() != id.0 {
             return Err(Refusal::new(format!("type `{id}` to decide it")));
         }
-        Ok(vec![What::Resolved { step: id.clone(), done, reason: said(reason, "a reason")? }])
+        Ok(self.wind_up(vec![What::Resolved { step: id.clone(), done, reason: said(reason, "a reason")? }]))
     }
 
     fn tick(&self, id: &StepId, item: u32, done: bool) -> Decision {
@@ -223,14 +238,14 @@ impl Desk<'_> {
         if self.state.rollback.is_some() {
             return Err(Refusal::new("rolling back already"));
         }
-        if let Some(step) = super::super::price::point_passed(self.plan, self.state) {
+        if let Some(step) = point_passed(self.plan, self.state) {
             return Err(Refusal::new(format!("no way back: `{step}` was the point of no return")));
         }
         if self.state.next_undo().is_none() {
             return Err(Refusal::new("nothing was changed: there is nothing to undo"));
         }
         let closed = self.close(&format!("{} began to roll back", who.name));
-        let bakes = self.state.steps.iter().filter(|step| baking(step)).map(|step| stopped(step.id.clone()));
+        let bakes = self.state.steps.iter().filter(|step| step.baking()).map(|step| stopped(step.id.clone()));
         let started = What::RollbackStarted { reason: said(reason, "a reason")? };
         Ok(closed.into_iter().chain(bakes).chain([started]).collect())
     }
@@ -253,6 +268,9 @@ fn armable(step: &StepState, direction: Direction) -> Result<(), Refusal> {
         }
         Direction::Back => matches!(step.phase, Phase::Done | Phase::Failed | Phase::InDoubt) && step.undoable(),
     };
+    if step.phase == Phase::InDoubt && !step.attempt().is_some_and(|attempt| attempt.observed) {
+        return Err(Refusal::new(format!("`{}` is in doubt and the world is being read", step.id)));
+    }
     if allowed { Ok(()) } else { Err(Refusal::new(format!("`{}` is {}", step.id, step.phase.word()))) }
 }
 

@@ -113,15 +113,17 @@ impl Core {
 
     fn act(&mut self, effect: Effect) {
         match effect {
-            Effect::Reread { step, direction } => {
+            Effect::Reread { step, direction, gate, part } => {
                 let result = Ok(self.preview(&step, direction));
-                self.report(Report::Reread { step, result });
+                self.report(Report::Reread { step, gate, part, result });
             }
             Effect::Apply { step, attempt, part, .. } => {
                 let outcome = Outcome::Done { in_sync: None, summary: "done".into() };
                 self.report(Report::Ended { step, attempt, part, outcome });
             }
-            Effect::Observe { step, .. } => self.report(Report::Observed { step, observation: Observation::Done }),
+            Effect::Observe { step, attempt, part, .. } => {
+                self.report(Report::Observed { step, attempt, part, observation: Observation::Done });
+            }
         }
     }
 

@@ -1,14 +1,17 @@
 //! The fold: one event at a time, in order, nothing else.
 
+mod attempt;
+
 use jiff::Timestamp;
 
+use self::attempt::{end, intend, observe};
 use super::{
     change::Change,
     event::{Actor, Event, Observation, Outcome, Seat, What},
     gate::Gate,
     phase::{Direction, Phase, Trigger},
     state::{
-        AnswerState, Attempt, CheckState, Disarmed, Drain, LOG_LENGTH, ManualHold, Rollback, Session, State, StepState,
+        AnswerState, CheckState, Disarmed, Drain, LOG_LENGTH, ManualHold, Rollback, Session, State, StepState,
         VerdictState,
     },
 };
@@ -57,6 +60,9 @@ impl State {
         if event.seq != self.seq + 1 {
             return Err(Illegal::Gap { after: self.seq, found: event.seq });
         }
+        if self.ended {
+            return Err(Illegal::OutOfPlace("an event after the session ended"));
+        }
         match &event.what {
             What::SessionStarted { .. }
             | What::EngineStarted { .. }
@@ -88,6 +94,9 @@ impl State {
 
     fn apply_session(&mut self, event: &Event) -> Result<(), Illegal> {
         match &event.what {
+            What::SessionStarted { .. } if self.session.is_some() => {
+                return Err(Illegal::OutOfPlace("a session that begins twice"));
+            }
             What::SessionStarted { session, plan, environment, plan_hash, steps, dwell, patience } => {
                 self.session = Some(Session {
                     id: session.clone(),
@@ -134,6 +143,9 @@ impl State {
         match &event.what {
             What::Armed { step, direction, gate, level, evidence } => {
                 let Actor::Operator(by) = &event.by else { return Err(Illegal::OutOfPlace("a gate armed by nobody")) };
+                if self.gate.is_some() || *gate != self.gates + 1 {
+                    return Err(Illegal::OutOfPlace("a gate armed beside another"));
+                }
                 let state = self.step(step).ok_or_else(|| Illegal::UnknownStep(step.clone()))?;
                 let preview =
                     state.preview(*direction).ok_or(Illegal::OutOfPlace("a gate armed without a preview"))?.clone();
@@ -168,22 +180,19 @@ impl State {
 
     fn apply_attempt(&mut self, event: &Event) -> Result<(), Illegal> {
         match &event.what {
-            What::Intended { step, .. } => {
+            What::Intended { step, direction, .. } => {
                 let gate = self.gate.take_if(|gate| gate.step == *step && gate.consented);
                 let state = self.find(step)?;
                 intend(state, gate, event)?;
-                let id = state.id.clone();
-                self.overrides.retain(|(step, _)| *step != id);
+                self.rolled_back &= *direction == Direction::Back;
+                self.overrides.retain(|(theirs, _)| theirs != step);
             }
             What::Resumed { step } => self.find(step)?.go(Trigger::GoOn, event.at)?,
             What::Ended { step, outcome } => {
                 let drained = end(self.find(step)?, outcome, event.at)?;
                 self.drain(&drained, in_sync(outcome, event.at));
             }
-            What::Observed { step, observation } => {
-                let drained = observe(self.find(step)?, observation, event.at)?;
-                self.drain(&drained, event.at);
-            }
+            What::Observed { step, observation } => self.observed(step, observation, event.at)?,
             _ => {}
         }
         Ok(())
@@ -191,6 +200,25 @@ impl State {
 
     fn find(&mut self, id: &StepId) -> Result<&mut StepState, Illegal> {
         self.step_mut(id).ok_or_else(|| Illegal::UnknownStep(id.clone()))
+    }
+
+    fn observed(&mut self, id: &StepId, observation: &Observation, at: Timestamp) -> Result<(), Illegal> {
+        let state = self.find(id)?;
+        let drained = observe(state, observation, at)?;
+        let undone = state.phase == Phase::Undone;
+        self.drain(&drained, at);
+        if undone { self.rewind(id, at) } else { Ok(()) }
+    }
+
+    /// What was only looked at after a step tells nothing any more once that step is undone: going forward again looks
+    /// again.
+    fn rewind(&mut self, undone: &StepId, at: Timestamp) -> Result<(), Illegal> {
+        let later = self.steps.iter_mut().skip_while(|step| step.id != *undone).skip(1);
+        for step in later.filter(|step| step.phase == Phase::Done && step.applied.is_empty()) {
+            step.go(Trigger::Rewind, at)?;
+            step.ticked.clear();
+        }
+        Ok(())
     }
 
     /// Remembers what caches may still hold after a change of records.
@@ -227,8 +255,7 @@ impl State {
             What::Resolved { step, done, reason } => {
                 let seen = reason.clone();
                 let observation = if *done { Observation::Done } else { Observation::NotDone { seen } };
-                let drained = observe(self.find(step)?, &observation, event.at)?;
-                self.drain(&drained, event.at);
+                self.observed(step, &observation, event.at)?;
             }
             What::Skipped { step, reason } => {
                 let state = self.find(step)?;
@@ -283,152 +310,6 @@ impl State {
             _ => {}
         }
     }
-}
-
-impl StepState {
-    fn go(&mut self, trigger: Trigger, at: Timestamp) -> Result<(), Illegal> {
-        let next = self.phase.after(trigger).ok_or_else(|| Illegal::Transition {
-            step: self.id.clone(),
-            from: self.phase,
-            trigger,
-        })?;
-        if next != self.phase {
-            self.since = Some(at);
-        }
-        self.phase = next;
-        Ok(())
-    }
-
-    fn attempt_mut(&mut self) -> Result<&mut Attempt, Illegal> {
-        self.attempts.last_mut().ok_or(Illegal::OutOfPlace("an attempt that never began"))
-    }
-
-    /// The change that was sent last.
-    fn sent(&self) -> Change {
-        let part = self.attempt().and_then(|attempt| attempt.parts.get(attempt.part as usize));
-        part.map_or(Change::Nothing, |part| part.change.clone())
-    }
-
-    fn forget_last(&mut self) {
-        if self.direction == Direction::Forward && !self.sent().is_nothing() {
-            self.applied.pop();
-        }
-    }
-}
-
-/// Writes down that a change is about to be sent. The first part needs a passed gate; it takes its consent from there.
-fn intend(state: &mut StepState, gate: Option<Gate>, event: &Event) -> Result<(), Illegal> {
-    let What::Intended { direction, attempt, part, change, .. } = &event.what else { return Ok(()) };
-    if *part == 0 {
-        let gate = gate.ok_or(Illegal::OutOfPlace("an intent without consent"))?;
-        state.go(Trigger::Intend(*direction), event.at)?;
-        state.direction = *direction;
-        state.reason = None;
-        state.attempts.push(Attempt {
-            number: *attempt,
-            direction: *direction,
-            by: vec![gate.by.name],
-            parts: gate.preview.parts,
-            evidence: gate.evidence,
-            part: 0,
-            in_flight: true,
-            baking_until: None,
-            started_at: event.at,
-            ended_at: None,
-            outcome: None,
-        });
-    } else {
-        state.go(Trigger::GoOn, event.at)?;
-        let current = state.attempt_mut()?;
-        current.part = *part;
-        current.in_flight = true;
-        current.baking_until = None;
-        current.outcome = None;
-    }
-    if *direction == Direction::Forward && !change.is_nothing() {
-        state.applied.push(change.clone());
-    }
-    Ok(())
-}
-
-/// Ends a part; returns the change if it is known to have taken effect.
-fn end(state: &mut StepState, outcome: &Outcome, at: Timestamp) -> Result<Change, Illegal> {
-    let sent = state.sent();
-    let attempt = state.attempt_mut()?;
-    let was_in_flight = std::mem::replace(&mut attempt.in_flight, false);
-    attempt.outcome = Some(outcome.clone());
-    match outcome {
-        Outcome::Done { .. } => {
-            part_done(state, at, Trigger::Applied)?;
-            return Ok(sent);
-        }
-        Outcome::Failed { trouble } => {
-            attempt.ended_at = Some(at);
-            state.reason = Some(trouble.reason.clone());
-            state.forget_last();
-            state.go(Trigger::Fail, at)?;
-        }
-        // What was on its way when it was stopped may have arrived.
-        Outcome::Stopped if was_in_flight && !sent.is_nothing() => {
-            state.reason = Some("stopped while a change was on its way".into());
-            state.go(Trigger::Doubt, at)?;
-        }
-        Outcome::Stopped => {
-            attempt.ended_at = Some(at);
-            attempt.baking_until = None;
-            state.reason = Some("stopped by the operator".into());
-            state.go(Trigger::Fail, at)?;
-        }
-        Outcome::InDoubt { trouble } => {
-            state.reason = Some(trouble.reason.clone());
-            state.go(Trigger::Doubt, at)?;
-        }
-    }
-    Ok(Change::Nothing)
-}
-
-/// Takes in what the world showed; returns the change if that is how it is known to have taken effect.
-fn observe(state: &mut StepState, observation: &Observation, at: Timestamp) -> Result<Change, Illegal> {
-    let direction = state.direction;
-    let was_in_doubt = state.phase == Phase::InDoubt;
-    state.attempt_mut()?.in_flight = false;
-    match observation {
-        Observation::Done => {
-            state.reason = None;
-            part_done(state, at, Trigger::ObservedDone(direction))?;
-            if state.phase == Phase::Undone {
-                state.applied.clear();
-                state.forward = None;
-            }
-            return Ok(if was_in_doubt { state.sent() } else { Change::Nothing });
-        }
-        Observation::NotDone { seen } => {
-            state.attempt_mut()?.ended_at = Some(at);
-            state.reason = Some(format!("it did not take effect: {seen}"));
-            state.forget_last();
-            state.go(Trigger::ObservedNotDone, at)?;
-        }
-        Observation::Unknown { reason } => {
-            state.reason = Some(reason.clone());
-            state.go(Trigger::Doubt, at)?;
-        }
-    }
-    Ok(Change::Nothing)
-}
-
-/// A part is done: bake before the next one, or go on by `last` after the last one.
-fn part_done(state: &mut StepState, at: Timestamp, last: Trigger) -> Result<(), Illegal> {
-    let attempt = state.attempt_mut()?;
-    let more = attempt.part as usize + 1 < attempt.parts.len();
-    if more {
-        let bake = attempt.parts[attempt.part as usize].bake;
-        attempt.baking_until = at.checked_add(bake).ok();
-        return state.go(Trigger::GoOn, at);
-    }
-    if matches!(last, Trigger::ObservedDone(_)) {
-        attempt.ended_at = Some(at);
-    }
-    state.go(last, at)
 }
 
 const fn in_sync(outcome: &Outcome, at: Timestamp) -> Timestamp {
