@@ -236,15 +236,18 @@ impl Look<'_> {
     fn resolvers(&self) -> Condition {
         let asked = self.plan.dns.resolvers.len() * self.step.kind.records().len();
         let answers = || self.state.answers.iter().filter(|a| self.step.kind.records().contains(&a.record));
+        // Before the switch the old value is the right one: a resolver that clings to it at TTL 0 is a finding of the
+        // panel, while one that stretches the TTL would keep customers on the old side for as long.
+        let agrees = |answer| matches!(answer, Answer::Old | Answer::OldStale | Answer::Silent);
         let bad: Vec<_> = answers()
-            .filter(|a| !matches!(a.answer, Answer::Old | Answer::Silent))
+            .filter(|a| !agrees(a.answer))
             .map(|a| format!("{} {}", a.resolver, answer_word(a.answer)))
             .collect();
         let heard = answers().filter(|a| a.resolver != super::AUTHORITY && a.answer != Answer::Silent).count();
         if !bad.is_empty() {
             return self.condition(ConditionId::Resolvers, false, bad.join(", "));
         }
-        // A resolver that never answers tells nothing; more than half of them silent is blindness.
+        // A resolver that never answers tells nothing; half of them silent is blindness.
         let detail = format!("{heard} of {asked} answer, all with the old value and a drained TTL");
         self.condition(ConditionId::Resolvers, heard * 2 > asked || asked == 0, detail)
     }
