@@ -301,7 +301,12 @@ async fn a_slow_reader_blocks_nobody_and_wakes_to_a_fresh_snapshot() {
                 snapshots += 1;
                 follower = Some(Follower::new(snapshot));
             }
-            (message, Some(follower)) => assert_ne!(follower.take(message), Taken::Missed),
+            (message, Some(follower)) => {
+                if let ToCockpit::Event(event) = &message {
+                    assert_eq!(event.seq, follower.snapshot().state.seq + 1);
+                }
+                assert_eq!(follower.take(message), Taken::Followed);
+            }
             (_, None) => {}
         }
     }
@@ -345,6 +350,45 @@ async fn peeking_attaches_nobody_and_a_dead_engine_leaves_its_journal() {
     assert!(!dead.live && dead.state == truth && !stage.dir.lives());
 }
 
+/// What the hub hands to a connection, decoded.
+async fn due(hub: &Hub, conn: u64) -> Vec<ToCockpit> {
+    let frames = timeout(LIMIT, hub.next(conn)).await.unwrap().unwrap();
+    frames.iter().map(|frame| serde_json::from_slice(frame).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn whoever_has_missed_something_gets_a_snapshot_and_only_what_comes_after_it() {
+    let (hub, _inbound) = Hub::new(plan(EnvironmentKind::Sandbox), Clock::real(), State::default());
+    let publish = |seqs: std::ops::RangeInclusive<u64>| seqs.for_each(|seq| hub.publish(&noted(seq)).unwrap());
+    let snapshot_at = |message: &ToCockpit, seq| matches!(message, ToCockpit::Snapshot(s) if s.state.seq == seq);
+    publish(1..=2);
+    hub.join(Operator { conn: 1, name: "op1".into(), uid: 1 });
+    publish(3..=4);
+    let joined = due(&hub, 1).await;
+    assert!(joined.len() == 1 && snapshot_at(&joined[0], 4));
+    publish(5..=6);
+    assert_eq!(due(&hub, 1).await, [5, 6].map(|seq| ToCockpit::Event(Box::new(noted(seq)))));
+    hub.reply(1, 9, Ok(()));
+    let last = 7 + QUEUE as u64;
+    publish(7..=last);
+    publish(last + 1..=last + 3);
+    let woken = due(&hub, 1).await;
+    assert!(woken.len() == 2 && snapshot_at(&woken[0], last + 3), "{} messages", woken.len());
+    assert_eq!(woken[1], ToCockpit::Reply { id: 9, result: Ok(()) });
+    hub.resync(1);
+    publish(last + 4..=last + 4);
+    assert!(snapshot_at(&due(&hub, 1).await[0], last + 4));
+    publish(last + 5..=last + 5);
+    hub.close();
+    assert_eq!(due(&hub, 1).await.len(), 1, "what waits is still handed out");
+    assert_eq!(hub.next(1).await, None);
+}
+
+fn noted(seq: u64) -> Event {
+    let what = What::Noted { text: seq.to_string() };
+    Event { seq, at: Timestamp::UNIX_EPOCH, by: Actor::Engine, what }
+}
+
 #[test]
 fn a_snapshot_too_long_for_a_frame_goes_without_measurements() {
     let (hub, _inbound) = Hub::new(plan(EnvironmentKind::Sandbox), Clock::real(), State::default());
@@ -361,13 +405,9 @@ fn a_snapshot_too_long_for_a_frame_goes_without_measurements() {
 #[test]
 fn a_follower_passes_over_what_it_knows_and_notices_what_it_misses() {
     let (hub, _inbound) = Hub::new(plan(EnvironmentKind::Sandbox), Clock::real(), State::default());
-    let event = |seq: u64| {
-        let what = What::Noted { text: seq.to_string() };
-        Event { seq, at: Timestamp::UNIX_EPOCH, by: Actor::Engine, what }
-    };
-    let message = |seq| ToCockpit::Event(Box::new(event(seq)));
-    hub.publish(&event(1)).unwrap();
-    assert!(hub.publish(&event(3)).is_err());
+    let message = |seq| ToCockpit::Event(Box::new(noted(seq)));
+    hub.publish(&noted(1)).unwrap();
+    assert!(hub.publish(&noted(3)).is_err());
     let mut follower = Follower::new(Box::new(hub.snapshot()));
     assert!(follower.changed().any() && !follower.changed().any());
     assert_eq!(follower.take(message(1)), Taken::Followed);
