@@ -51,28 +51,58 @@ pub enum Trigger {
 
 /// One fault of a scenario: begins `at` a time after the start or `after` an event, and lasts.
 #[derive(Debug, Clone, Deserialize)]
+#[serde(try_from = "RawFault")]
 pub struct FaultSpec {
     /// Session time after the start.
-    #[serde(default, deserialize_with = "optional_duration")]
     pub at: Option<Duration>,
     /// The event that sets it off, the first time that it happens.
     pub on: Option<Trigger>,
     /// Session time from the event to the beginning.
-    #[serde(default, deserialize_with = "optional_duration")]
     pub after: Option<Duration>,
     /// How long it lasts in session time; without it, to the end.
-    #[serde(default, rename = "for", deserialize_with = "optional_duration")]
     pub lasts: Option<Duration>,
     /// How many requests it hits at most.
     pub times: Option<u32>,
     /// What it does.
-    #[serde(flatten)]
     pub kind: FaultKind,
+}
+
+/// A fault as it is written. Serde cannot refuse unknown fields beside flattened ones, so what belongs to the kind is
+/// taken as it comes and read on its own.
+#[derive(Deserialize)]
+struct RawFault {
+    #[serde(default, deserialize_with = "optional_duration")]
+    at: Option<Duration>,
+    on: Option<Trigger>,
+    #[serde(default, deserialize_with = "optional_duration")]
+    after: Option<Duration>,
+    #[serde(default, rename = "for", deserialize_with = "optional_duration")]
+    lasts: Option<Duration>,
+    times: Option<u32>,
+    #[serde(flatten)]
+    kind: serde_json::Map<String, serde_json::Value>,
+}
+
+impl TryFrom<RawFault> for FaultSpec {
+    type Error = String;
+
+    fn try_from(raw: RawFault) -> Result<Self, String> {
+        let kind = FaultKind::deserialize(serde_json::Value::Object(raw.kind)).map_err(|error| error.to_string())?;
+        kind.check()?;
+        if raw.at.is_some() && raw.on.is_some() {
+            return Err("a fault has either `at` or `on`, not both (`after` delays it after `on`)".to_owned());
+        }
+        if raw.after.is_some() && raw.on.is_none() {
+            return Err("`after` needs `on`: the event that it counts from".to_owned());
+        }
+        let RawFault { at, on, after, lasts, times, .. } = raw;
+        Ok(Self { at, on, after, lasts, times, kind })
+    }
 }
 
 /// What a fault does.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum FaultKind {
     /// A side answers a share (0 to 1) of its requests with 500.
     HttpErrors {
@@ -133,6 +163,31 @@ pub enum FaultKind {
     },
     /// Every AWS service finds the credentials expired.
     ExpiredCredentials,
+}
+
+/// The services that faults can name.
+const SERVICES: &[&str] = &["route53", "cloudwatch", "ecs", "sts", "heroku"];
+
+impl FaultKind {
+    fn check(&self) -> Result<(), String> {
+        match self {
+            Self::HttpErrors { rate: share, .. } | Self::Throttle { share, .. } if !(0.0..=1.0).contains(share) => {
+                Err(format!("{share} is not a share between 0 and 1"))
+            }
+            Self::Latency { factor, .. } if !(0.0..=1000.0).contains(factor) => {
+                Err(format!("{factor} is not a factor between 0 and 1000"))
+            }
+            Self::Throttle { service, .. }
+            | Self::Error { service, .. }
+            | Self::Close { service, .. }
+            | Self::LoseAnswer { service, .. }
+                if !SERVICES.contains(&service.as_str()) =>
+            {
+                Err(format!("there is no service {service:?} (known: {})", SERVICES.join(", ")))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What a request meets before it is carried out.
@@ -325,6 +380,24 @@ mod tests {
         let twice = faults("[[fault]]\nkind = 'close'\nservice = 'ecs'\ntimes = 2");
         let met = [(); 3].map(|()| twice.before("ecs", "UpdateService", at(1)));
         assert_eq!(met, [Some(Obstacle::Closed), Some(Obstacle::Closed), None]);
+    }
+
+    #[test]
+    fn mistakes_in_faults_are_refused_by_name() {
+        let wrong = [
+            ("kind = 'close'\nservice = 's3'", "no service \"s3\""),
+            ("kind = 'close'\nservice = 'ecs'\ntims = 1", "unknown field `tims`"),
+            ("kind = 'gremlins'", "unknown variant `gremlins`"),
+            ("kind = 'throttle'\nservice = 'ecs'\nshare = 80", "not a share"),
+            ("at = '1m'\non = 'ecs.update'\nkind = 'expired-credentials'", "either `at` or `on`"),
+            ("after = '1m'\nkind = 'expired-credentials'", "`after` needs `on`"),
+            ("at = '90'\nkind = 'expired-credentials'", "not a duration"),
+        ];
+        for (text, expected) in wrong {
+            let error = super::super::scenario::Scenario::parse("test", &format!("[[fault]]\n{text}")).unwrap_err();
+            let told = std::error::Error::source(&error).unwrap().to_string();
+            assert!(told.contains(expected), "{told}");
+        }
     }
 
     #[test]
