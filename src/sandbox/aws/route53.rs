@@ -15,7 +15,7 @@ use crate::sandbox::{
     http::{Call, parse_form},
     lock,
     world::World,
-    zone::{Alias, RecordSet, RecordType, absolute},
+    zone::{Alias, Rcode, RecordSet, RecordType, absolute},
 };
 
 const NAMESPACE: &str = "https://route53.amazonaws.com/doc/2013-04-01/";
@@ -48,6 +48,8 @@ pub(super) fn operation(call: &Call) -> Option<(&'static str, &str)> {
         (&Method::GET, ["2013-04-01", "hostedzone", id, "rrset"]) => Some(("ListResourceRecordSets", id)),
         (&Method::POST, ["2013-04-01", "hostedzone", id, "rrset"]) => Some(("ChangeResourceRecordSets", id)),
         (&Method::GET, ["2013-04-01", "change", id]) => Some(("GetChange", id)),
+        (&Method::GET, ["2013-04-01", "testdnsanswer"]) => Some(("TestDNSAnswer", "")),
+        (_, ["2013-04-01", ..]) => Some(("", "")),
         _ => None,
     }
 }
@@ -67,7 +69,16 @@ pub(super) fn serve(
         "GetHostedZone" => get_zone(world, id),
         "ListResourceRecordSets" => list_sets(world, id, parameter),
         "ChangeResourceRecordSets" => change_sets(world, id, &call.body, request_id),
-        _ => get_change(world, id),
+        "GetChange" => get_change(world, id),
+        "TestDNSAnswer" => test_answer(world, parameter),
+        _ => {
+            let what = format!("{} {}", call.method, call.uri.path());
+            Err(AwsError::new(
+                StatusCode::NOT_IMPLEMENTED,
+                "NotImplemented",
+                format!("The sandbox does not serve {what}"),
+            ))
+        }
     }
 }
 
@@ -229,6 +240,31 @@ fn get_change(world: &World, id: &str) -> Result<String, AwsError> {
     Ok(change_xml("GetChangeResponse", change.ok_or_else(missing)?, now))
 }
 
+/// What the name servers answer now, asked through the API.
+fn test_answer<'a>(world: &World, parameter: impl Fn(&str) -> Option<&'a str>) -> Result<String, AwsError> {
+    let [zone, name, rtype] =
+        ["hostedzoneid", "recordname", "recordtype"].map(|wanted| parameter(wanted).unwrap_or_default());
+    let (origin, sets) = world.zones.api_sets(zone).ok_or_else(|| no_such_zone(zone))?;
+    let invalid = || AwsError::bad_request("InvalidInput", format!("Invalid record name or type: {name} {rtype}"));
+    let record_type: RecordType = rtype.parse().map_err(|()| invalid())?;
+    let random = lock(&world.model).noise().next() as u32;
+    let answer = world.zones.lookup(name, record_type, random);
+    let server = sets.iter().find(|set| set.name == origin && set.rtype == RecordType::NS);
+    let code = match answer.rcode {
+        Rcode::NoError => "NOERROR",
+        Rcode::NxDomain => "NXDOMAIN",
+        Rcode::Refused => "REFUSED",
+    };
+    Ok(Xml::document("TestDNSAnswerResponse", NAMESPACE, |xml| {
+        xml.text("Nameserver", server.and_then(|set| set.values.first()).map_or("", |name| name.trim_end_matches('.')));
+        xml.text("RecordName", absolute(name));
+        xml.text("RecordType", rtype);
+        xml.nest("RecordData", |xml| answer.records.iter().for_each(|r| xml.text("RecordDataEntry", &r.value)));
+        xml.text("ResponseCode", code);
+        xml.text("Protocol", "UDP");
+    }))
+}
+
 fn change_sets(world: &World, zone_id: &str, body: &[u8], request_id: &str) -> Result<String, AwsError> {
     let malformed =
         |detail: &str| AwsError::bad_request("MalformedInput", format!("Unable to parse request: {detail}"));
@@ -254,7 +290,8 @@ fn change_sets(world: &World, zone_id: &str, body: &[u8], request_id: &str) -> R
         version,
         comment: request.change_batch.comment.filter(|comment| !comment.is_empty()),
         submitted: now,
-        served: Some(later(now, insync.min(world.scenario.dns.served.max(insync.mul_f64(0.8))))),
+        // The name servers have it shortly before the API says so, also when the whole change is slow.
+        served: Some(later(now, world.scenario.dns.served.max(insync.mul_f64(0.8)).min(insync))),
         insync: later(now, insync),
         announced: false,
     };

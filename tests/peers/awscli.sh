@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# The real AWS CLI against the sandbox: every operation that it serves, as botocore sends and parses it.
+#
+#   tests/peers/awscli.sh            needs python3 with venv, and a built `cutover` (or CUTOVER=path)
+#
+# Installs the CLI into target/peers once, binds to loopback only, and stops what it started.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+cutover=${CUTOVER:-target/debug/cutover}
+venv=target/peers/awscli
+work=$(mktemp -d)
+[ -x "$venv/bin/aws" ] || { python3 -m venv "$venv" && "$venv/bin/pip" install -q 'awscli==1.46.3'; }
+
+"$cutover" sandbox --scenario calm --speed 20 --json > "$work/endpoints.json" & sandbox=$!
+trap 'kill "$sandbox" 2>/dev/null || true; rm -rf "$work"' EXIT
+for _ in $(seq 100); do python3 -m json.tool "$work/endpoints.json" > /dev/null 2>&1 && break; sleep 0.1; done
+endpoint() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))[sys.argv[2]])' "$work/endpoints.json" "$1"; }
+
+export AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID=AKIASANDBOX AWS_SECRET_ACCESS_KEY=none AWS_DEFAULT_REGION=us-east-1
+export AWS_PAGER= AWS_MAX_ATTEMPTS=1 AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null
+AWS_ENDPOINT_URL=$(endpoint aws_route53)
+zone=Z0SANDBOX00000000001
+failures=0
+
+# expect WHAT COMMAND...: its output, or its error, is WHAT (a pattern of the shell).
+expect() {
+  local wanted=$1 got; shift
+  got=$("$venv/bin/aws" "$@" --output text 2>&1 | tr -s '\n\t' '  ') || true
+  # shellcheck disable=SC2053
+  if [[ $got == $wanted ]]; then echo "ok   aws $1 $2"; else
+    echo "FAIL aws $*"; echo "  wanted $wanted"; echo "  got    $got"; failures=$((failures + 1)); fi
+}
+change() { printf '{"Changes":[{"Action":"%s","ResourceRecordSet":{"Name":"%s","Type":"CNAME","TTL":%s,"ResourceRecords":[{"Value":"%s"}]}}]}' "$@"; }
+
+expect '123456789012 ' sts get-caller-identity --query Account
+expect "/hostedzone/$zone " route53 list-hosted-zones --query 'HostedZones[].Id'
+expect 'example.test. ' route53 list-hosted-zones-by-name --dns-name example.test --query 'HostedZones[].Name'
+expect 'ns-1.example.test ns-2.example.test ' route53 get-hosted-zone --id $zone --query DelegationSet.NameServers
+expect '3 3 2 ' route53 list-resource-record-sets --hosted-zone-id $zone --page-size 3 --query 'length(ResourceRecordSets)'
+expect 'acme-shop.herokudns.test. ' route53 test-dns-answer --hosted-zone-id $zone \
+  --record-name shop.example.test --record-type CNAME --query RecordData
+expect '/change/C0SANDBOX* PENDING ' route53 change-resource-record-sets --hosted-zone-id $zone \
+  --change-batch "$(change UPSERT shop.example.test 60 acme-shop.herokudns.test)" --query 'ChangeInfo.[Id,Status]'
+sleep 2
+expect '' route53 wait resource-record-sets-changed --id C0SANDBOX000000000001
+expect 'INSYNC ' route53 get-change --id C0SANDBOX000000000001 --query ChangeInfo.Status
+expect '60 ' route53 list-resource-record-sets --hosted-zone-id $zone --start-record-name shop.example.test \
+  --max-items 1 --query 'ResourceRecordSets[0].TTL'
+expect '*(InvalidChangeBatch)*not permitted at apex*' route53 change-resource-record-sets --hosted-zone-id $zone \
+  --change-batch "$(change CREATE example.test 60 other.test)"
+expect '*(NoSuchChange)*' route53 get-change --id C0NOPE
+expect '*(NotImplemented)*' route53 list-health-checks
+
+expect 'CPUUtilization MemoryUtilization ' cloudwatch list-metrics --namespace AWS/ECS --query 'Metrics[].MetricName'
+now=$(python3 -c 'import json, sys, urllib.request as u; print(json.load(u.urlopen(sys.argv[1] + "/sandbox/state"))["now"])' "$(endpoint control)")
+query='[{"Id":"q","MetricStat":{"Metric":{"Namespace":"Acme/Heroku","MetricName":"RequestCount","Dimensions":[{"Name":"App","Value":"acme-shop"}]},"Period":60,"Stat":"Sum"}}]'
+expect 'Complete [1-9]*' cloudwatch get-metric-data --start-time "$(date -u -d "$now - 30 minutes" +%FT%TZ)" \
+  --end-time "$now" --metric-data-queries "$query" --query 'MetricDataResults[0].[StatusCode, length(Values)]'
+expect '*(ValidationError)*' cloudwatch get-metric-data --start-time "$now" --end-time "$now" --metric-data-queries "$query"
+
+expect 'acme ' ecs describe-clusters --clusters acme --query 'clusters[].clusterName'
+expect '3 ' ecs list-services --cluster acme --query 'length(serviceArns)'
+expect '2 0 2 IN_PROGRESS ' ecs update-service --cluster acme --service worker --desired-count 2 \
+  --query 'service.[desiredCount,runningCount,pendingCount,deployments[0].rolloutState]'
+sleep 3
+expect '' ecs wait services-stable --cluster acme --services worker
+expect 'COMPLETED ' ecs describe-services --cluster acme --services worker --query 'services[].deployments[].rolloutState'
+task=$("$venv/bin/aws" ecs list-tasks --cluster acme --service-name worker --query 'taskArns[0]' --output text)
+expect 'RUNNING ' ecs describe-tasks --cluster acme --tasks "$task" --query 'tasks[].lastStatus'
+expect '*(ServiceNotFoundException)*' ecs update-service --cluster acme --service nope --desired-count 1
+expect '*(ClusterNotFoundException)*' ecs list-services --cluster nope
+
+[ "$failures" = 0 ] || { echo "$failures failed"; exit 1; }
