@@ -8,17 +8,23 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 
 use super::{SandboxError, dns::Habit, faults::FaultSpec};
 
-/// The users when a scenario says nothing else: (group, resolvers, share, seconds of keep-alive).
-const USUAL_USERS: &[(&str, &[&str], f64, u64)] = &[
-    ("homes", &["honest"], 0.30, 90),
-    ("phones", &["honest-2"], 0.26, 60),
-    ("offices", &["honest-3"], 0.18, 150),
-    ("partners", &["honest-2"], 0.05, 600),
-    ("campus", &["minimum-600"], 0.06, 90),
-    ("abroad", &["slow"], 0.05, 90),
-    ("island", &["serve-stale"], 0.04, 90),
-    ("old-routers", &["stubborn"], 0.02, 90),
-    ("broken-first", &["dead", "honest"], 0.04, 90),
+/// The live names.
+const SHOP: &str = "shop.example.test";
+const API: &str = "api.example.test";
+
+/// The users when a scenario says nothing else: (group, name, resolvers, share, seconds of keep-alive).
+const USUAL_USERS: &[(&str, &str, &[&str], f64, u64)] = &[
+    ("homes", SHOP, &["honest"], 0.24, 90),
+    ("phones", SHOP, &["honest-2"], 0.20, 60),
+    ("offices", SHOP, &["honest-3"], 0.14, 150),
+    ("campus", SHOP, &["minimum-600"], 0.06, 90),
+    ("abroad", SHOP, &["slow"], 0.05, 90),
+    ("island", SHOP, &["serve-stale"], 0.04, 90),
+    ("old-routers", SHOP, &["stubborn"], 0.02, 90),
+    ("broken-first", SHOP, &["dead", "honest"], 0.04, 90),
+    ("apps", API, &["honest", "honest-2"], 0.10, 60),
+    ("apps-abroad", API, &["honest-2"], 0.07, 90),
+    ("partners", API, &["honest-3"], 0.04, 600),
 ];
 
 /// The scenarios that are built in: name and TOML text.
@@ -120,6 +126,9 @@ pub struct MetricsWorld {
 pub struct UserGroup {
     /// For the state page.
     pub name: String,
+    /// The name that they ask for; `shop.example.test` without it.
+    #[serde(default = "shop")]
+    pub host: String,
     /// Resolvers by name, asked in order as a stub resolver does; the next one only when the one before is silent.
     pub resolvers: Vec<String>,
     /// Weight among all groups.
@@ -145,9 +154,14 @@ impl Default for Scenario {
     }
 }
 
+fn shop() -> String {
+    SHOP.to_owned()
+}
+
 fn usual_users() -> Vec<UserGroup> {
-    let group = |&(name, resolvers, share, keep_alive): &(&str, &[&str], f64, u64)| UserGroup {
+    let group = |&(name, host, resolvers, share, keep_alive): &(&str, &str, &[&str], f64, u64)| UserGroup {
         name: name.to_owned(),
+        host: host.to_owned(),
         resolvers: resolvers.iter().map(|&resolver| resolver.to_owned()).collect(),
         share,
         keep_alive: Duration::from_secs(keep_alive),
@@ -170,10 +184,10 @@ impl Default for Traffic {
     fn default() -> Self {
         Self {
             requests_per_second: 212.0,
-            job_share: 0.06,
+            job_share: 0.03,
             dyno_capacity: 150.0,
             task_capacity: 180.0,
-            worker_capacity: 20.0,
+            worker_capacity: 16.0,
         }
     }
 }

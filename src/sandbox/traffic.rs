@@ -15,12 +15,15 @@ use super::{
     faults::Side,
     model::approach,
     scenario::UserGroup,
-    world::LIVE_NAME,
 };
 
 /// Where the two origins stand.
 pub(super) const OLD_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 10);
 pub(super) const NEW_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 10);
+
+/// Caches behind the address of each resolver: a large provider's answers change one cache at a time, not for all users
+/// at once, and the shares of weighted record sets come out as their weights say.
+const CACHES: usize = 8;
 
 /// All users.
 #[derive(Debug)]
@@ -29,7 +32,10 @@ pub(super) struct Users(Vec<Group>);
 #[derive(Debug)]
 struct Group {
     name: String,
-    resolvers: Vec<Arc<Resolver>>,
+    host: String,
+    /// Each resolver's caches, in the order in which resolvers are asked. One cache in each serves an equal part of the
+    /// group.
+    resolvers: Vec<Vec<Arc<Resolver>>>,
     share: f64,
     /// Seconds.
     keep_alive: f64,
@@ -55,15 +61,20 @@ impl Users {
     /// Binds the groups to their resolvers. Resolvers that do not exist are left out, as a mistyped one would be silent.
     pub(super) fn new(groups: &[UserGroup], dns: &DnsHandles) -> Self {
         let total: f64 = groups.iter().map(|group| group.share).sum();
-        let group = |group: &UserGroup| Group {
+        let group = |(position, group): (usize, &UserGroup)| Group {
             name: group.name.clone(),
-            resolvers: group.resolvers.iter().filter_map(|name| dns.resolver(name)).collect(),
+            host: group.host.clone(),
+            resolvers: group
+                .resolvers
+                .iter()
+                .filter_map(|name| Some(caches(&dns.resolver(name)?, &group.host, position)))
+                .collect(),
             share: group.share / total.max(f64::MIN_POSITIVE),
             keep_alive: group.keep_alive.as_secs_f64().max(1.0),
             old: 1.0,
             new: 0.0,
         };
-        Self(groups.iter().map(group).collect())
+        Self(groups.iter().enumerate().map(group).collect())
     }
 
     /// Lets `dt` session seconds pass: connections close and open again where DNS leads now. Returns the shares of all
@@ -85,20 +96,32 @@ impl Users {
     }
 }
 
+/// The resolver that listens and its siblings.
+fn caches(resolver: &Arc<Resolver>, host: &str, position: usize) -> Vec<Arc<Resolver>> {
+    let names = [host.to_owned()];
+    let siblings = (1..CACHES).map(|number| resolver.sibling(&names, position + number * 7));
+    std::iter::once(Arc::clone(resolver)).chain(siblings).collect()
+}
+
 impl Group {
     fn step(&mut self, dt: f64) {
         let closed = approach(dt, self.keep_alive);
-        let (to_old, to_new) = match self.resolve() {
-            Some(Side::Old) => (1.0, 0.0),
-            Some(Side::New) => (0.0, 1.0),
-            None => (0.0, 0.0),
-        };
+        let part = 1.0 / CACHES as f64;
+        let (mut to_old, mut to_new) = (0.0, 0.0);
+        for cache in 0..CACHES {
+            match self.resolve(cache) {
+                Some(Side::Old) => to_old += part,
+                Some(Side::New) => to_new += part,
+                None => {}
+            }
+        }
         self.old += (to_old - self.old) * closed;
         self.new += (to_new - self.new) * closed;
     }
 
-    fn resolve(&self) -> Option<Side> {
-        let address = self.resolvers.iter().find_map(|resolver| resolver.resolve(LIVE_NAME))?;
+    /// Where the users of one cache are led; `None` when nobody answers, or leads elsewhere.
+    fn resolve(&self, cache: usize) -> Option<Side> {
+        let address = self.resolvers.iter().find_map(|caches| caches.get(cache)?.resolve(&self.host))?;
         match address {
             IpAddr::V4(OLD_ADDRESS) => Some(Side::Old),
             IpAddr::V4(NEW_ADDRESS) => Some(Side::New),

@@ -27,8 +27,6 @@ use super::{
 };
 use crate::clock::{Clock, monotonic};
 
-/// The name that users ask for.
-pub(super) const LIVE_NAME: &str = "shop.example.test.";
 /// Wall time between two ticks.
 const TICK: Duration = Duration::from_millis(200);
 /// The longest session time that one step of the model may span; longer ticks take several.

@@ -141,11 +141,33 @@ async fn a_change_is_pending_until_it_has_spread_and_dns_and_users_follow() {
 #[tokio::test]
 async fn users_move_to_the_new_side_once_ttls_have_drained() {
     let sandbox = sandbox("calm", 400.0).await;
-    let lower = batch([(ChangeAction::Upsert, cname(SHOP, 60, ALB))]);
-    send(&sandbox, lower).await.unwrap();
+    let switch = ["shop.example.test", "api.example.test"].map(|name| (ChangeAction::Upsert, cname(name, 60, ALB)));
+    send(&sandbox, batch(switch)).await.unwrap();
     let requests = |state: &Value, side: usize| state["sides"][side]["load"]["requests"].as_f64().unwrap();
     let state = state_when(sandbox.endpoints(), |state| requests(state, 1) > 20.0 * requests(state, 0)).await;
     assert!(requests(&state, 1) > 20.0 * requests(&state, 0), "{state}");
+}
+
+#[tokio::test]
+async fn weights_divide_the_users_as_they_say() {
+    let sandbox = sandbox("calm", 900.0).await;
+    let weighted = batch([
+        (ChangeAction::Delete, cname(SHOP, 1800, OLD)),
+        (ChangeAction::Create, weighted(SHOP, 60, OLD, 70)),
+        (ChangeAction::Create, weighted(SHOP, 60, ALB, 30)),
+    ]);
+    send(&sandbox, weighted).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let mut shares = Vec::new();
+    for _ in 0..20 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let state = state_when(sandbox.endpoints(), |_| true).await;
+        let groups: Vec<&Value> = state["users"].as_array().unwrap().iter().collect();
+        let of = |name: &str| groups.iter().find(|group| group["name"] == name).unwrap()["new"].as_f64().unwrap();
+        shares.push((of("homes") + of("phones") + of("offices")) / 3.0);
+    }
+    let mean = shares.iter().sum::<f64>() / shares.len() as f64;
+    assert!((0.2..0.4).contains(&mean), "{shares:?}");
 }
 
 #[tokio::test]

@@ -109,6 +109,15 @@ impl Resolver {
         reply.records.iter().find(|record| record.rtype == RecordType::A)?.value.parse().ok()
     }
 
+    /// Another cache of the same service, as stand behind one address of a large provider: same habit, own memory. It
+    /// does not listen; whoever resolves in process asks it. `seed` tells siblings' ages apart.
+    #[must_use]
+    pub fn sibling(&self, names: &[String], seed: usize) -> Arc<Self> {
+        let sibling = Self::new(self.name.clone(), self.habit(), Arc::clone(&self.authority), self.clock);
+        sibling.warm(names, seed);
+        Arc::new(sibling)
+    }
+
     /// Asks for these names and lets a part of every TTL pass, another one for each name and each `seed`.
     pub(super) fn warm(&self, names: &[String], seed: usize) {
         let now = self.clock.now();
