@@ -1,0 +1,294 @@
+//! The Heroku Platform API: maintenance mode, dyno quantities, the release.
+//!
+//! Source: Heroku Platform API reference, version 3. The key is read once, from `HEROKU_API_KEY` or `~/.netrc`; it goes
+//! into one header that is marked sensitive and nowhere else.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use reqwest::{
+    Client, Method, Response, Url,
+    header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE},
+    redirect,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+
+use super::{
+    ConnectError,
+    error::{self, Failure},
+    is_loopback, loopback,
+};
+use crate::{
+    plan,
+    run::{Trouble, TroubleKind},
+};
+
+const API: &str = "https://api.heroku.com";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longer answers are not read on.
+const MAX_BODY: usize = 1 << 20;
+const NO_KEY: &str = "no API key: set HEROKU_API_KEY, or log in with the Heroku CLI (~/.netrc)";
+
+/// One Heroku app.
+#[derive(Debug)]
+pub struct Heroku {
+    app: String,
+    base: Url,
+    client: Client,
+    /// Marked sensitive, so that no `Debug` shows it. None: nobody is logged in.
+    key: Option<HeaderValue>,
+    /// `RateLimit-Remaining` of the last answer.
+    remaining: AtomicU32,
+}
+
+/// A process type of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Process {
+    /// e.g. `web`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// How many dynos are wanted.
+    pub quantity: u32,
+    /// e.g. `standard-1x`.
+    #[serde(default)]
+    pub size: String,
+}
+
+/// The newest release of an app.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Release {
+    /// 1, 2, ...
+    pub version: u32,
+    /// What made it, e.g. `Deploy 41b9cfe`.
+    #[serde(default)]
+    pub description: String,
+}
+
+#[derive(Deserialize)]
+struct App {
+    maintenance: bool,
+}
+
+#[derive(Deserialize)]
+struct Complaint {
+    #[serde(default)]
+    id: String,
+    #[serde(default)]
+    message: String,
+}
+
+impl Heroku {
+    pub(super) fn connect(plan: &plan::Heroku, sandbox: bool) -> Result<Self, ConnectError> {
+        let text = plan.api.as_deref().unwrap_or(API);
+        if sandbox {
+            loopback(plan.api.as_deref())?;
+        }
+        let base = Url::parse(text).map_err(|_| ConnectError::InTheClear(text.to_owned()))?;
+        if base.scheme() != "https" && !is_loopback(&base) {
+            return Err(ConnectError::InTheClear(text.to_owned()));
+        }
+        let key = if sandbox { Some("sandbox".to_owned()) } else { find_key(&base) };
+        Self::with_key(&plan.app, base, key.as_deref())
+    }
+
+    fn with_key(app: &str, base: Url, key: Option<&str>) -> Result<Self, ConnectError> {
+        let bearer = |key: &str| {
+            let mut value = HeaderValue::from_str(&format!("Bearer {key}")).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        };
+        let mut builder = Client::builder()
+            .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(TIMEOUT)
+            // A redirect would carry the key elsewhere, a retry would send a change twice.
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never());
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        let client = builder.build().map_err(ConnectError::Client)?;
+        Ok(Self { app: app.to_owned(), base, client, key: key.and_then(bearer), remaining: AtomicU32::new(u32::MAX) })
+    }
+
+    /// The app's name.
+    #[must_use]
+    pub fn app(&self) -> &str {
+        &self.app
+    }
+
+    /// Requests left in the current rate limit; None before the first answer.
+    pub fn remaining(&self) -> Option<u32> {
+        Some(self.remaining.load(Ordering::Relaxed)).filter(|left| *left != u32::MAX)
+    }
+
+    /// Whether maintenance mode is on.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn maintenance(&self) -> Result<bool, Trouble> {
+        let app: App = self.get("heroku:app", "", None).await?;
+        Ok(app.maintenance)
+    }
+
+    /// Turns maintenance mode on or off, in one attempt.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn set_maintenance(&self, on: bool) -> Result<(), Failure> {
+        let call = "heroku:maintenance";
+        let app: App = self.call(call, Method::PATCH, "", None, Some(json!({ "maintenance": on }))).await?;
+        if app.maintenance == on {
+            Ok(())
+        } else {
+            Err(Failure::lost(call, TroubleKind::Garbled, "the answer still shows the old mode"))
+        }
+    }
+
+    /// All process types, by name.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn formation(&self) -> Result<BTreeMap<String, Process>, Trouble> {
+        let list: Vec<Process> = self.get("heroku:formation", "/formation", Some("type ..; max=1000")).await?;
+        Ok(by_name(list))
+    }
+
+    /// Sets the quantities of several process types in one request.
+    ///
+    /// # Errors
+    /// See [`Failure`].
+    pub async fn scale(&self, quantities: &BTreeMap<String, u32>) -> Result<(), Failure> {
+        let call = "heroku:scale";
+        let updates: Vec<_> =
+            quantities.iter().map(|(kind, quantity)| json!({ "type": kind, "quantity": quantity })).collect();
+        let body = json!({ "updates": updates });
+        let list: Vec<Process> = self.call(call, Method::PATCH, "/formation", None, Some(body)).await?;
+        let now = by_name(list);
+        let wrong =
+            quantities.iter().find(|(kind, wanted)| now.get(*kind).map(|found| found.quantity) != Some(**wanted));
+        match wrong {
+            None => Ok(()),
+            Some((kind, wanted)) => {
+                let reason = format!("the answer does not show {kind} at {wanted}");
+                Err(Failure::lost(call, TroubleKind::Garbled, &reason))
+            }
+        }
+    }
+
+    /// The newest release. None: nothing was ever deployed.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn release(&self) -> Result<Option<Release>, Trouble> {
+        let newest = Some("version ..; order=desc, max=1");
+        let list: Vec<Release> = self.get("heroku:releases", "/releases", newest).await?;
+        Ok(list.into_iter().max_by_key(|release| release.version))
+    }
+
+    async fn get<T: DeserializeOwned>(&self, call: &str, path: &str, range: Option<&str>) -> Result<T, Trouble> {
+        self.call(call, Method::GET, path, range, None).await.map_err(Trouble::from)
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        call: &str,
+        method: Method,
+        path: &str,
+        range: Option<&str>,
+        body: Option<Value>,
+    ) -> Result<T, Failure> {
+        let no_key = || Failure::none_sent(call, TroubleKind::Credentials, NO_KEY);
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.heroku+json; version=3"));
+        headers.insert(AUTHORIZATION, self.key.clone().ok_or_else(no_key)?);
+        if let Some(range) = range.and_then(|range| HeaderValue::from_str(range).ok()) {
+            headers.insert(RANGE, range);
+        }
+        let url = format!("{}/apps/{}{path}", self.base.as_str().trim_end_matches('/'), self.app);
+        let mut request = self.client.request(method, url).headers(headers);
+        if let Some(body) = &body {
+            request = request.json(body);
+        }
+        let mut answer = request.send().await.map_err(|error| error::http(call, &error.without_url()))?;
+        self.count(&answer);
+        let text = read(&mut answer).await.map_err(|error| error::http(call, &error.without_url()))?;
+        if !answer.status().is_success() {
+            return Err(complaint(call, answer.status().as_u16(), &text));
+        }
+        serde_json::from_slice(&text).map_err(|error| {
+            Failure::lost(call, TroubleKind::Garbled, &format!("an answer that cannot be read: {error}"))
+        })
+    }
+
+    fn count(&self, answer: &Response) {
+        let left = answer.headers().get("ratelimit-remaining").and_then(|left| left.to_str().ok()?.parse().ok());
+        if let Some(left) = left {
+            self.remaining.store(left, Ordering::Relaxed);
+        }
+    }
+}
+
+fn by_name(list: Vec<Process>) -> BTreeMap<String, Process> {
+    list.into_iter().map(|process| (process.kind.clone(), process)).collect()
+}
+
+async fn read(answer: &mut Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_BODY {
+            break;
+        }
+    }
+    Ok(body)
+}
+
+/// An answer that is not a success. A client error was not carried out; after a server error nobody knows.
+fn complaint(call: &str, status: u16, body: &[u8]) -> Failure {
+    let said = serde_json::from_slice::<Complaint>(body).ok().filter(|said| !said.id.is_empty());
+    let reason = said.map_or_else(|| format!("status {status}"), |said| format!("{}: {}", said.id, said.message));
+    match status {
+        429 => Failure::none_sent(call, TroubleKind::Throttled, &reason),
+        401 | 403 => Failure::none_sent(call, TroubleKind::Credentials, &reason),
+        400..=499 => Failure::none_sent(call, TroubleKind::Refused, &reason),
+        300..=399 => Failure::none_sent(call, TroubleKind::Garbled, &format!("{reason}: a redirect is not followed")),
+        _ => Failure::lost(call, TroubleKind::Refused, &reason),
+    }
+}
+
+fn find_key(base: &Url) -> Option<String> {
+    let key = std::env::var("HEROKU_API_KEY").ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+    key.or_else(|| {
+        let named = std::env::var_os("NETRC").map(PathBuf::from);
+        let path = named.or_else(|| Some(directories::BaseDirs::new()?.home_dir().join(".netrc")))?;
+        netrc_password(&std::fs::read_to_string(path).ok()?, base.host_str()?)
+    })
+}
+
+/// The password of a machine in the text of a `.netrc` file.
+fn netrc_password(text: &str, machine: &str) -> Option<String> {
+    let mut words = text.split_whitespace();
+    words.find(|word| *word == "machine").and_then(|_| {
+        let mut current = words.next();
+        while let Some(word) = words.next() {
+            match word {
+                "machine" => current = words.next(),
+                "default" => current = None,
+                "password" if current == Some(machine) => return words.next().map(str::to_owned),
+                "login" | "account" | "password" => drop(words.next()),
+                _ => {}
+            }
+        }
+        None
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,210 @@
+//! Synthetic checks: one request each, as a customer would make it, against the live name or one side alone.
+//!
+//! Each run opens a connection of its own, so that it sees the DNS and the certificate of this moment. What is costly is
+//! kept: one client, and with it one TLS configuration, for each set of trust anchors and target.
+
+mod judge;
+
+use std::{
+    collections::HashMap,
+    error::Error,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use reqwest::{
+    Client, Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect,
+    tls::{Certificate, TlsInfo},
+};
+
+use self::judge::Answer;
+use super::{clean::clean, dns, error, lock};
+use crate::{
+    clock::{Clock, monotonic},
+    plan::{Check, Plan, Side, Sides},
+    run::{CheckSample, Target},
+};
+
+/// What is read of a body.
+const MAX_BODY: usize = 1 << 20;
+/// Addresses of the sides that are remembered, to tell who served a live answer.
+const MAX_SEEN: usize = 256;
+
+type Why = Box<dyn Error + Send + Sync>;
+
+/// Runs checks.
+#[derive(Debug)]
+pub struct Checker {
+    clock: Clock,
+    resolver: Option<SocketAddr>,
+    sides: Sides,
+    clients: Mutex<HashMap<(Option<PathBuf>, Target), Client>>,
+    /// Addresses that served direct runs.
+    seen: Mutex<HashMap<IpAddr, Side>>,
+}
+
+impl Checker {
+    pub(super) fn new(plan: &Plan, clock: Clock) -> Self {
+        let literal = |side: Side| Some((plan.sides.get(side).address.parse().ok()?, side));
+        Self {
+            clock,
+            resolver: plan.dns.resolvers.first().map(|resolver| resolver.address),
+            sides: plan.sides.clone(),
+            clients: Mutex::default(),
+            seen: Mutex::new([Side::Old, Side::New].into_iter().filter_map(literal).collect()),
+        }
+    }
+
+    /// Runs a check once. Whatever goes wrong is the reason of a sample that does not pass.
+    pub async fn run(&self, check: &Check, target: Target) -> CheckSample {
+        let started = monotonic();
+        let asked = self.ask(check, target).await;
+        let latency = monotonic().duration_since(started);
+        let at = self.clock.now();
+        let (answer, unanswered) = match asked {
+            Ok(answer) => (Some(answer), None),
+            Err(reason) => (None, Some(reason)),
+        };
+        let reason = unanswered.or_else(|| judge::reason(check, answer.as_ref()?, latency, at));
+        CheckSample {
+            check: check.id.clone(),
+            target,
+            at,
+            passing: reason.is_none(),
+            status: answer.as_ref().map(|answer| answer.status),
+            latency,
+            reason,
+            certificate_until: answer.as_ref().and_then(|answer| answer.certificate_until),
+            served_by: answer.and_then(|answer| self.served_by(answer.address?, target)),
+        }
+    }
+
+    async fn ask(&self, check: &Check, target: Target) -> Result<Answer, String> {
+        let url = Url::parse(&check.url).map_err(|error| clean(&format!("the URL cannot be read: {error}")))?;
+        if target != Target::Live && !matches!(url.host(), Some(url::Host::Domain(_))) {
+            return Err("the URL names an address: one side alone cannot be asked".to_owned());
+        }
+        let client = self.client(check.ca_file.as_deref(), target)?;
+        let failed = |error: reqwest::Error| transport(check.timeout, &error);
+        let mut response = client.get(url).timeout(check.timeout).send().await.map_err(failed)?;
+        let certificate = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+        let mut answer = Answer {
+            status: response.status().as_u16(),
+            body: Vec::new(),
+            certificate_until: certificate.and_then(expiry),
+            address: response.remote_addr().map(|address| address.ip()),
+        };
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            let room = MAX_BODY - answer.body.len();
+            answer.body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if answer.body.len() == MAX_BODY {
+                break;
+            }
+        }
+        Ok(answer)
+    }
+
+    fn client(&self, ca_file: Option<&Path>, target: Target) -> Result<Client, String> {
+        let key = (ca_file.map(Path::to_path_buf), target);
+        if let Some(client) = lock(&self.clients).get(&key) {
+            return Ok(client.clone());
+        }
+        let instead = match target {
+            Target::Live => None,
+            Target::Old => Some(self.sides.old.address.clone()),
+            Target::New => Some(self.sides.new.address.clone()),
+        };
+        let builder = Client::builder()
+            .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION"), " (synthetic check)"))
+            .dns_resolver(Names { resolver: self.resolver, instead })
+            .pool_max_idle_per_host(0)
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .http1_only()
+            .tls_info(true);
+        let builder = match ca_file {
+            Some(path) => builder.tls_certs_only(certificates(path)?),
+            None => builder,
+        };
+        let client = builder.build().map_err(|error| clean(&format!("no HTTP client: {}", error::root(&error))))?;
+        lock(&self.clients).insert(key, client.clone());
+        Ok(client)
+    }
+
+    /// Remembers who answers where in direct runs, and so tells who answered a live one.
+    fn served_by(&self, address: IpAddr, target: Target) -> Option<Side> {
+        let mut seen = lock(&self.seen);
+        let side = match target {
+            Target::Live => return seen.get(&address).copied(),
+            Target::Old => Side::Old,
+            Target::New => Side::New,
+        };
+        if seen.len() >= MAX_SEEN {
+            seen.clear();
+        }
+        seen.insert(address, side);
+        Some(side)
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
+    let wrong = |why: &dyn std::fmt::Display| clean(&format!("the CA file {} cannot be used: {why}", path.display()));
+    let pem = std::fs::read(path).map_err(|error| wrong(&error))?;
+    let found = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
+    if found.is_empty() { Err(wrong(&"it holds no certificate")) } else { Ok(found) }
+}
+
+/// When the certificate that the server showed expires.
+fn expiry(der: &[u8]) -> Option<Timestamp> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+}
+
+/// Why no answer came.
+fn transport(timeout: Duration, error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {}", judge::span(timeout));
+    }
+    let cause = error::root(error);
+    let what = if error.is_connect() { "no connection" } else { "no whole answer" };
+    clean(&format!("{what}: {cause}"))
+}
+
+/// How a client finds addresses: always anew, through the plan's resolver.
+#[derive(Debug)]
+struct Names {
+    resolver: Option<SocketAddr>,
+    /// What is looked up instead of the URL's host, which stays in Host and SNI.
+    instead: Option<String>,
+}
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        let host = self.instead.clone().unwrap_or_else(|| name.as_str().to_owned());
+        let resolver = self.resolver;
+        Box::pin(async move {
+            let found = addresses(resolver, &host).await?;
+            // Port 0: the connector takes the URL's.
+            Ok(Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+        })
+    }
+}
+
+async fn addresses(resolver: Option<SocketAddr>, host: &str) -> Result<Vec<IpAddr>, Why> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
+    match resolver {
+        Some(resolver) => Ok(dns::lookup_addresses(resolver, host).await?),
+        None => Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,158 @@
+//! Against real servers on loopback, over HTTP and TLS, that answer well, wrongly, late or not at all.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+use tokio_rustls::TlsAcceptor;
+
+use super::*;
+use crate::{
+    plan::SideInfo,
+    world::testing::{Manner, nobody, server},
+};
+
+const HOST: &str = "shop.example.test";
+
+fn checker(old: &str, new: &str) -> Checker {
+    let side = |address: &str| SideInfo { label: address.to_owned(), address: address.to_owned() };
+    let seen = [(old, Side::Old), (new, Side::New)].into_iter().filter_map(|(ip, side)| Some((ip.parse().ok()?, side)));
+    Checker {
+        clock: Clock::real(),
+        resolver: None,
+        sides: Sides { old: side(old), new: side(new) },
+        clients: Mutex::default(),
+        seen: Mutex::new(seen.collect()),
+    }
+}
+
+fn check(scheme: &str, port: u16) -> Check {
+    Check {
+        id: "home".into(),
+        title: "Home".into(),
+        url: format!("{scheme}://{HOST}:{port}/path"),
+        status: vec![200],
+        contains: None,
+        json: None,
+        max_latency: None,
+        min_certificate: None,
+        every: Duration::from_secs(10),
+        timeout: Duration::from_millis(1500),
+        ca_file: None,
+    }
+}
+
+#[tokio::test]
+async fn one_side_is_asked_at_its_own_address_with_the_host_of_the_url() {
+    let (address, mut requests) = server(Manner::answer(200, "", "Acme")).await;
+    let checker = checker("127.0.0.1", "127.0.0.9");
+    let sample = checker.run(&check("http", address.port()), Target::Old).await;
+    assert_eq!((sample.passing, sample.status, sample.served_by), (true, Some(200), Some(Side::Old)));
+    let request = requests.recv().await.unwrap();
+    assert!(request.starts_with("GET /path HTTP/1.1\r\n"), "{request}");
+    assert!(request.contains(&format!("host: {HOST}:{}\r\n", address.port())), "{request}");
+    let sample = checker.run(&check("http", address.port()), Target::New).await;
+    assert!(sample.reason.unwrap().starts_with("no connection: "));
+}
+
+#[tokio::test]
+async fn a_live_answer_is_told_by_the_address_that_served_it() {
+    let (address, _requests) = server(Manner::answer(200, "", "Acme")).await;
+    let checker = checker("127.0.0.9", "127.0.0.1");
+    let live = Check { url: format!("http://localhost:{}/", address.port()), ..check("http", 0) };
+    let sample = checker.run(&live, Target::Live).await;
+    assert_eq!((sample.passing, sample.served_by), (true, Some(Side::New)), "{sample:?}");
+    let literal = Check { url: format!("http://{address}/"), ..check("http", 0) };
+    assert!(checker.run(&literal, Target::Live).await.passing);
+    assert!(!checker.run(&literal, Target::New).await.passing, "a literal address would bypass the side");
+}
+
+#[tokio::test]
+async fn whatever_goes_wrong_is_a_reason() {
+    let cases = [
+        (Manner::answer(503, "", "down"), "status 503, wanted 200"),
+        (Manner::answer(302, "location: http://192.0.2.1/\r\n", ""), "status 302, wanted 200"),
+        (Manner::Close, "no whole answer: connection closed before message completed"),
+        (Manner::Raw(b"\x1b[31mnonsense\r\n\r\n".to_vec()), "no whole answer: invalid HTTP version parsed"),
+        (Manner::Silent(Duration::from_secs(9)), "no answer within 1500 ms"),
+    ];
+    for (manner, reason) in cases {
+        let (address, _requests) = server(manner).await;
+        let sample = checker("127.0.0.1", "127.0.0.9").run(&check("http", address.port()), Target::Old).await;
+        assert_eq!((sample.passing, sample.reason.as_deref()), (false, Some(reason)));
+    }
+    let sample = checker("127.0.0.1", "127.0.0.9").run(&check("http", nobody().port()), Target::Old).await;
+    assert!(sample.reason.unwrap().contains("refused"));
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_read_up_to_its_limit() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut head = [0; 1024];
+        let _length = socket.read(&mut head).await.unwrap();
+        socket.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        while socket.write_all(&[b'x'; 65_536]).await.is_ok() {}
+    });
+    let sample = checker("127.0.0.1", "127.0.0.9").run(&check("http", port), Target::Old).await;
+    assert!(sample.passing, "{sample:?}");
+}
+
+/// A TLS server with a certificate that expires in 2030, and the file with its authority's certificate.
+async fn tls_server(name: &str) -> (u16, tempfile::NamedTempFile) {
+    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_after = date_time_ymd(2030, 1, 2);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), authority.pem()).unwrap();
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let Ok(mut socket) = acceptor.accept(socket).await else { continue };
+            let mut head = [0; 4096];
+            let _length = socket.read(&mut head).await.unwrap();
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+            socket.shutdown().await.unwrap();
+        }
+    });
+    (port, file)
+}
+
+#[tokio::test]
+async fn the_certificate_of_a_side_is_checked_and_its_end_is_told() {
+    let (port, file) = tls_server(HOST).await;
+    let checker = checker("127.0.0.1", "127.0.0.9");
+    let trusted = Check { ca_file: Some(file.path().to_owned()), ..check("https", port) };
+    let sample = checker.run(&trusted, Target::Old).await;
+    assert!(sample.passing, "{sample:?}");
+    assert_eq!(sample.certificate_until.unwrap().to_string(), "2030-01-02T00:00:00Z");
+    let demanding = Check { min_certificate: Some(Duration::from_secs(200 * 365 * 86_400)), ..trusted.clone() };
+    assert!(checker.run(&demanding, Target::Old).await.reason.unwrap().starts_with("certificate expires in "));
+    let missing = Check { ca_file: Some("/nonexistent/ca.pem".into()), ..trusted };
+    assert!(checker.run(&missing, Target::Old).await.reason.unwrap().contains("/nonexistent/ca.pem cannot be used"));
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_name_is_not_believed() {
+    let (port, file) = tls_server("other.example.test").await;
+    let wrong = Check { ca_file: Some(file.path().to_owned()), ..check("https", port) };
+    let reason = checker("127.0.0.1", "127.0.0.9").run(&wrong, Target::Old).await.reason.unwrap();
+    assert!(reason.contains("certificate not valid for name"), "{reason}");
+}
