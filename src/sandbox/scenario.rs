@@ -17,7 +17,7 @@ const USUAL_USERS: &[(&str, &str, &[&str], f64, u64)] = &[
     ("homes", SHOP, &["honest"], 0.24, 90),
     ("phones", SHOP, &["honest-2"], 0.20, 60),
     ("offices", SHOP, &["honest-3"], 0.14, 150),
-    ("campus", SHOP, &["minimum-600"], 0.06, 90),
+    ("campus", SHOP, &["minimum"], 0.06, 90),
     ("abroad", SHOP, &["slow"], 0.05, 90),
     ("island", SHOP, &["serve-stale"], 0.04, 90),
     ("old-routers", SHOP, &["stubborn"], 0.02, 90),
