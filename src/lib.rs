@@ -34,5 +34,5 @@ pub mod plan;
 pub mod run;
 pub mod sandbox;
 pub mod session;
-pub mod steps;
+pub mod watch;
 pub mod world;

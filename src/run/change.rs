@@ -61,8 +61,6 @@ pub enum Change {
         observe: Option<Vec<String>>,
         /// Puts it back.
         undo: Option<Vec<String>>,
-        /// This command is the undo: what `observe` calls done is then not done.
-        undoing: bool,
     },
 }
 
@@ -82,12 +80,9 @@ impl Change {
             Self::Service { cluster, service, from, to } => {
                 Self::Service { cluster: cluster.clone(), service: service.clone(), from: *to, to: *from }
             }
-            Self::Command { argv, observe, undo, undoing } => Self::Command {
-                argv: undo.clone()?,
-                observe: observe.clone(),
-                undo: Some(argv.clone()),
-                undoing: !undoing,
-            },
+            Self::Command { argv, observe, undo } => {
+                Self::Command { argv: undo.clone()?, observe: observe.clone(), undo: Some(argv.clone()) }
+            }
         })
     }
 

@@ -1,0 +1,192 @@
+//! Reads what runs where: the cells of the interlock matrix.
+//!
+//! A cell is what was observed, never what we believe we did. One unreadable round is a lost packet; after two in a row
+//! the cells of that source are unknown, and unknown is not green.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio::task::JoinSet;
+
+use super::{
+    task::{Context, Pace, Source, keep_alive},
+    verdict::{FAILURES, Told},
+};
+use crate::{
+    plan::{Role, Runner, RunnerSource, Side},
+    run::{Cell, Report, Trouble, TroubleKind},
+    world::trouble,
+};
+
+/// Heroku allows about 75 calls a minute for everything that uses the key; a round is two.
+const HEROKU: Pace = Pace { session: Duration::from_secs(10), wall: Duration::from_millis(500) };
+/// A round is one call a service.
+const ECS: Pace = Pace { session: Duration::from_secs(5), wall: Duration::from_millis(500) };
+
+/// What one round showed of some runners: each cell, or why it cannot be read.
+type Round = Vec<(Runner, Result<Cell, Trouble>)>;
+
+/// Starts the loops that the plan's runners need.
+pub(super) fn spawn(tasks: &mut JoinSet<()>, context: &Arc<Context>) {
+    let of = |heroku: bool| -> Arc<[Runner]> {
+        let here = |runner: &&Runner| matches!(runner.source, RunnerSource::Heroku { .. }) == heroku;
+        context.plan.runners.iter().filter(here).cloned().collect()
+    };
+    let (heroku_runners, ecs_runners) = (of(true), of(false));
+    if !heroku_runners.is_empty() {
+        let unknown = unknown(&heroku_runners);
+        keep_alive(tasks, context, "heroku:runners", unknown, move |context| heroku(context, heroku_runners.clone()));
+    }
+    if !ecs_runners.is_empty() {
+        let unknown = unknown(&ecs_runners);
+        keep_alive(tasks, context, "ecs:runners", unknown, move |context| ecs(context, ecs_runners.clone()));
+    }
+}
+
+async fn heroku(context: Arc<Context>, runners: Arc<[Runner]>) {
+    let mut panel = Panel::new("heroku", &context);
+    loop {
+        let round = heroku_round(&context, &runners).await;
+        let pause = panel.take(&context, HEROKU, round).await;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn heroku_round(context: &Context, runners: &[Runner]) -> Round {
+    let read = heroku_read(context).await;
+    let cell = |runner: &Runner| match &read {
+        Ok((formation, maintenance)) => heroku_cell(runner, formation, *maintenance),
+        Err(trouble) => Err(trouble.clone()),
+    };
+    runners.iter().map(|runner| (runner.clone(), cell(runner))).collect()
+}
+
+/// Quantity by process type, and whether maintenance mode is on.
+async fn heroku_read(context: &Context) -> Result<(BTreeMap<String, u32>, bool), Trouble> {
+    let heroku = context.world.heroku()?;
+    let (formation, maintenance) = tokio::try_join!(heroku.formation(), heroku.maintenance())?;
+    let quantities = formation.into_iter().map(|(name, process)| (name, process.quantity));
+    Ok((quantities.collect(), maintenance))
+}
+
+async fn ecs(context: Arc<Context>, runners: Arc<[Runner]>) {
+    let mut panel = Panel::new("ecs", &context);
+    loop {
+        let round = join_all(runners.iter().map(|runner| ecs_one(&context, runner))).await;
+        let pause = panel.take(&context, ECS, round).await;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn ecs_one(context: &Context, runner: &Runner) -> (Runner, Result<Cell, Trouble>) {
+    let cell = match &runner.source {
+        RunnerSource::Ecs { cluster, service } => {
+            let found = context.world.ecs().service(cluster, service).await;
+            found.map(|found| ecs_cell(found.desired, found.running))
+        }
+        RunnerSource::Heroku { .. } => Ok(Cell::Unknown),
+    };
+    (runner.clone(), cell)
+}
+
+/// On when any dyno of the process type is wanted; web only while maintenance mode is off, which keeps all requests
+/// from it (workers and the clock run on).
+fn heroku_cell(runner: &Runner, formation: &BTreeMap<String, u32>, maintenance: bool) -> Result<Cell, Trouble> {
+    let RunnerSource::Heroku { process } = &runner.source else { return Ok(Cell::Unknown) };
+    let quantity = formation.get(process).ok_or_else(|| {
+        let reason = format!("the app has no process type `{process}`");
+        trouble("heroku:formation", TroubleKind::Unexpected, &reason)
+    })?;
+    let shut = maintenance && runner.role == Role::Web;
+    Ok(if *quantity > 0 && !shut { Cell::On } else { Cell::Off })
+}
+
+/// On while a task runs or is wanted: a service that is being scaled down still works, one that is being scaled up soon
+/// will. For a role that must never run twice both count.
+const fn ecs_cell(desired: u32, running: u32) -> Cell {
+    if desired > 0 || running > 0 { Cell::On } else { Cell::Off }
+}
+
+fn unknown(runners: &[Runner]) -> Vec<Report> {
+    runners.iter().map(|runner| report(runner, Cell::Unknown)).collect()
+}
+
+const fn report(runner: &Runner, cell: Cell) -> Report {
+    Report::Runner { side: runner.side, role: runner.role, cell }
+}
+
+/// What has been told of the runners of one source.
+struct Panel {
+    source: Source,
+    told: Told<(Side, Role), Cell>,
+    /// Unreadable rounds in a row, by cell.
+    misses: BTreeMap<(Side, Role), u32>,
+}
+
+impl Panel {
+    fn new(name: &str, context: &Context) -> Self {
+        Self { source: Source::new(name, context), told: Told::default(), misses: BTreeMap::new() }
+    }
+
+    /// Tells what is new in a round, and how long to wait for the next.
+    async fn take(&mut self, context: &Context, pace: Pace, round: Round) -> Duration {
+        let trouble = round.iter().find_map(|(_, read)| read.clone().err());
+        let news: Vec<_> = round.iter().filter_map(|(runner, read)| self.news(runner, read)).collect();
+        context.out.reports(news).await;
+        match trouble {
+            None => {
+                self.source.well().await;
+                pace.wall(context.clock)
+            }
+            // The first retry is soon in any case; what is readable is not left alone for longer than twice its pace.
+            Some(trouble) => self.source.ill(trouble).await.min(pace.wall(context.clock) * 2),
+        }
+    }
+
+    fn news(&mut self, runner: &Runner, read: &Result<Cell, Trouble>) -> Option<Report> {
+        let key = (runner.side, runner.role);
+        let misses = self.misses.entry(key).or_default();
+        *misses = if read.is_ok() { 0 } else { misses.saturating_add(1) };
+        let cell = match read {
+            Ok(cell) => *cell,
+            Err(_) if *misses >= FAILURES => Cell::Unknown,
+            Err(_) => return None,
+        };
+        self.told.news(key, cell).then(|| report(runner, cell))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heroku_runner(role: Role, process: &str) -> Runner {
+        Runner { role, side: Side::Old, source: RunnerSource::Heroku { process: process.into() } }
+    }
+
+    #[test]
+    fn heroku_cells() {
+        let formation = BTreeMap::from([("web".to_owned(), 2), ("worker".to_owned(), 1), ("clock".to_owned(), 0)]);
+        for (role, process, maintenance, expected) in [
+            (Role::Web, "web", false, Cell::On),
+            (Role::Web, "web", true, Cell::Off),
+            (Role::Worker, "worker", true, Cell::On),
+            (Role::Cron, "clock", false, Cell::Off),
+        ] {
+            let cell = heroku_cell(&heroku_runner(role, process), &formation, maintenance);
+            assert_eq!(cell, Ok(expected), "{process} {maintenance}");
+        }
+        let missing = heroku_cell(&heroku_runner(Role::Worker, "jobs"), &formation, false).unwrap_err();
+        assert_eq!(
+            (missing.kind, missing.reason.as_str()),
+            (TroubleKind::Unexpected, "the app has no process type `jobs`")
+        );
+    }
+
+    #[test]
+    fn an_ecs_service_is_on_until_nothing_runs_nor_is_wanted() {
+        for (desired, running, expected) in [(0, 0, Cell::Off), (1, 0, Cell::On), (0, 1, Cell::On), (2, 2, Cell::On)] {
+            assert_eq!(ecs_cell(desired, running), expected);
+        }
+    }
+}
