@@ -29,10 +29,12 @@
 //! `plan` and `run` import no clock, no I/O, no async. `tests/architecture.rs` reads the `use` lines and holds the table.
 
 pub mod clock;
+pub mod engine;
 pub mod journal;
 pub mod plan;
 pub mod run;
 pub mod sandbox;
 pub mod session;
+pub mod steps;
 pub mod watch;
 pub mod world;

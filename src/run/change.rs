@@ -61,6 +61,8 @@ pub enum Change {
         observe: Option<Vec<String>>,
         /// Puts it back.
         undo: Option<Vec<String>>,
+        /// This command is the undo: what `observe` calls done is then not done.
+        undoing: bool,
     },
 }
 
@@ -80,9 +82,12 @@ impl Change {
             Self::Service { cluster, service, from, to } => {
                 Self::Service { cluster: cluster.clone(), service: service.clone(), from: *to, to: *from }
             }
-            Self::Command { argv, observe, undo } => {
-                Self::Command { argv: undo.clone()?, observe: observe.clone(), undo: Some(argv.clone()) }
-            }
+            Self::Command { argv, observe, undo, undoing } => Self::Command {
+                argv: undo.clone()?,
+                observe: observe.clone(),
+                undo: Some(argv.clone()),
+                undoing: !undoing,
+            },
         })
     }
 

@@ -234,22 +234,10 @@ impl Look<'_> {
     }
 
     fn resolvers(&self) -> Condition {
-        let asked = self.plan.dns.resolvers.len() * self.step.kind.records().len();
-        let answers = || self.state.answers.iter().filter(|a| self.step.kind.records().contains(&a.record));
-        // Before the switch the old value is the right one: a resolver that clings to it at TTL 0 is a finding of the
-        // panel, while one that stretches the TTL would keep customers on the old side for as long.
-        let agrees = |answer| matches!(answer, Answer::Old | Answer::OldStale | Answer::Silent);
-        let bad: Vec<_> = answers()
-            .filter(|a| !agrees(a.answer))
-            .map(|a| format!("{} {}", a.resolver, answer_word(a.answer)))
-            .collect();
-        let heard = answers().filter(|a| a.resolver != super::AUTHORITY && a.answer != Answer::Silent).count();
-        if !bad.is_empty() {
-            return self.condition(ConditionId::Resolvers, false, bad.join(", "));
-        }
-        // A resolver that never answers tells nothing; half of them silent is blindness.
-        let detail = format!("{heard} of {asked} answer, all with the old value and a drained TTL");
-        self.condition(ConditionId::Resolvers, heard * 2 > asked || asked == 0, detail)
+        let verdict = resolvers_agree(self.plan, self.state, self.step.kind.records());
+        let agree = verdict.is_ok();
+        let (Ok(detail) | Err(detail)) = verdict;
+        self.condition(ConditionId::Resolvers, agree, detail)
     }
 
     fn checks(&self) -> Condition {
@@ -302,6 +290,31 @@ impl Look<'_> {
         let found: Vec<_> = self.violations().iter().map(ToString::to_string).collect();
         let detail = if found.is_empty() { "one runner each".into() } else { found.join("; ") };
         Some(self.condition(ConditionId::Interlock, found.is_empty(), detail))
+    }
+}
+
+/// Whether the resolvers agree on these records (ids) with a drained TTL, and the numbers either way.
+///
+/// Before the switch the old value is the right one: a resolver that clings to it at TTL 0 is a finding of the panel,
+/// while one that stretches the TTL would keep customers on the old side for as long. A resolver that never answers
+/// tells nothing; half of them silent is blindness.
+///
+/// # Errors
+/// Who does not agree, and how.
+pub fn resolvers_agree(plan: &Plan, state: &State, records: &[String]) -> Result<String, String> {
+    let asked = plan.dns.resolvers.len() * records.len();
+    let answers = || state.answers.iter().filter(|a| records.contains(&a.record));
+    let agrees = |answer| matches!(answer, Answer::Old | Answer::OldStale | Answer::Silent);
+    let bad = answers().filter(|a| !agrees(a.answer)).map(|a| format!("{} {}", a.resolver, answer_word(a.answer)));
+    let bad: Vec<_> = bad.collect();
+    let heard = answers().filter(|a| a.resolver != super::AUTHORITY && a.answer != Answer::Silent).count();
+    if !bad.is_empty() {
+        return Err(bad.join(", "));
+    }
+    if heard * 2 > asked || asked == 0 {
+        Ok(format!("{heard} of {asked} answer, all with the old value and a drained TTL"))
+    } else {
+        Err(format!("only {heard} of {asked} answer"))
     }
 }
 

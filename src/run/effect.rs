@@ -47,6 +47,8 @@ pub enum Effect {
         part: u32,
         /// The change that was sent last.
         change: Change,
+        /// The attempt ended well: all that can be known of what cannot be observed.
+        accepted: bool,
     },
 }
 
@@ -103,5 +105,6 @@ pub fn observe(state: &State, id: &StepId) -> Option<Effect> {
     let attempt = state.step(id)?.attempt()?;
     let part = attempt.parts.get(attempt.part as usize)?;
     let (step, change) = (id.clone(), part.change.clone());
-    Some(Effect::Observe { step, attempt: attempt.number, part: attempt.part, change })
+    let accepted = matches!(attempt.outcome, Some(Outcome::Done { .. }));
+    Some(Effect::Observe { step, attempt: attempt.number, part: attempt.part, change, accepted })
 }

@@ -34,7 +34,8 @@ pub use apply::{ALIAS_TTL, Illegal};
 pub use change::{Change, Part, Preview, Row, side_of};
 pub use command::{Ask, Command, Refusal, Report, Request};
 pub use conditions::{
-    Hold, HoldKind, active, answer_word, breached, clock_text, conditions, holds, role_word, verdict_word,
+    Hold, HoldKind, active, answer_word, breached, clock_text, conditions, holds, resolvers_agree, role_word,
+    verdict_word,
 };
 pub use decide::{DWELL, PATIENCE, decide, due};
 pub use describe::{describe, seat_word, side_word, target_word};

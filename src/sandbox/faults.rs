@@ -50,7 +50,7 @@ pub enum Trigger {
 }
 
 /// One fault of a scenario: begins `at` a time after the start or `after` an event, and lasts.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(try_from = "RawFault")]
 pub struct FaultSpec {
     /// Session time after the start.

@@ -17,7 +17,7 @@ const USUAL_USERS: &[(&str, &str, &[&str], f64, u64)] = &[
     ("homes", SHOP, &["honest"], 0.24, 90),
     ("phones", SHOP, &["honest-2"], 0.20, 60),
     ("offices", SHOP, &["honest-3"], 0.14, 150),
-    ("campus", SHOP, &["minimum-600"], 0.06, 90),
+    ("campus", SHOP, &["minimum"], 0.06, 90),
     ("abroad", SHOP, &["slow"], 0.05, 90),
     ("island", SHOP, &["serve-stale"], 0.04, 90),
     ("old-routers", SHOP, &["stubborn"], 0.02, 90),
@@ -41,7 +41,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
 ];
 
 /// One scenario. All durations are session time and are written with a unit (`"90s"`, `"5m"`, `"1h 30m"`).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
     /// One line for people who choose.
@@ -66,7 +66,7 @@ pub struct Scenario {
 }
 
 /// Names, TTLs and propagation.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DnsWorld {
     /// TTL of the live records before anyone lowered it.
@@ -83,7 +83,7 @@ pub struct DnsWorld {
 }
 
 /// The load.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Traffic {
     /// Mean requests a second of all users together.
@@ -99,7 +99,7 @@ pub struct Traffic {
 }
 
 /// Certificates of the origins, by days from the start until they expire.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Certificates {
     /// Heroku's managed certificate, which is no longer renewed once DNS has left.
@@ -109,7 +109,7 @@ pub struct Certificates {
 }
 
 /// CloudWatch's habits.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsWorld {
     /// From the end of a period until its datapoint can be read.
@@ -121,7 +121,7 @@ pub struct MetricsWorld {
 }
 
 /// A group of users behind one resolver.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserGroup {
     /// For the state page.
@@ -142,7 +142,7 @@ impl Default for Scenario {
     fn default() -> Self {
         Self {
             about: String::new(),
-            seed: 0x0c07_0e55,
+            seed: 202_247_765,
             dns: DnsWorld::default(),
             traffic: Traffic::default(),
             certificates: Certificates::default(),
@@ -264,6 +264,12 @@ mod tests {
         for (name, _) in BUILT_IN {
             assert!(!Scenario::load(name).unwrap().about.is_empty(), "{name}");
         }
+    }
+
+    #[test]
+    fn the_annotated_scenario_shows_the_defaults() {
+        let calm = Scenario::load("calm").unwrap();
+        assert_eq!(calm, Scenario { about: calm.about.clone(), ..Scenario::default() });
     }
 
     #[test]

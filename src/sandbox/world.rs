@@ -101,7 +101,8 @@ impl World {
     pub(super) fn live_through_history(&self) {
         let history = self.scenario.metrics.history;
         let begin = self.started.checked_sub(jiff::SignedDuration::try_from(history).unwrap_or_default());
-        self.advance(begin.unwrap_or(self.started), self.started);
+        // Users had no reason to move then, and asking the resolvers of today would tell nothing about it.
+        self.advance(begin.unwrap_or(self.started), self.started, |_| (1.0, 0.0));
     }
 
     /// Ticks until the future is dropped.
@@ -113,24 +114,24 @@ impl World {
             ticks.tick().await;
             let now = self.clock.now();
             route53::settle(self, now);
-            self.advance(last, now);
+            self.advance(last, now, |dt| lock(&self.users).step(dt));
             last = now.max(last);
         }
     }
 
-    /// Lets session time pass from one instant to another.
-    fn advance(&self, from: Timestamp, to: Timestamp) {
+    /// Lets session time pass from one instant to another; `shares` says which part of all requests goes to the old and
+    /// to the new side after so many seconds more.
+    fn advance(&self, from: Timestamp, to: Timestamp, shares: impl Fn(f64) -> (f64, f64)) {
         let mut at = from;
         while at < to {
             let left = to.duration_since(at).as_secs_f64();
             let dt = left.min(MAX_STEP);
             at = if dt < left { at.checked_add(jiff::SignedDuration::from_secs_f64(dt)).unwrap_or(to) } else { to };
-            self.step(at, dt);
+            self.step(at, dt, shares(dt));
         }
     }
 
-    fn step(&self, now: Timestamp, dt: f64) {
-        let (old_share, new_share) = lock(&self.users).step(dt);
+    fn step(&self, now: Timestamp, dt: f64, (old_share, new_share): (f64, f64)) {
         let input = |side, share| SideInput {
             processes: self.processes(side, now.max(self.started)),
             share,

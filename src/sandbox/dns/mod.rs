@@ -49,7 +49,7 @@ const USUAL: [(&str, Habit); 8] = [
     ("honest", Habit::Honest),
     ("honest-2", Habit::Honest),
     ("honest-3", Habit::Honest),
-    ("minimum-600", Habit::MinimumTtl(600)),
+    ("minimum", Habit::MinimumTtl(60)),
     ("serve-stale", Habit::ServeStale),
     ("slow", Habit::Slow(300)),
     ("stubborn", Habit::Stubborn(900)),

@@ -53,9 +53,7 @@ async fn the_autopilot_goes_on_with_the_next_engine() {
     let options = DriveOptions { then_roll_back: false, ..OPTIONS };
     let driving = tokio::spawn(async move { drive(&mut link, options).await });
     let frozen = |state: &State| state.step(&"freeze".into()).is_some_and(|step| step.phase == Phase::Done);
-    while !frozen(&engine.state().await) {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    reach(&engine, frozen).await;
     engine.crash();
     tokio::time::sleep(Duration::from_millis(100)).await;
     let engine = stage.start();
@@ -146,9 +144,7 @@ async fn a_link_comes_back_and_keeps_no_request_for_later() {
     let notes = state.log.iter().filter(|event| matches!(event.what, What::Noted { .. }));
     assert_eq!(notes.count(), 1);
     drop(link);
-    while !engine.state().await.operators.is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    reach(&engine, |state| state.operators.is_empty()).await;
 }
 
 #[tokio::test]
@@ -177,5 +173,5 @@ async fn a_refused_link_ends() {
     let _engine = stage.start();
     let mut link = link(&stage, true);
     assert!(matches!(next(&mut link).await, News::Refused { .. }));
-    assert!(link.recv().await.is_none());
+    assert!(tokio::time::timeout(LIMIT, link.recv()).await.unwrap().is_none());
 }

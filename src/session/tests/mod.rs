@@ -236,10 +236,23 @@ async fn follow(client: &mut Client, follower: &mut Follower, until: impl Fn(&St
 /// The answer to one request.
 async fn ask(client: &mut Client, follower: &mut Follower, request: Request) -> Result<(), Refusal> {
     let asked = client.send(request).await.unwrap();
-    loop {
-        if let Taken::Reply { id, result } = follower.take(client.recv().await.unwrap()) {
-            assert_eq!(id, asked);
-            return result;
+    let answer = async {
+        loop {
+            if let Taken::Reply { id, result } = follower.take(client.recv().await.unwrap()) {
+                assert_eq!(id, asked);
+                return result;
+            }
         }
-    }
+    };
+    tokio::time::timeout(LIMIT, answer).await.unwrap()
+}
+
+/// Waits until the engine's state satisfies `until`.
+async fn reach(engine: &Engine, until: impl Fn(&State) -> bool) {
+    let wait = async {
+        while !until(&engine.state().await) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, wait).await.unwrap();
 }

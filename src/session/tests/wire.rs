@@ -236,7 +236,7 @@ async fn two_cockpits_see_the_same_and_a_third_joins_into_it() {
     follow(&mut one, &mut follows_one, |state| state.operators.len() == 2).await;
 }
 
-/// Joins at a hundred moments of a stream of events and samples: each follower must see every event exactly once.
+/// Joins at forty moments of a stream of events and samples: each follower must see every event exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_snapshot_and_what_follows_have_no_gap_and_no_double() {
     let stage = Stage::new(EnvironmentKind::Sandbox);
@@ -244,7 +244,7 @@ async fn a_snapshot_and_what_follows_have_no_gap_and_no_double() {
     let hub = engine.hub.clone();
     let core = Arc::clone(&engine.core);
     let publisher = tokio::spawn(async move {
-        for round in 0..1000 {
+        for round in 0.. {
             let (source, value) = (format!("source-{}", round % 7), (round % 2 == 0).then(trouble));
             core.lock().await.report(Report::Source { source, trouble: value });
             hub.sample(Sample::Spent { calls: round, metrics: 0 });
@@ -253,22 +253,17 @@ async fn a_snapshot_and_what_follows_have_no_gap_and_no_double() {
     });
     for _ in 0..40 {
         let (mut client, mut follower) = stage.join(Seat::Viewer).await;
-        let mut seq = follower.snapshot().state.seq;
         for _ in 0..20 {
             match client.recv().await.unwrap() {
                 ToCockpit::Event(event) => {
-                    assert_eq!(event.seq, seq + 1);
-                    seq = event.seq;
+                    assert_eq!(event.seq, follower.snapshot().state.seq + 1);
                     assert_eq!(follower.take(ToCockpit::Event(event)), Taken::Followed);
                 }
                 message => assert_ne!(follower.take(message), Taken::Missed),
             }
-            if publisher.is_finished() {
-                break;
-            }
         }
     }
-    publisher.await.unwrap();
+    publisher.abort();
 }
 
 fn trouble() -> Trouble {

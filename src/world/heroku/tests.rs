@@ -58,7 +58,7 @@ async fn a_lost_answer_is_in_doubt_and_a_refusal_is_not() {
 #[tokio::test]
 async fn what_could_not_be_sent_had_no_effect() {
     let failure = client(nobody()).set_maintenance(true).await.unwrap_err();
-    assert_eq!((failure.in_doubt, failure.trouble.kind), (false, TroubleKind::Garbled));
+    assert_eq!((failure.in_doubt, failure.trouble.kind), (false, TroubleKind::Unreachable));
     let (address, mut requests) = server(Manner::Close).await;
     let base = Url::parse(&format!("http://{address}/")).unwrap();
     let failure = Heroku::with_key("acme-shop", base, None).unwrap().set_maintenance(true).await.unwrap_err();

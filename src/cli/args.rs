@@ -1,0 +1,183 @@
+//! The arguments.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::run::Seat;
+
+/// A full-screen terminal cockpit for moving a production system from Heroku to AWS.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    about,
+    after_help = "Begin with `cutover rehearse`: the whole cutover on an embedded world, nothing real is touched."
+)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Rehearse in the embedded sandbox: world, engine and cockpit in one command
+    Rehearse(Rehearse),
+    /// Open the cockpit on a plan: start its engine, or attach to the one that runs
+    Run(Run),
+    /// Attach to a running session
+    Join(Join),
+    /// List sessions, newest first
+    Sessions {
+        /// Machine-readable
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell where a session stands
+    Status {
+        /// Session id, or a unique part of it [default: the newest]
+        session: Option<String>,
+        /// Machine-readable
+        #[arg(long)]
+        json: bool,
+    },
+    /// Validate a plan offline; every error at once, with its place
+    Check {
+        /// The plan file
+        plan: PathBuf,
+        /// Only this environment [default: all]
+        #[arg(long)]
+        env: Option<String>,
+        /// Machine-readable
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what happened in a session
+    Journal {
+        /// Session id, or a unique part of it [default: the newest]
+        session: Option<String>,
+        /// One event a line, as JSON
+        #[arg(long)]
+        json: bool,
+        /// Check the hash chain and the fold instead of printing
+        #[arg(long)]
+        verify: bool,
+    },
+    /// Serve the embedded world alone and print its endpoints
+    Sandbox(Sandbox),
+    /// Print completions for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// The engine of a session: started by the others, not by hand
+    #[command(hide = true)]
+    Engine {
+        /// The session's directory
+        dir: PathBuf,
+    },
+}
+
+/// `cutover rehearse`
+#[derive(Debug, clap::Args)]
+pub(super) struct Rehearse {
+    /// The plan to rehearse; it must have an environment of kind `sandbox` [default: the built-in sample]
+    #[arg(long)]
+    pub(super) plan: Option<PathBuf>,
+    /// What goes wrong: a built-in scenario's name or a file
+    #[arg(long, default_value = "calm")]
+    pub(super) scenario: String,
+    /// Session seconds per second
+    #[arg(long, default_value_t = 20.0, value_parser = speed)]
+    pub(super) speed: f64,
+    /// Drive without a person (the sandbox only)
+    #[arg(long)]
+    pub(super) autopilot: bool,
+    /// No screen; needs --autopilot
+    #[arg(long, requires = "autopilot")]
+    pub(super) headless: bool,
+    /// With --autopilot: after the end, roll everything back that can be
+    #[arg(long, requires = "autopilot")]
+    pub(super) and_back: bool,
+    #[command(flatten)]
+    pub(super) screen: Screen,
+}
+
+/// `cutover run`
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// The plan file
+    pub(super) plan: PathBuf,
+    /// Which of its environments
+    #[arg(long)]
+    pub(super) env: String,
+    /// Begin a new session although an earlier one has not ended
+    #[arg(long)]
+    pub(super) new: bool,
+    #[command(flatten)]
+    pub(super) screen: Screen,
+}
+
+/// `cutover join`
+#[derive(Debug, clap::Args)]
+pub(super) struct Join {
+    /// Session id, or a unique part of it [default: the newest]
+    pub(super) session: Option<String>,
+    /// The seat to take, if it is free
+    #[arg(long, value_enum, default_value_t = Role::Viewer)]
+    pub(super) role: Role,
+    #[command(flatten)]
+    pub(super) screen: Screen,
+}
+
+/// How the cockpit looks.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(super) struct Screen {
+    /// Draw with ASCII only [default: as the locale allows]
+    #[arg(long)]
+    pub(super) ascii: bool,
+}
+
+/// A seat as typed.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Role {
+    /// Looks
+    Viewer,
+    /// Acts; one at a time
+    Driver,
+    /// Confirms two-person gates
+    Confirmer,
+}
+
+impl From<Role> for Seat {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Viewer => Self::Viewer,
+            Role::Driver => Self::Driver,
+            Role::Confirmer => Self::Confirmer,
+        }
+    }
+}
+
+/// `cutover sandbox`
+#[derive(Debug, clap::Args)]
+pub(super) struct Sandbox {
+    /// What goes wrong: a built-in scenario's name or a file
+    #[arg(long, default_value = "calm")]
+    pub(super) scenario: String,
+    /// Session seconds per second
+    #[arg(long, default_value_t = 1.0, value_parser = speed)]
+    pub(super) speed: f64,
+    /// Machine-readable
+    #[arg(long)]
+    pub(super) json: bool,
+    /// Write the endpoints to this file and detach from the terminal
+    #[arg(long, hide = true)]
+    pub(super) serve_into: Option<PathBuf>,
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "a number such as 20".to_owned())?;
+    if (1.0..=1000.0).contains(&speed) { Ok(speed) } else { Err("between 1 and 1000".to_owned()) }
+}

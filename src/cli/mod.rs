@@ -1,0 +1,85 @@
+//! The command line: arguments, and the only place where the rooms are wired together.
+//!
+//! Exit codes: 0 fine; 1 something failed or was found wanting; 2 the command or the plan is invalid. Machine output
+//! goes to stdout, everything else to stderr.
+
+mod args;
+mod inspect;
+mod open;
+mod process;
+mod sandbox;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use color_eyre::eyre::{Result, WrapErr as _};
+
+use args::{Args, Command};
+
+/// Everything went well.
+const FINE: ExitCode = ExitCode::SUCCESS;
+
+/// Something failed or was found wanting.
+fn wanting() -> ExitCode {
+    ExitCode::from(1)
+}
+
+/// The command or the plan is invalid.
+fn invalid() -> ExitCode {
+    ExitCode::from(2)
+}
+
+/// Reads the arguments and does what they say.
+///
+/// # Errors
+/// Whatever failed, with its causes; `main` prints it and exits with 1.
+pub fn main() -> Result<ExitCode> {
+    let args = Args::parse();
+    let runtime = runtime(&args.command).wrap_err("failed to start the runtime")?;
+    runtime.block_on(dispatch(args.command))
+}
+
+/// A cockpit needs one thread; an engine and a sandbox have work for two.
+fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = match command {
+        Command::Engine { .. } | Command::Sandbox(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    builder.worker_threads(2).enable_all().build()
+}
+
+async fn dispatch(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Rehearse(args) => open::rehearse(&args).await,
+        Command::Run(args) => open::run(&args).await,
+        Command::Join(args) => open::join(&args).await,
+        Command::Sessions { json } => inspect::sessions(json).await,
+        Command::Status { session, json } => inspect::status(session.as_deref(), json).await,
+        Command::Check { plan, env, json } => inspect::check(&plan, env.as_deref(), json),
+        Command::Journal { session, json, verify } => inspect::journal(session.as_deref(), json, verify),
+        Command::Sandbox(args) => sandbox::serve(&args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "cutover", &mut std::io::stdout());
+            Ok(FINE)
+        }
+        Command::Engine { dir } => process::engine(&dir).await,
+    }
+}
+
+/// Says something to the person, on stderr.
+#[expect(clippy::print_stderr, reason = "the command line talks to people on stderr")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}
+
+fn say_unless(silent: bool, text: &str) {
+    if !silent {
+        say(text);
+    }
+}
+
+/// Whether stderr takes colours: a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
+fn colour() -> bool {
+    use std::io::IsTerminal as _;
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

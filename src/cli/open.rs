@@ -1,0 +1,219 @@
+//! `rehearse`, `run` and `join`: everything that opens a cockpit.
+
+use std::{collections::BTreeMap, path::Path, process::ExitCode, time::Duration};
+
+use color_eyre::eyre::{Result, WrapErr as _, bail, eyre};
+
+use super::{
+    FINE, args, invalid,
+    process::{connect, layout, start_engine, start_sandbox},
+    say, wanting,
+};
+use crate::{
+    clock::{Clock, wall_now},
+    engine::Setup,
+    journal::SessionDir,
+    plan::{self, EnvironmentKind, Plan, PlanErrors},
+    run::{Request, Seat},
+    sandbox::Endpoints,
+    session::{DriveOptions, Link, News, drive, status},
+    tui,
+};
+
+/// The sample plan, which is also what a rehearsal plays.
+const SAMPLE: &str = include_str!("../../config/acme-shop.toml");
+const SAMPLE_NAME: &str = "config/acme-shop.toml";
+/// The autopilot gives up when nothing moves for so long, wall time.
+const AUTOPILOT_PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
+    let (source, name) = match &args.plan {
+        Some(path) => (read(path)?, path.display().to_string()),
+        None => (SAMPLE.to_owned(), SAMPLE_NAME.to_owned()),
+    };
+    let environment = match sandbox_environment(&source, &name) {
+        Ok(environment) => environment,
+        Err(errors) => return Ok(refuse(&errors)),
+    };
+    let draft = match plan::load(&source, &name, &environment, &plan::sandbox_placeholders()) {
+        Ok(plan) => plan,
+        Err(errors) => return Ok(refuse(&errors)),
+    };
+    let dir = layout()?.create(&draft.name, &environment, wall_now())?;
+    let endpoints = start_sandbox(&dir, &args.scenario, args.speed).await?;
+    let plan = match plan::load(&source, &name, &environment, &given(&endpoints, &dir)) {
+        Ok(plan) => plan,
+        Err(errors) => return Ok(refuse(&errors)),
+    };
+    begin(&dir, &plan, &source, endpoints.clock()).await?;
+    if args.autopilot { autopilot(&dir, args).await } else { cockpit(dir, Seat::Driver, true, &args.screen).await }
+}
+
+fn sandbox_environment(source: &str, name: &str) -> Result<String, PlanErrors> {
+    let environments = plan::environments(source, name)?;
+    let sandbox = environments.into_iter().find(|(_, kind)| *kind == EnvironmentKind::Sandbox);
+    Ok(sandbox.map_or_else(|| "sandbox".to_owned(), |(name, _)| name))
+}
+
+/// The variables that a running sandbox gives a plan.
+fn given(endpoints: &Endpoints, dir: &SessionDir) -> BTreeMap<String, String> {
+    let resolvers = endpoints.resolvers.iter().map(|resolver| format!("{}={}", resolver.name, resolver.addr));
+    let values = [
+        ("authority", endpoints.authority.to_string()),
+        ("resolvers", resolvers.collect::<Vec<_>>().join(",")),
+        ("old_address", endpoints.old_origin.https.ip().to_string()),
+        ("new_address", endpoints.new_origin.https.ip().to_string()),
+        ("http_port", endpoints.old_origin.http.port().to_string()),
+        ("https_port", endpoints.old_origin.https.port().to_string()),
+        ("ca_file", endpoints.ca_pem_path.display().to_string()),
+        ("aws_endpoint", endpoints.aws_route53.clone()),
+        ("heroku_endpoint", endpoints.heroku.clone()),
+        ("directory", dir.path().display().to_string()),
+    ];
+    values.into_iter().map(|(name, value)| (format!("sandbox.{name}"), value)).collect()
+}
+
+/// Freezes the plan into the session's directory and starts its engine.
+async fn begin(dir: &SessionDir, plan: &Plan, source: &str, clock: Clock) -> Result<()> {
+    dir.freeze(plan, source)?;
+    Setup { clock }.save(dir)?;
+    start_engine(dir).await
+}
+
+pub(super) async fn run(args: &args::Run) -> Result<ExitCode> {
+    let (source, name) = (read(&args.plan)?, args.plan.display().to_string());
+    let plan = match plan::check(&source, &name, &args.env, &BTreeMap::new()) {
+        Ok(checked) => {
+            if !checked.warnings.is_empty() {
+                say(&checked.warnings.render(super::colour()));
+            }
+            checked.plan
+        }
+        Err(errors) => return Ok(refuse(&errors)),
+    };
+    if plan.environment.kind == EnvironmentKind::Sandbox {
+        bail!("`{}` is a sandbox: `cutover rehearse --plan {name}` brings its world along", args.env);
+    }
+    let dir = match unfinished(&plan).await? {
+        Some(dir) if !args.new || dir.lives() => {
+            same_plan(&dir, &plan)?;
+            say(&format!("session {} goes on", dir.id()));
+            if !dir.lives() {
+                start_engine(&dir).await?;
+            }
+            dir
+        }
+        _ => {
+            let dir = layout()?.create(&plan.name, &plan.environment.name, wall_now())?;
+            begin(&dir, &plan, &source, Clock::real()).await?;
+            dir
+        }
+    };
+    cockpit(dir, Seat::Driver, true, &args.screen).await
+}
+
+/// The newest session of this plan and environment that has not ended.
+async fn unfinished(plan: &Plan) -> Result<Option<SessionDir>> {
+    let newest = layout()?.list_of(&plan.name, &plan.environment.name)?.into_iter().next();
+    let Some(dir) = newest else { return Ok(None) };
+    let ended = status(&dir).await.map(|status| status.state.ended);
+    let ended =
+        ended.wrap_err_with(|| format!("failed to read session {}: look at it, or begin with --new", dir.id()))?;
+    Ok((!ended).then_some(dir))
+}
+
+fn same_plan(dir: &SessionDir, plan: &Plan) -> Result<()> {
+    let frozen = dir.frozen()?;
+    if frozen.hash() == plan.hash() {
+        return Ok(());
+    }
+    Err(eyre!(
+        "the plan has changed since session {id} began with it: go on with the frozen one by `cutover join {id} --role \
+         driver`, or begin anew with --new",
+        id = dir.id()
+    ))
+}
+
+pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
+    let dir = layout()?.find(args.session.as_deref())?;
+    if status(&dir).await.is_ok_and(|status| status.state.ended) {
+        say(&format!("session {id} is over; `cutover journal {id}` tells what happened", id = dir.id()));
+        return Ok(wanting());
+    }
+    let seat = Seat::from(args.role);
+    if !dir.lives() && seat != Seat::Driver {
+        let id = dir.id();
+        say(&format!("the engine of {id} does not run; `cutover join {id} --role driver` starts it again"));
+        return Ok(wanting());
+    }
+    cockpit(dir, seat, seat == Seat::Driver, &args.screen).await
+}
+
+async fn cockpit(dir: SessionDir, seat: Seat, respawn: bool, screen: &args::Screen) -> Result<ExitCode> {
+    let id = dir.id().to_owned();
+    let link = Link::open(move || connect(dir.clone(), seat, false, respawn));
+    let options = tui::Options { ascii: screen.ascii, ..tui::Options::from_env() };
+    match tui::run(link, options).await? {
+        tui::Exit::Detached => {
+            say(&format!("detached: the run goes on. Come back with `cutover join {id} --role driver`"));
+            Ok(FINE)
+        }
+        tui::Exit::Ended => {
+            say(&format!("the session is over. What happened: `cutover journal {id}`"));
+            Ok(FINE)
+        }
+        tui::Exit::Refused(reason) => {
+            say(&reason);
+            Ok(wanting())
+        }
+    }
+}
+
+async fn autopilot(dir: &SessionDir, args: &args::Rehearse) -> Result<ExitCode> {
+    let id = dir.id().to_owned();
+    say(&format!("session {id}"));
+    let theirs = dir.clone();
+    let mut link = Link::open(move || connect(theirs.clone(), Seat::Driver, true, true));
+    let options = DriveOptions { then_roll_back: args.and_back, patience: AUTOPILOT_PATIENCE };
+    if args.headless {
+        let driven = drive(&mut link, options).await;
+        end(&mut link).await;
+        return match driven {
+            Ok(()) => Ok(FINE),
+            Err(error) => {
+                say(&error.to_string());
+                Ok(wanting())
+            }
+        };
+    }
+    // With a screen: a person watches while the autopilot drives over a link of its own.
+    let driving = tokio::spawn(async move { drive(&mut link, options).await });
+    let code = cockpit(dir.clone(), Seat::Viewer, false, &args.screen).await;
+    driving.abort();
+    code
+}
+
+/// Ends the session and waits until the engine says so.
+async fn end(link: &mut Link) {
+    if link.request(Request::End).is_err() {
+        return;
+    }
+    let over = async {
+        while let Some(news) = link.recv().await {
+            if matches!(news, News::Down { .. } | News::Refused { .. }) {
+                break;
+            }
+        }
+    };
+    // An engine that does not answer any more has nothing under way: the rehearsal is over either way.
+    let _ = tokio::time::timeout(Duration::from_secs(5), over).await;
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).wrap_err_with(|| format!("failed to read the plan {}", path.display()))
+}
+
+fn refuse(errors: &PlanErrors) -> ExitCode {
+    say(&errors.render(super::colour()));
+    invalid()
+}

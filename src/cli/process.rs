@@ -1,0 +1,188 @@
+//! The engine and the sandbox are processes of their own: they outlive the screen that started them.
+
+use std::{
+    fs::{File, OpenOptions},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitCode, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use color_eyre::eyre::{Result, WrapErr as _, eyre};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{FINE, invalid};
+use crate::{
+    clock::monotonic,
+    engine,
+    journal::{Layout, LockError, SessionDir},
+    run::Seat,
+    session::{Client, ConnectError, message::Snapshot, status},
+};
+
+/// How long a process may take to come up, wall time.
+const START: Duration = Duration::from_secs(20);
+/// How often it is asked whether it is up, wall time.
+const POLL: Duration = Duration::from_millis(20);
+/// After this long the person is told what is waited for, wall time.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Runs the engine in this process: leaves the terminal's session first, so that no hang-up reaches it.
+pub(super) async fn engine(dir: &Path) -> Result<ExitCode> {
+    leave_terminal();
+    log_to_stderr();
+    let dir = SessionDir::new(dir);
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let serving = engine::serve(&dir);
+    tokio::pin!(serving);
+    loop {
+        tokio::select! {
+            result = &mut serving => return match result {
+                Ok(()) => Ok(FINE),
+                Err(engine::EngineError::Lock(error @ LockError::Held { .. })) => {
+                    tracing::warn!(%error, "another engine acts");
+                    Ok(invalid())
+                }
+                Err(error) => Err(error.into()),
+            },
+            // What is under way is on disk; the next engine takes it up from there.
+            _ = terminate.recv() => return Ok(FINE),
+            _ = hang_up.recv() => tracing::info!("a hang-up is not for the engine"),
+        }
+    }
+}
+
+/// A session leader has no controlling terminal: the kernel sends it no hang-up.
+pub(super) fn leave_terminal() {
+    // Fails only for a process group leader, which has none to lose or was started that way on purpose.
+    let _ = rustix::process::setsid();
+}
+
+pub(super) fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CUTOVER_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("cutover=info,warn"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // A second subscriber in one process is a test's business.
+    let _ = subscriber.try_init();
+}
+
+/// A process of ours in the background, and where it writes what goes wrong.
+pub(super) struct Background {
+    child: Child,
+    what: &'static str,
+    log: PathBuf,
+}
+
+impl Background {
+    /// Starts this program again with other arguments, its output going to `log`.
+    fn spawn(what: &'static str, args: &[&std::ffi::OsStr], log: PathBuf) -> Result<Self> {
+        let program = std::env::current_exe().wrap_err("failed to find this program's own file")?;
+        let out = open_log(&log)?;
+        let err = out.try_clone()?;
+        let mut command = Command::new(program);
+        command.args(args).stdin(Stdio::null()).stdout(out).stderr(err);
+        // Endpoints from the environment belong to real worlds; the plan of a sandbox names its own.
+        let child = command.spawn().wrap_err_with(|| format!("failed to start the {what}"))?;
+        Ok(Self { child, what, log })
+    }
+
+    /// Waits until `up` yields something.
+    async fn until<T, F>(mut self, mut up: impl FnMut() -> F) -> Result<T>
+    where
+        F: Future<Output = Option<T>>,
+    {
+        let begun = monotonic();
+        let mut told = false;
+        loop {
+            if let Some(result) = up().await {
+                self.release();
+                return Ok(result);
+            }
+            if let Some(status) = self.child.try_wait()? {
+                return Err(self.failed(status));
+            }
+            if begun.elapsed() > START {
+                let log = self.log.display().to_string();
+                return Err(eyre!("the {} did not come up within {} s; see {log}", self.what, START.as_secs()));
+            }
+            if begun.elapsed() > SILENCE && !told {
+                told = true;
+                super::say(&format!("waiting for the {} ...", self.what));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    fn failed(&self, status: ExitStatus) -> color_eyre::Report {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = text.lines().rev().take(8).collect();
+        let tail: Vec<_> = lines.into_iter().rev().collect();
+        eyre!("the {} ended at once ({status}):\n{}\nsee {}", self.what, tail.join("\n"), self.log.display())
+    }
+
+    /// Leaves it to itself; a thread takes its exit status, so that no zombie stays behind.
+    fn release(mut self) {
+        let reaper = std::thread::Builder::new().name("reaper".into());
+        let _ = reaper.spawn(move || self.child.wait());
+    }
+}
+
+fn open_log(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    file.wrap_err_with(|| format!("failed to open {}", path.display()))
+}
+
+/// Starts a sandbox that serves until its session is over; returns its endpoints.
+pub(super) async fn start_sandbox(dir: &SessionDir, scenario: &str, speed: f64) -> Result<crate::sandbox::Endpoints> {
+    let file = dir.path().join("sandbox.json");
+    let speed = speed.to_string();
+    let args = ["sandbox", "--scenario", scenario, "--speed", &speed, "--serve-into"];
+    let mut args: Vec<&std::ffi::OsStr> = args.iter().map(std::ffi::OsStr::new).collect();
+    args.push(file.as_os_str());
+    let background = Background::spawn("sandbox", &args, dir.path().join("sandbox.log"))?;
+    background
+        .until(|| std::future::ready(std::fs::read(&file).ok().and_then(|json| serde_json::from_slice(&json).ok())))
+        .await
+}
+
+/// Starts the session's engine and waits until it answers.
+pub(super) async fn start_engine(dir: &SessionDir) -> Result<()> {
+    let args = [std::ffi::OsStr::new("engine"), dir.path().as_os_str()];
+    let background = Background::spawn("engine", &args, dir.engine_log())?;
+    let socket = dir.socket();
+    let answers = move || {
+        let socket = socket.clone();
+        async move { Client::peek(&socket).await.ok().map(drop) }
+    };
+    background.until(answers).await
+}
+
+/// Connects to a session; with `respawn`, an engine that died is started again, which observes and repeats nothing.
+pub(super) async fn connect(
+    dir: SessionDir,
+    seat: Seat,
+    autopilot: bool,
+    respawn: bool,
+) -> Result<(Client, Box<Snapshot>), ConnectError> {
+    let first = Client::connect(&dir.socket(), seat, autopilot).await;
+    let Err(ConnectError::Unreachable { .. }) = &first else { return first };
+    if dir.lives() {
+        return first;
+    }
+    if status(&dir).await.is_ok_and(|status| status.state.ended) {
+        return Err(ConnectError::Refused("the session is over".into()));
+    }
+    if !respawn {
+        return first;
+    }
+    if let Err(error) = start_engine(&dir).await {
+        return Err(ConnectError::Refused(format!("{error:#}")));
+    }
+    Client::connect(&dir.socket(), seat, autopilot).await
+}
+
+/// Where sessions live on this machine.
+pub(super) fn layout() -> Result<Layout> {
+    Layout::from_env().wrap_err("failed to find a place for sessions")
+}

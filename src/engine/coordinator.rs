@@ -1,0 +1,306 @@
+//! One loop: requests, reports, findings and time go in; events, acts and samples come out.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::mpsc;
+
+use super::{
+    executor::{Executor, Job},
+    health::Silence,
+    scribe::{Scribe, SubmitError},
+    telemetry::Telemetry,
+};
+use crate::{
+    clock::Clock,
+    plan::{Kind, Plan, StepId},
+    run::{
+        Actor, Ask, Direction, Effect, Event, Operator, Phase, Refusal, Report, Request, Sample, What, due, effect,
+        observe, recovery,
+    },
+    session::{Hub, Inbound},
+    steps::Health,
+    watch::{Finding, WatchHandle},
+};
+
+/// How often time passes, wall time: armed gates are looked at again, bakes end, previews are refreshed.
+const TICK: Duration = Duration::from_millis(250);
+/// How often the exact change of what may come next is read again, session time.
+const PREVIEW_EVERY: Duration = Duration::from_secs(10);
+/// And at most this often, wall time.
+const PREVIEW_AT_MOST: Duration = Duration::from_secs(1);
+/// How often the world is asked again about an attempt in doubt, session time.
+const OBSERVE_EVERY: Duration = Duration::from_secs(15);
+
+/// The sole owner of the state.
+pub(super) struct Coordinator {
+    pub(super) plan: Arc<Plan>,
+    pub(super) clock: Clock,
+    pub(super) scribe: Scribe,
+    pub(super) hub: Hub,
+    pub(super) executor: Executor,
+    pub(super) watches: WatchHandle,
+    /// What the watches see, for steps that wait.
+    pub(super) health: tokio::sync::watch::Sender<Health>,
+    /// When a request last reached the old side; None: its traffic is not measured.
+    pub(super) silence: Silence,
+    /// Values that relative guardrails are judged against.
+    pub(super) baseline: tokio::sync::watch::Sender<std::collections::BTreeMap<String, f64>>,
+    pub(super) telemetry: Telemetry,
+    pub(super) timers: Timers,
+}
+
+/// When things were last done, wall time.
+#[derive(Debug, Default)]
+pub(super) struct Timers {
+    preview: Option<std::time::Instant>,
+    observe: Option<std::time::Instant>,
+    /// The journal could not be written when last tried.
+    journal_trouble: Option<String>,
+}
+
+/// Everything that the loop listens to.
+pub(super) struct Inputs {
+    pub(super) people: mpsc::Receiver<Inbound>,
+    pub(super) findings: mpsc::Receiver<Finding>,
+    pub(super) jobs: mpsc::Receiver<Job>,
+}
+
+impl Coordinator {
+    /// Runs until the session ends. `first` are the events of this engine's start: what they ask for is done now, and
+    /// what nobody can know is read from the world.
+    pub(super) async fn run(mut self, mut inputs: Inputs, first: Vec<Event>) {
+        let resumed = first.iter().filter(|event| matches!(event.what, What::Resumed { .. }));
+        let resumed = resumed.filter_map(|event| effect(&self.plan, self.scribe.state(), event));
+        for effect in resumed.chain(recovery(self.scribe.state())).collect::<Vec<_>>() {
+            self.act(effect);
+        }
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        while !self.scribe.state().ended {
+            tokio::select! {
+                biased;
+                Some(inbound) = inputs.people.recv() => self.person(inbound),
+                Some(job) = inputs.jobs.recv() => self.job(job),
+                Some(finding) = inputs.findings.recv() => self.finding(finding),
+                _ = tick.tick() => self.tick(),
+            }
+        }
+    }
+
+    fn person(&mut self, inbound: Inbound) {
+        match inbound {
+            // The other end may be gone by now: then nobody wants the answer.
+            Inbound::Attached { operator, seat, reply } => {
+                let seated = self.submit(Actor::Operator(operator), Ask::Report(Report::Attached(seat)));
+                let _ = reply.send(seated.map(drop));
+            }
+            Inbound::Detached { operator } => self.report_by(Actor::Operator(operator), Report::Detached),
+            Inbound::Request { operator, request, reply } => {
+                let _ = reply.send(self.request(operator, request));
+            }
+        }
+    }
+
+    fn request(&mut self, operator: Operator, request: Request) -> Result<(), Refusal> {
+        let events = self.submit(Actor::Operator(operator), Ask::Person(request.clone()))?;
+        // What needs no event: a look, a question, a stop of something that is on its way.
+        match request {
+            Request::Look { step, direction } => self.look(&step, direction),
+            Request::Observe { step } => {
+                if let Some(effect) = observe(self.scribe.state(), &step) {
+                    self.act(effect);
+                }
+            }
+            Request::Stop { step } if events == 0 => self.executor.stop(&step),
+            Request::BeginRollback { .. } => self.stop_readers(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A rollback waits for nothing that only reads.
+    fn stop_readers(&self) {
+        let reading = |step: &&crate::run::StepState| {
+            let sends = step.attempt().is_some_and(|a| a.parts.iter().any(|part| !part.change.is_nothing()));
+            step.phase == Phase::Running && !sends
+        };
+        for step in self.scribe.state().steps.iter().filter(reading) {
+            self.executor.stop(&step.id);
+        }
+    }
+
+    fn job(&mut self, job: Job) {
+        match job {
+            Job::Report(report) => self.report(report),
+            Job::Sample(sample) => self.sample(sample),
+        }
+    }
+
+    fn finding(&mut self, finding: Finding) {
+        match finding {
+            Finding::Report(report) => self.report(report),
+            Finding::Sample(sample) => {
+                self.silence.hear(&self.plan, &sample);
+                self.sample(sample);
+            }
+        }
+    }
+
+    fn sample(&self, sample: Sample) {
+        self.telemetry.write(&sample);
+        self.hub.sample(sample);
+    }
+
+    fn report(&mut self, report: Report) {
+        self.report_by(Actor::Engine, report);
+    }
+
+    fn report_by(&mut self, by: Actor, report: Report) {
+        if let Err(refusal) = self.submit(by, Ask::Report(report)) {
+            tracing::debug!(%refusal, "a report led to nothing");
+        }
+    }
+
+    /// Decides, writes down, tells everybody, and only then acts. Returns the number of events.
+    fn submit(&mut self, by: Actor, ask: Ask) -> Result<usize, Refusal> {
+        let result = self.scribe.submit(by, ask);
+        match result {
+            Ok(events) => {
+                let count = events.len();
+                if count > 0 {
+                    self.journal_is(None);
+                }
+                self.happened(events);
+                Ok(count)
+            }
+            Err(SubmitError::Refused(refusal)) => Err(refusal),
+            Err(error) => {
+                let reason = reason_of(&error);
+                tracing::error!(%reason, "not written, so not done");
+                self.journal_is(Some(reason.clone()));
+                Err(Refusal(format!("not written, so not done: {reason}")))
+            }
+        }
+    }
+
+    fn journal_is(&mut self, trouble: Option<String>) {
+        if self.timers.journal_trouble != trouble {
+            self.timers.journal_trouble.clone_from(&trouble);
+            self.sample(Sample::JournalTrouble { reason: trouble });
+        }
+    }
+
+    /// Everybody is told of all events before any of them leads to another: a log is told in its order.
+    fn happened(&mut self, events: Vec<Event>) {
+        for event in &events {
+            tracing::info!(seq = event.seq, by = event.by.name(), "{}", crate::run::describe(event));
+            if let Err(error) = self.hub.publish(event) {
+                tracing::error!(%error, "the cockpits' fold differs from the engine's");
+            }
+        }
+        for event in &events {
+            if let Some(effect) = effect(&self.plan, self.scribe.state(), event) {
+                self.act(effect);
+            }
+            self.after(event);
+        }
+    }
+
+    /// What else an event means for the engine's own parts.
+    fn after(&mut self, event: &Event) {
+        match &event.what {
+            What::Armed { step, .. } => self.capture_baseline(&step.clone()),
+            What::BaselineCaptured { values } => drop(self.baseline.send(values.clone())),
+            What::Observed { .. } | What::Ended { .. } | What::RollbackStarted { .. } | What::Skipped { .. } => {
+                // What may come next has changed: read it at once.
+                self.timers.preview = None;
+            }
+            _ => {}
+        }
+    }
+
+    /// The baseline is what metrics were before the first switch of DNS.
+    fn capture_baseline(&mut self, step: &StepId) {
+        let switches = self.plan.step(step).is_some_and(|step| matches!(step.kind, Kind::DnsSwitch { .. }));
+        if switches && self.scribe.state().baseline.is_empty() {
+            self.report(Report::Baseline(self.watches.baseline_values()));
+        }
+    }
+
+    fn act(&self, effect: Effect) {
+        self.executor.run(effect, self.scribe.state());
+    }
+
+    fn look(&self, step: &StepId, direction: Direction) {
+        self.executor.preview(step, direction, self.scribe.state());
+    }
+
+    fn tick(&mut self) {
+        if self.scribe.is_behind() {
+            match self.scribe.catch_up() {
+                Ok(events) => {
+                    self.journal_is(None);
+                    self.happened(events);
+                }
+                Err(error) => self.journal_is(Some(reason_of(&error))),
+            }
+        }
+        self.report(Report::Passed);
+        let now = self.clock.now();
+        for effect in due(&self.plan, self.scribe.state(), now) {
+            self.act(effect);
+        }
+        self.health.send_replace(self.silence.health(&self.plan, self.scribe.state()));
+        if self.is_due(self.timers.preview, PREVIEW_EVERY) {
+            self.timers.preview = Some(crate::clock::monotonic());
+            self.refresh();
+        }
+        if self.is_due(self.timers.observe, OBSERVE_EVERY) {
+            self.timers.observe = Some(crate::clock::monotonic());
+            let doubted = self.scribe.state().steps.iter().filter(|step| step.phase == Phase::InDoubt);
+            for effect in doubted.filter_map(|step| observe(self.scribe.state(), &step.id)) {
+                self.act(effect);
+            }
+        }
+    }
+
+    fn is_due(&self, last: Option<std::time::Instant>, every: Duration) -> bool {
+        let every = self.clock.to_wall(every).max(PREVIEW_AT_MOST);
+        last.is_none_or(|last| crate::clock::monotonic().duration_since(last) >= every)
+    }
+
+    /// Reads the exact change of everything that may be armed now or is armed.
+    fn refresh(&self) {
+        let state = self.scribe.state();
+        for step in &state.steps {
+            let phase = state.phase(&self.plan, &step.id);
+            let forward = match phase {
+                Phase::Ready => true,
+                Phase::Failed | Phase::Undone => state.needs_met(&self.plan, &step.id),
+                Phase::Armed => state.gate.as_ref().is_some_and(|gate| gate.direction == Direction::Forward),
+                _ => false,
+            };
+            if forward && state.rollback.is_none() {
+                self.look(&step.id, Direction::Forward);
+            }
+        }
+        if state.rollback.is_some()
+            && let Some(step) = state.next_undo()
+        {
+            self.look(&step.id, Direction::Back);
+        }
+    }
+}
+
+fn reason_of(error: &SubmitError) -> String {
+    let mut reason = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !reason.contains(&text) {
+            reason = format!("{reason}: {text}");
+        }
+        source = cause.source();
+    }
+    reason
+}

@@ -1,0 +1,120 @@
+//! The only writer of the log: decide, write down, fold. Nothing else in the program changes a [`State`].
+
+use std::{collections::VecDeque, sync::Arc};
+
+use crate::{
+    clock::Clock,
+    journal::{AppendError, Journal},
+    plan::Plan,
+    run::{Actor, Ask, Command, Event, Illegal, Refusal, Report, State, What, decide},
+};
+
+/// How many reports wait while the journal cannot be written. Verdicts that do not fit are said again by their watch.
+const BACKLOG: usize = 1000;
+
+/// Why a command did not lead to events.
+#[derive(Debug, thiserror::Error)]
+pub enum SubmitError {
+    /// It may not be.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// What cannot be written is not done.
+    #[error(transparent)]
+    Journal(#[from] AppendError),
+    /// `decide` and the fold disagree: a fault of this program, found before anything was written.
+    #[error("a decision cannot be folded")]
+    Illegal(#[from] Illegal),
+}
+
+/// Holds the state and the journal together.
+pub struct Scribe {
+    plan: Arc<Plan>,
+    clock: Clock,
+    state: State,
+    journal: Journal,
+    /// Reports that came while the journal could not be written, oldest first: what the executor saw must not be lost.
+    backlog: VecDeque<(Actor, Report)>,
+}
+
+impl Scribe {
+    /// Takes over a journal with the state that it folds to.
+    #[must_use]
+    pub const fn new(plan: Arc<Plan>, clock: Clock, state: State, journal: Journal) -> Self {
+        Self { plan, clock, state, journal, backlog: VecDeque::new() }
+    }
+
+    /// The truth as of the last written event.
+    #[must_use]
+    pub const fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Decides a command, writes its events and folds them. The events are on disk when this returns.
+    ///
+    /// # Errors
+    /// See [`SubmitError`]: nothing happened. A report that met a journal failure is kept and said again by
+    /// [`Self::catch_up`].
+    pub fn submit(&mut self, by: Actor, ask: Ask) -> Result<Vec<Event>, SubmitError> {
+        let command = Command { at: self.now(), by, ask };
+        let result = self.write(&command);
+        if let (Err(SubmitError::Journal(_)), Ask::Report(report)) = (&result, command.ask) {
+            // Time passes again by itself.
+            if report != Report::Passed && self.backlog.len() < BACKLOG {
+                self.backlog.push_back((command.by, report));
+            }
+        }
+        result
+    }
+
+    /// Says again what could not be written, oldest first; stops at the first that still cannot.
+    ///
+    /// # Errors
+    /// [`SubmitError::Journal`] while the journal still cannot be written.
+    pub fn catch_up(&mut self) -> Result<Vec<Event>, SubmitError> {
+        let mut written = Vec::new();
+        while let Some((by, report)) = self.backlog.front().cloned() {
+            match self.write(&Command { at: self.now(), by, ask: Ask::Report(report) }) {
+                Err(SubmitError::Journal(error)) if written.is_empty() => return Err(error.into()),
+                Err(SubmitError::Journal(_)) => break,
+                Ok(events) => written.extend(events),
+                // What was true then may no longer be a question.
+                Err(_) => {}
+            }
+            self.backlog.pop_front();
+        }
+        Ok(written)
+    }
+
+    /// Whether reports wait to be written.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        !self.backlog.is_empty()
+    }
+
+    /// Session time never runs backwards in the log, even when the machine's clock is set back.
+    fn now(&self) -> jiff::Timestamp {
+        let now = self.clock.now();
+        self.state.at.map_or(now, |last| last.max(now))
+    }
+
+    fn write(&mut self, command: &Command) -> Result<Vec<Event>, SubmitError> {
+        let decided = decide(&self.plan, &self.state, command)?;
+        if decided.is_empty() {
+            return Ok(Vec::new());
+        }
+        let events = self.stamp(command, decided);
+        // Folded on a copy first: a log that could not be read back must never be written.
+        let mut next = self.state.clone();
+        for event in &events {
+            next.apply(event)?;
+        }
+        self.journal.append(&events)?;
+        self.state = next;
+        Ok(events)
+    }
+
+    fn stamp(&self, command: &Command, decided: Vec<What>) -> Vec<Event> {
+        let numbered = decided.into_iter().zip(self.state.seq + 1..);
+        numbered.map(|(what, seq)| Event { seq, at: command.at, by: command.by.clone(), what }).collect()
+    }
+}
