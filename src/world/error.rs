@@ -94,6 +94,10 @@ where
         }
         SdkError::DispatchFailure(cause) => dispatch(call, error, cause.is_timeout()),
         SdkError::ServiceError(answer) => service(call, answer.raw().status(), error),
+        // Without a body that names an error, the status alone says whose fault it was.
+        SdkError::ResponseError(answer) if answer.raw().status().is_client_error() => {
+            service(call, answer.raw().status(), error)
+        }
         _ => Failure::lost(call, TroubleKind::Garbled, &format!("an answer that cannot be read: {}", root(error))),
     }
 }

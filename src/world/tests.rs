@@ -68,6 +68,14 @@ async fn a_mutation_is_sent_once_and_a_lost_answer_is_in_doubt() {
 }
 
 #[tokio::test]
+async fn a_refusal_without_words_is_a_refusal() {
+    let (address, mut requests) = server(Manner::answer(403, "", "")).await;
+    let failure = world(address).await.ecs().scale("acme", "web", 2).await.unwrap_err();
+    assert_eq!((failure.in_doubt, failure.trouble.kind), (false, TroubleKind::Credentials), "{failure}");
+    assert!(requests.recv().await.is_some() && requests.try_recv().is_err());
+}
+
+#[tokio::test]
 async fn what_could_not_be_connected_had_no_effect() {
     let failure = world(nobody()).await.route53().change("Z1", &batch(), "token").await.unwrap_err();
     assert_eq!((failure.in_doubt, failure.trouble.kind), (false, TroubleKind::Unreachable), "{failure}");
