@@ -86,7 +86,7 @@ impl Board {
             .map(|guardrail| {
                 let length = plan.metrics.iter().find(|metric| metric.id == guardrail.metric).map_or(60, |m| m.period);
                 let data = known.rings.get(&guardrail.metric).map(Ring::data).unwrap_or_default();
-                let base = baseline.get(&guardrail.metric).copied();
+                let base = plan.baseline_of(&guardrail.metric).and_then(|metric| baseline.get(&metric.id)).copied();
                 (guardrail.id.clone(), judge(guardrail, data, period(length), base, now))
             })
             .collect();
