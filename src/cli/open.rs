@@ -152,13 +152,14 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
 async fn cockpit(dir: SessionDir, seat: Seat, respawn: bool, screen: &args::Screen) -> Result<ExitCode> {
     let id = dir.id().to_owned();
     let link = Link::open(move || connect(dir.clone(), seat, false, respawn));
-    let options = tui::Options { ascii: screen.ascii, ..tui::Options::from_env() };
+    let theme = tui::Theme::detect(screen.ascii, |name| std::env::var(name).ok());
+    let options = tui::Options { theme, tz: jiff::tz::TimeZone::system() };
     match tui::run(link, options).await? {
-        tui::Exit::Detached => {
+        tui::Exit::Detached | tui::Exit::Hangup | tui::Exit::Terminated => {
             say(&format!("detached: the run goes on. Come back with `cutover join {id} --role driver`"));
             Ok(FINE)
         }
-        tui::Exit::Ended => {
+        tui::Exit::Over => {
             say(&format!("the session is over. What happened: `cutover journal {id}`"));
             Ok(FINE)
         }

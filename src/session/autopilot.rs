@@ -113,7 +113,7 @@ fn obstacle(
 /// What the autopilot is to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DriveOptions {
-    /// After the last step, begin a rollback and drive it to its end.
+    /// After the last step, or before the first point of no return, begin a rollback and drive it to its end.
     pub then_roll_back: bool,
     /// Give up when nothing moved for so long, wall time. A drain or a watch that is under way reports progress.
     pub patience: Duration,
@@ -204,7 +204,8 @@ impl Driver {
     fn wanted(&self) -> Option<Request> {
         let snapshot = self.follower.as_ref()?.snapshot();
         let state = &snapshot.state;
-        let turn = self.options.then_roll_back && state.complete() && state.rollback.is_none();
+        let brink = state.current().and_then(|step| snapshot.plan.step(&step.id)).is_some_and(|s| s.point_of_no_return);
+        let turn = self.options.then_roll_back && (state.complete() || brink) && state.rollback.is_none();
         let drives = state.driver().is_some_and(|driver| driver.conn == snapshot.you.conn);
         if turn && drives {
             return Some(Request::BeginRollback { reason: "the rehearsal goes back".into() });
