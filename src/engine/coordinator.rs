@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    plan::{Kind, Plan, StepId},
+    plan::{Class, Plan, StepId},
     run::{
         Actor, Ask, Direction, Effect, Event, Operator, Phase, Refusal, Report, Request, Sample, What, due, effect,
         observe, recovery,
@@ -219,10 +219,11 @@ impl Coordinator {
         }
     }
 
-    /// The baseline is what metrics were before the first switch of DNS.
+    /// The baseline is what metrics were before the first act that customers notice: a freeze before the switch would
+    /// make everything look fast.
     fn capture_baseline(&mut self, step: &StepId) {
-        let switches = self.plan.step(step).is_some_and(|step| matches!(step.kind, Kind::DnsSwitch { .. }));
-        if switches && self.scribe.state().baseline.is_empty() {
+        let noticed = self.plan.step(step).is_some_and(|step| step.kind.class() == Class::Destructive);
+        if noticed && self.scribe.state().baseline.is_empty() {
             self.report(Report::Baseline(self.watches.baseline_values()));
         }
     }

@@ -323,7 +323,7 @@ pub enum Bound {
 pub enum Threshold {
     /// This value.
     Absolute(f64),
-    /// This many times the baseline captured before the first switch of DNS.
+    /// This many times the baseline captured before the first destructive step.
     Relative(f64),
 }
 
