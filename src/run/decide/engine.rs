@@ -150,7 +150,8 @@ impl Desk<'_> {
     /// The last look before an act. Only here an intent is born.
     fn reread(&self, id: &StepId, gate: u64, part: u32, result: &Result<Preview, Trouble>) -> Decision {
         let step = self.step(id)?;
-        if let Some(armed) = self.armed().filter(|armed| armed.id == gate && armed.step == *id && armed.consented) {
+        let asked = |armed: &&Gate| part == 0 && armed.id == gate && armed.step == *id && armed.consented;
+        if let Some(armed) = self.armed().filter(asked) {
             return Ok(self.first_part(step, armed, result));
         }
         let next = step.attempt().filter(|attempt| attempt.gate == gate && attempt.part + 1 == part);

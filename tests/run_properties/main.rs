@@ -1,0 +1,118 @@
+//! Promises 1, 2, 4, 7 and 9 over random plans and random sessions: a driver who mostly knows what to do, people who do
+//! not, an engine that dies, a clock that jumps, and a world that changes its mind.
+//!
+//! `CUTOVER_PROPERTY_CASES=20000 cargo test --release --test run_properties` plays millions of commands; the default
+//! is what a CI run has time for. A failing session is shrunk, printed, and kept in `regressions.txt` beside this file,
+//! from where it is played first.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may panic as the test itself")]
+
+mod driver;
+mod moves;
+mod plans;
+mod sim;
+mod tracker;
+mod world;
+
+use std::cell::RefCell;
+
+use cutover::run::{Direction, Request, What};
+use proptest::{
+    prelude::prop,
+    test_runner::{Config, FileFailurePersistence, TestRunner},
+};
+
+use self::{moves::Move, plans::Shape, sim::Sim, tracker::Counts};
+
+/// More moves than any way through the largest plan needs, with every step in three stages.
+const ENOUGH: usize = 2000;
+
+/// What must have happened at least once in that many sessions, or the test passes by doing nothing.
+const USEFUL: [(&str, u64); 13] = [
+    ("acts", 1),
+    ("done", 1),
+    ("undone", 1),
+    ("in_doubt", 2),
+    ("failed", 2),
+    ("upset", 2),
+    ("later_parts", 3),
+    ("by_two", 3),
+    ("rolled_back", 3),
+    ("restarts_in_flight", 10),
+    ("overridden", 5),
+    ("rewound", 10),
+    ("refused", 1),
+];
+
+#[test]
+fn no_session_breaks_a_promise() {
+    let cases = std::env::var("CUTOVER_PROPERTY_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
+    let persistence = FileFailurePersistence::Direct("tests/run_properties/regressions.txt");
+    let config = Config { cases, failure_persistence: Some(Box::new(persistence)), ..Config::default() };
+    let total = RefCell::new(Counts::new());
+    let sessions = (plans::shape(), prop::collection::vec(moves::any(), 100..400));
+    let result = TestRunner::new(config).run(&sessions, |(shape, moves)| {
+        for (what, count) in play(&shape, &moves) {
+            *total.borrow_mut().entry(what).or_default() += count;
+        }
+        Ok(())
+    });
+    let total = total.into_inner();
+    eprintln!("{cases} sessions: {total:?}");
+    if let Err(failure) = result {
+        panic!("{failure}");
+    }
+    for (what, per_case) in USEFUL {
+        let (found, wanted) = (total.get(what).copied().unwrap_or(0), u64::from(cases) / per_case);
+        assert!(found > 0 && found >= wanted, "the sessions prove little: `{what}` {found} times, wanted {wanted}");
+    }
+}
+
+/// Plays one session, then finds the way back and the way to the end from where it stands.
+fn play(shape: &Shape, moves: &[Move]) -> Counts {
+    let mut sim = Sim::new(plans::plan(shape));
+    for next in moves {
+        moves::make(&mut sim, next);
+    }
+    sim.replay();
+    let counts = sim.tracker.counts.clone();
+    way_back(&mut sim);
+    way_to_the_end(&mut sim);
+    let driver = sim.state.driver().unwrap().clone();
+    assert!(sim.ask(&driver, Request::End), "a complete run can be ended");
+    assert!(!sim.ask(&driver, Request::Release) && sim.state.ended, "nothing happens after the end");
+    sim.replay();
+    counts
+}
+
+/// P7: whatever stands can be put back, unless a point of no return was passed.
+fn way_back(sim: &mut Sim) {
+    let passed = cutover::run::point_passed(&sim.plan, &sim.state).is_some();
+    if passed || sim.state.steps.iter().all(|step| !step.undoable()) {
+        return;
+    }
+    let (from, rolling) = (sim.events.len(), sim.state.rollback.is_some());
+    let found = (0..ENOUGH).any(|_| {
+        driver::sensible(sim, Direction::Back, 0);
+        sim.pending.is_empty() && sim.state.rollback.is_none() && !sim.state.steps.iter().any(|step| step.undoable())
+    });
+    // What was in flight forward may have passed the point meanwhile.
+    if cutover::run::point_passed(&sim.plan, &sim.state).is_some() {
+        return;
+    }
+    assert!(found, "P7: no way back: {}", sim.story());
+    assert!(!sim.tracker.stands(), "P7: rolled back, and yet something stands: {}", sim.story());
+    // What was in flight may have failed before anything had to be undone.
+    let began = |event: &cutover::run::Event| matches!(event.what, What::RollbackStarted { .. });
+    let began = rolling || sim.events[from..].iter().any(began);
+    assert_eq!(sim.state.rolled_back, began, "P7: {}", sim.story());
+    assert!(sim.world.as_before(&sim.plan), "P7: the world is not as before: {:?}\n{}", sim.world, sim.story());
+}
+
+/// No dead end: the plan can be run to its end from everywhere, also after a rollback.
+fn way_to_the_end(sim: &mut Sim) {
+    let found = (0..ENOUGH).any(|_| {
+        driver::sensible(sim, Direction::Forward, 0);
+        sim.state.complete()
+    });
+    assert!(found, "a dead end: {}", sim.story());
+}
