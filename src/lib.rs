@@ -36,5 +36,6 @@ pub mod run;
 pub mod sandbox;
 pub mod session;
 pub mod steps;
+pub mod tui;
 pub mod watch;
 pub mod world;

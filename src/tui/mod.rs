@@ -1,0 +1,91 @@
+//! The cockpit: what the person at the keyboard sees and presses.
+//!
+//! ```text
+//! terminal -> input -> app -> ui (a key returns an intent) -> app -> session link -> engine
+//!                       |
+//! session link -> follower (snapshot) -> model (what follows) -> pane/* (draw) -> screen (fewest bytes) -> terminal
+//! ```
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `app` | the loop; the only place that acts |
+//! | `terminal`, `input`, `screen` | the terminal: taken and given back, keys from it, frames to it |
+//! | `ui`, `keymap`, `form` | this screen's own state; the one table of keys; questions to the person |
+//! | `gate` | when a key is a decision and when it is an accident |
+//! | `model`, `layout`, `pane/` | what is drawn, where, and each pane |
+//! | `theme`, `pen`, `chart`, `text` | how things look |
+//!
+//! Drawing takes a shared reference to everything and returns what of a gate it really showed.
+
+mod app;
+mod chart;
+#[cfg(test)]
+mod fixture;
+mod form;
+mod gate;
+mod input;
+mod keymap;
+mod layout;
+mod model;
+mod pane;
+mod pen;
+mod screen;
+mod terminal;
+#[cfg(test)]
+mod tests;
+mod text;
+mod theme;
+mod ui;
+
+use jiff::tz::TimeZone;
+
+pub use theme::{Depth, Theme};
+
+use crate::session::Link;
+
+/// How a cockpit shows things.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Colours and glyphs; see [`Theme::detect`].
+    pub theme: Theme,
+    /// The zone of all times of day.
+    pub tz: TimeZone,
+}
+
+/// Why a cockpit ended. The run goes on in every case but [`Exit::Over`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// The person detached.
+    Detached,
+    /// The person left a session that is over.
+    Over,
+    /// The engine does not want this cockpit.
+    Refused(String),
+    /// The terminal is gone.
+    Hangup,
+    /// SIGTERM or SIGINT.
+    Terminated,
+}
+
+/// Why a cockpit failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TuiError {
+    /// Standard input or output is no terminal.
+    #[error("failed to open the cockpit: it needs a terminal on standard input and output")]
+    NoTerminal,
+    /// The terminal does not obey.
+    #[error("failed to use the terminal")]
+    Terminal(#[source] std::io::Error),
+}
+
+/// Opens the cockpit on this terminal and runs it until the person leaves or the terminal goes.
+///
+/// The terminal is given back in every case, a panic included.
+///
+/// # Errors
+/// [`TuiError`] when there is no terminal, or it fails.
+pub async fn run(link: Link, options: Options) -> Result<Exit, TuiError> {
+    let guard = terminal::Guard::take()?;
+    let app = app::App::new(link, options)?;
+    app.run(&guard).await
+}

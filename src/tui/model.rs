@@ -1,0 +1,154 @@
+//! What a frame is drawn from: the snapshot, this screen's own state, and what follows from both, worked out once.
+
+use std::time::Instant;
+
+use jiff::{Timestamp, tz::TimeZone};
+
+use super::{theme::Theme, ui::Ui};
+use crate::{
+    plan::{Kind, Plan, StepId},
+    run::{
+        Answer, Condition, ConditionId, Direction, Forecast, Hold, Phase, Price, conditions, forecast, holds, price,
+    },
+    session::message::{Snapshot, Telemetry},
+};
+
+/// The step that the person looks at, and which way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    /// Position in the plan.
+    pub(super) index: usize,
+    /// Its id.
+    pub(super) step: StepId,
+    /// Forward, or back while rolling back.
+    pub(super) direction: Direction,
+}
+
+/// Everything that panes read.
+pub(super) struct Scene<'a> {
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) ui: &'a Ui,
+    pub(super) theme: Theme,
+    pub(super) tz: &'a TimeZone,
+    /// Session time of the frame.
+    pub(super) now: Timestamp,
+    /// Monotonic time of the frame.
+    pub(super) instant: Instant,
+    /// Why the engine cannot be heard; None: it is.
+    pub(super) lost: Option<&'a str>,
+    pub(super) target: Target,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) holds: Vec<Hold>,
+    pub(super) price: Price,
+    pub(super) forecast: Forecast,
+}
+
+impl<'a> Scene<'a> {
+    /// Works out what follows from a snapshot at a time.
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        ui: &'a Ui,
+        (theme, tz): (Theme, &'a TimeZone),
+        (now, instant): (Timestamp, Instant),
+        lost: Option<&'a str>,
+    ) -> Self {
+        let (plan, state) = (&snapshot.plan, &snapshot.state);
+        let target = target(snapshot, ui.pinned);
+        let price = price(plan, state, cached_ttl(&snapshot.telemetry, now));
+        let forecast = forecast(plan, state, &price, now);
+        let conditions = conditions(plan, state, &target.step, target.direction, now);
+        let holds = holds(plan, state);
+        Self { snapshot, ui, theme, tz, now, instant, lost, target, conditions, holds, price, forecast }
+    }
+
+    /// The plan.
+    pub(super) const fn plan(&self) -> &'a Plan {
+        &self.snapshot.plan
+    }
+
+    /// The fold.
+    pub(super) const fn state(&self) -> &'a crate::run::State {
+        &self.snapshot.state
+    }
+
+    /// What was measured.
+    pub(super) const fn telemetry(&self) -> &'a Telemetry {
+        &self.snapshot.telemetry
+    }
+
+    /// Where a step stands.
+    pub(super) fn phase(&self, step: &StepId) -> Phase {
+        self.state().phase(self.plan(), step)
+    }
+}
+
+/// The step that the person looks at: the pinned one, else the one that the run is at.
+pub(super) fn target(snapshot: &Snapshot, pinned: Option<usize>) -> Target {
+    let state = &snapshot.state;
+    let undoing = || state.rollback.as_ref().and_then(|_| state.next_undo());
+    let busy = || state.steps.iter().find(|step| step.phase.in_flight());
+    let here = busy().or_else(undoing).or_else(|| state.current()).or_else(|| state.steps.last());
+    let here = here.and_then(|step| snapshot.plan.position(&step.id)).unwrap_or(0);
+    let index = pinned.unwrap_or(here).min(state.steps.len().saturating_sub(1));
+    let known = state.steps.get(index);
+    let rolling = state.rollback.is_some();
+    let back = known.is_some_and(|step| rolling && (step.undoable() || step.direction == Direction::Back));
+    Target {
+        index,
+        step: known.map_or_else(|| StepId(String::new()), |step| step.id.clone()),
+        direction: if back { Direction::Back } else { Direction::Forward },
+    }
+}
+
+/// Why the gate of a step may not be armed by this person now.
+pub(super) fn unarmable(snapshot: &Snapshot, target: &Target) -> Option<String> {
+    let state = &snapshot.state;
+    let phase = state.phase(&snapshot.plan, &target.step);
+    if state.ended {
+        return Some("the session is over".into());
+    }
+    if let Some(gate) = &state.gate {
+        return Some(format!("the gate of {} is armed by {}", gate.step, gate.by.name));
+    }
+    if phase.in_flight() && (target.direction == Direction::Forward || phase != Phase::InDoubt) {
+        return Some(format!("{} is {}", target.step, phase.word()));
+    }
+    if target.direction == Direction::Forward && phase == Phase::Done {
+        return Some(format!("{} is done", target.step));
+    }
+    match state.driver() {
+        Some(driver) if driver.conn == snapshot.you.conn => {}
+        Some(driver) => return Some(format!("{} drives: t takes the seat", driver.name)),
+        None => return Some("nobody drives: t takes the seat".into()),
+    }
+    let all = conditions(&snapshot.plan, state, &target.step, target.direction, snapshot.clock.now());
+    let open = all.into_iter().find(|condition| !condition.holds)?;
+    Some(format!("locked: {}: {}", open.id.word(), open.detail))
+}
+
+/// The first condition that does not hold and that a person may go past.
+pub(super) fn overridable(snapshot: &Snapshot, target: &Target) -> Option<ConditionId> {
+    let now = snapshot.clock.now();
+    let all = conditions(&snapshot.plan, &snapshot.state, &target.step, target.direction, now);
+    all.into_iter().find(|condition| !condition.holds && condition.id.overridable()).map(|condition| condition.id)
+}
+
+/// What is to be ticked in a step.
+pub(super) fn items<'a>(plan: &'a Plan, step: &StepId) -> &'a [String] {
+    match plan.step(step).map(|step| &step.kind) {
+        Some(Kind::Manual { items }) => items,
+        _ => &[],
+    }
+}
+
+/// The remaining TTL of a probe's answer by now, seconds: resolvers count down between our questions.
+pub(super) fn remaining(ttl: u32, asked: Timestamp, now: Timestamp) -> u32 {
+    let passed = u32::try_from(super::text::since(asked, now).as_secs()).unwrap_or(u32::MAX);
+    ttl.saturating_sub(passed)
+}
+
+/// The longest TTL that a resolver was seen to hold of the new side.
+fn cached_ttl(telemetry: &Telemetry, now: Timestamp) -> Option<u32> {
+    let new = telemetry.probes.iter().filter(|probe| probe.answer == Answer::New);
+    new.filter_map(|probe| Some(remaining(probe.ttl?, probe.at, now))).max()
+}

@@ -1,0 +1,110 @@
+//! Under the header: what nobody may overlook, gravest first.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{Pen, Role, Scene, text};
+use crate::{
+    plan::{Consequence, Guardrail},
+    run::{HoldKind, breached},
+};
+
+/// One banner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Banner {
+    role: Role,
+    word: &'static str,
+    text: String,
+    /// What to do, on the right.
+    hint: String,
+}
+
+fn banner(role: Role, word: &'static str, text: impl Into<String>, hint: impl Into<String>) -> Banner {
+    Banner { role, word, text: text.into(), hint: hint.into() }
+}
+
+/// All banners as of now.
+pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
+    let state = scene.state();
+    let mut all = Vec::new();
+    if let Some(lost) = scene.lost {
+        let words = format!("{lost}; what you see is old. The run goes on without this screen.");
+        all.push(banner(Role::BadFill, "DISCONNECTED", words, "reconnecting"));
+    }
+    if let Some(reason) = &scene.telemetry().journal_trouble {
+        all.push(banner(Role::BadFill, "JOURNAL", format!("cannot be written: {reason}"), "nothing acts until it can"));
+    }
+    if let Some(rollback) = &state.rollback {
+        let left = text::count(scene.price.undos.len(), "step");
+        let words = format!("since {}, {}: {left} to undo", text::time(rollback.at, scene.tz), rollback.reason);
+        all.push(banner(Role::WarnFill, "ROLLING BACK", words, "F turns forward again"));
+    }
+    all.extend(scene.holds.iter().map(|hold| held(scene, hold)));
+    if let Some(gate) = state.gate.as_ref().filter(|gate| gate.by.conn != scene.snapshot.you.conn) {
+        let words = format!("{} has armed the gate of {}", gate.by.name, gate.step);
+        all.push(banner(Role::InfoFill, "ARMED", words, if gate.typed { "waits for the second person" } else { "" }));
+    }
+    all.extend(blind(scene));
+    all
+}
+
+fn held(scene: &Scene<'_>, hold: &crate::run::Hold) -> Banner {
+    let since =
+        hold.since.map_or_else(String::new, |since| format!(" (for {})", text::clock(text::since(since, scene.now))));
+    let words = format!("{}{since}", hold.text);
+    match hold.kind {
+        HoldKind::Doubt => banner(Role::BadFill, "IN DOUBT", words, "l looks again, u decides"),
+        HoldKind::Doubled(_) => banner(Role::BadFill, "TWO RUNNERS", words, "stop one side"),
+        HoldKind::Manual => banner(Role::WarnFill, "HOLD", words, "h releases"),
+        HoldKind::Breach => breach(scene, &words, hold.blocking),
+        HoldKind::Preview => banner(Role::WarnFill, "UNREADABLE", words, "l looks again"),
+        HoldKind::Source => banner(Role::WarnFill, "TROUBLE", words, "retried by itself"),
+    }
+}
+
+/// A breach says value and limit, and proposes what the plan says.
+fn breach(scene: &Scene<'_>, words: &str, blocking: bool) -> Banner {
+    let guardrails = scene.plan().guardrails.iter().filter(|g| breached(scene.state(), g));
+    let guardrail = guardrails.into_iter().find(|g| words.contains(&g.title));
+    let text = guardrail.map_or_else(|| words.to_owned(), |guardrail| format!("{words}{}", measured(scene, guardrail)));
+    let proposes = guardrail.is_some_and(|g| g.consequence == Consequence::ProposeRollback);
+    let hint = if proposes { format!("R rolls back in {}", text::clock(scene.price.total)) } else { String::new() };
+    banner(if blocking { Role::BadFill } else { Role::WarnFill }, "BREACH", text, hint)
+}
+
+fn measured(scene: &Scene<'_>, guardrail: &Guardrail) -> String {
+    let unit = scene.plan().metrics.iter().find(|metric| metric.id == guardrail.metric).map(|metric| metric.unit);
+    let verdict = scene.telemetry().verdicts.get(&guardrail.id);
+    let (Some(unit), Some(verdict)) = (unit, verdict) else { return String::new() };
+    let value = verdict.value.map_or_else(String::new, |value| format!(", {}", text::value(unit, value)));
+    let limit = verdict.threshold.map_or_else(String::new, |limit| format!(", limit {}", text::value(unit, limit)));
+    format!("{value}{limit}")
+}
+
+/// Guardrails that cannot tell, all in one banner.
+fn blind(scene: &Scene<'_>) -> Option<Banner> {
+    let state = scene.state();
+    let cannot_tell = |guardrail: &&Guardrail| {
+        let verdict = state.verdicts.get(&guardrail.id).map(|verdict| verdict.kind);
+        crate::run::active(state, guardrail) && verdict == Some(crate::run::VerdictKind::Blind)
+    };
+    let names: Vec<_> = scene.plan().guardrails.iter().filter(cannot_tell).map(|g| g.title.as_str()).collect();
+    let words = format!("no fresh data for {}: not green", names.join(", "));
+    (!names.is_empty()).then(|| banner(Role::InfoFill, "BLIND", words, ""))
+}
+
+pub(super) fn render(scene: &Scene<'_>, banners: &[Banner], area: Rect, buf: &mut Buffer) {
+    let room = usize::from(area.height);
+    let mut pen = Pen::new(buf, scene.theme, area);
+    for (index, banner) in banners.iter().take(room).enumerate() {
+        let more = if index + 1 == room { banners.len() - room } else { 0 };
+        let columns = pen.width();
+        let hint = if more > 0 { format!("{}  +{more} more", banner.hint) } else { banner.hint.clone() };
+        let hint_columns = text::width(&hint) + 2;
+        let glyph = scene.theme.glyphs.warn;
+        pen.put(banner.role, &format!(" {glyph} {}  ", banner.word));
+        let left = pen.left().saturating_sub(hint_columns + 1);
+        pen.cell(Role::Text, &banner.text, left).gap(1);
+        pen.right(Role::Text, &format!("{hint} "));
+        pen.lay(banner.role, 0, columns).line();
+    }
+}

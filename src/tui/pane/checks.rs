@@ -1,0 +1,186 @@
+//! Synthetic checks: each on the old side, the new side and the live name.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{Pane, Pen, Role, Scene, frame, framed, padded, text, word};
+use crate::{
+    plan::Check,
+    run::{CheckSample, Target},
+};
+
+const SPARK: usize = 8;
+
+/// What the newest runs say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Passes,
+    Fails,
+    /// Never run, or not for so long that nothing can be said.
+    Unknown,
+}
+
+fn newest<'a>(scene: &Scene<'a>, check: &Check, target: Target) -> Option<&'a CheckSample> {
+    scene.telemetry().check_runs(&check.id, target).next_back()
+}
+
+fn verdict(scene: &Scene<'_>, check: &Check, target: Target) -> Verdict {
+    let Some(run) = newest(scene, check, target) else { return Verdict::Unknown };
+    let stale = text::since(run.at, scene.now) > check.every * 4 + check.timeout;
+    match (run.passing, stale) {
+        (false, _) => Verdict::Fails,
+        (true, false) => Verdict::Passes,
+        (true, true) => Verdict::Unknown,
+    }
+}
+
+fn overall(scene: &Scene<'_>, check: &Check) -> Verdict {
+    let all = [Target::Old, Target::New, Target::Live].map(|target| verdict(scene, check, target));
+    if all.contains(&Verdict::Fails) {
+        Verdict::Fails
+    } else if all.contains(&Verdict::Unknown) {
+        Verdict::Unknown
+    } else {
+        Verdict::Passes
+    }
+}
+
+fn symbol(scene: &Scene<'_>, verdict: Verdict) -> (Role, &'static str) {
+    match verdict {
+        Verdict::Passes => (Role::Good, scene.theme.glyphs.done),
+        Verdict::Fails => (Role::Bad, scene.theme.glyphs.fail),
+        Verdict::Unknown => (Role::Warn, scene.theme.glyphs.unknown),
+    }
+}
+
+/// `12/12 pass`, and how it is meant.
+fn tally(scene: &Scene<'_>) -> (Role, String) {
+    let all = || scene.plan().checks.iter().map(|check| overall(scene, check));
+    let passing = all().filter(|verdict| *verdict == Verdict::Passes).count();
+    let role = if all().any(|verdict| verdict == Verdict::Fails) {
+        Role::Bad
+    } else if passing == scene.plan().checks.len() {
+        Role::Good
+    } else {
+        Role::Warn
+    };
+    (role, format!("{passing}/{} pass", scene.plan().checks.len()))
+}
+
+pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+    let (role, words) = tally(scene);
+    let right = [word(role, words)];
+    let inside = frame(scene, Pane::Checks, area, &[word(Role::Text, "Checks")], &right, buf);
+    let mut pen = Pen::new(buf, scene.theme, padded(inside));
+    if scene.plan().checks.is_empty() {
+        pen.put(Role::Dim, "the plan has no [[check]]");
+        return;
+    }
+    let sides = &scene.plan().sides;
+    let title = pen.width().saturating_sub(2 + 8 + 8 + 1 + SPARK);
+    pen.gap(2 + title).cell_right(Role::Old, &sides.old.label, 8).cell_right(Role::New, &sides.new.label, 8).line();
+    let lines = pen.room();
+    let scroll = if scene.ui.focus == Pane::Checks { scene.ui.scroll } else { 0 };
+    let first = scroll.min(scene.plan().checks.len().saturating_sub(lines));
+    for check in scene.plan().checks.iter().skip(first).take(lines) {
+        let (role, glyph) = symbol(scene, overall(scene, check));
+        pen.put(role, glyph).gap(1).cell(Role::Text, &check.id, title);
+        latency(scene, &mut pen, check, Target::Old, 8);
+        latency(scene, &mut pen, check, Target::New, 8);
+        pen.gap(1);
+        spark(scene, &mut pen, check, Target::New, SPARK);
+        pen.line();
+    }
+}
+
+/// The newest latency, or what is wrong, aligned to the right.
+fn latency(scene: &Scene<'_>, pen: &mut Pen<'_>, check: &Check, target: Target, columns: usize) {
+    let (role, words) = match (newest(scene, check, target), verdict(scene, check, target)) {
+        (None, _) => (Role::Dim, "no data".to_owned()),
+        (Some(run), Verdict::Passes) => (Role::Text, text::latency(run.latency)),
+        (Some(run), Verdict::Fails) => {
+            let status = run.status.map_or_else(|| "fails".to_owned(), |status| status.to_string());
+            (Role::Bad, format!("{} {status}", scene.theme.glyphs.fail))
+        }
+        (Some(run), Verdict::Unknown) => (Role::Warn, format!("{} old", text::brief(age(run, scene.now)))),
+    };
+    pen.cell_right(role, &words, columns);
+}
+
+fn age(run: &CheckSample, now: Timestamp) -> Duration {
+    text::since(run.at, now)
+}
+
+/// Latencies of the newest runs, oldest first; a run that failed stands out by its sign.
+fn spark(scene: &Scene<'_>, pen: &mut Pen<'_>, check: &Check, target: Target, columns: usize) {
+    let runs: Vec<_> = scene.telemetry().check_runs(&check.id, target).rev().take(columns).collect();
+    let seconds = || runs.iter().map(|run| run.latency.as_secs_f64());
+    // From two thirds of the lowest, so that what differs can be seen; never full, so that lines stay apart.
+    let (low, high) = (seconds().fold(f64::MAX, f64::min) * 0.66, seconds().fold(1e-9, f64::max));
+    pen.gap(columns - runs.len());
+    for run in runs.iter().rev() {
+        if run.passing {
+            let share = (run.latency.as_secs_f64() - low) / (high - low).max(1e-9);
+            let level = super::super::pen::filled(share, 7).clamp(1, 7);
+            pen.put(Role::New, scene.theme.glyphs.spark[level - 1]);
+        } else {
+            pen.put(Role::Bad, scene.theme.glyphs.fail);
+        }
+    }
+}
+
+pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+    let (role, words) = tally(scene);
+    let inside = framed(scene, area, &[word(Role::Text, "Checks")], &[word(role, words)], buf);
+    let area = padded(inside);
+    let title = (usize::from(area.width) / 5).clamp(12, 28);
+    let mut pen = Pen::new(buf, scene.theme, area);
+    let sides = &scene.plan().sides;
+    pen.gap(2).cell(Role::Dim, "check", title);
+    pen.cell_right(Role::Old, &sides.old.label, 9).cell_right(Role::New, &sides.new.label, 9);
+    pen.cell_right(Role::Text, "live", 9).gap(2).cell(Role::Dim, "served by", 11).cell(Role::Dim, "age", 6);
+    pen.put(Role::Dim, "newest runs, and what is wrong").line();
+    let rest = pen.rest();
+    let mut pen = Pen::scrolled(buf, scene.theme, rest, scene.ui.scroll);
+    for check in &scene.plan().checks {
+        row(scene, &mut pen, check, title);
+    }
+}
+
+fn row(scene: &Scene<'_>, pen: &mut Pen<'_>, check: &Check, title: usize) {
+    let (role, glyph) = symbol(scene, overall(scene, check));
+    pen.put(role, glyph).gap(1).cell(Role::Strong, &check.title, title);
+    for target in [Target::Old, Target::New, Target::Live] {
+        latency(scene, pen, check, target, 9);
+    }
+    let live = newest(scene, check, Target::Live);
+    let served = live.and_then(|run| run.served_by);
+    let (side_role, side) = match served {
+        Some(crate::plan::Side::Old) => (Role::Old, scene.plan().sides.old.label.as_str()),
+        Some(crate::plan::Side::New) => (Role::New, scene.plan().sides.new.label.as_str()),
+        None => (Role::Dim, "?"),
+    };
+    pen.gap(2).cell(side_role, side, 11);
+    let oldest =
+        [Target::Old, Target::New, Target::Live].into_iter().filter_map(|t| newest(scene, check, t)).map(|r| r.at);
+    let oldest = oldest.min().map_or_else(String::new, |at| text::brief(text::since(at, scene.now)));
+    pen.cell(Role::Dim, &oldest, 6);
+    let columns = pen.left().min(24);
+    spark(scene, pen, check, Target::New, columns);
+    pen.line();
+    for target in [Target::Old, Target::New, Target::Live] {
+        let Some(reason) = newest(scene, check, target).and_then(|run| run.reason.as_ref()) else { continue };
+        pen.gap(2 + title).put(Role::Bad, &format!("{}: {reason}", crate::run::target_word(target))).line();
+    }
+}
+
+pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
+    let (role, words) = tally(scene);
+    pen.put(role, &words).gap(2);
+    for check in scene.plan().checks.iter().filter(|check| overall(scene, check) != Verdict::Passes) {
+        let (role, glyph) = symbol(scene, overall(scene, check));
+        pen.put(role, glyph).gap(1).put(Role::Text, &check.id).gap(1);
+    }
+}

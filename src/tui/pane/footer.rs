@@ -1,0 +1,38 @@
+//! The last line: what can be pressed here, made from the table of keys; and what was just said.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{
+    super::keymap::{TABLE, View, label},
+    Pen, Role, Scene, text,
+};
+
+pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+    let mut pen = Pen::new(buf, scene.theme, area);
+    if let Some(toast) = &scene.ui.toast {
+        let role = if toast.bad { Role::WarnFill } else { Role::InfoFill };
+        pen.put(role, &format!(" {} ", toast.text));
+        return;
+    }
+    let view = views(scene);
+    let room = pen.width().saturating_sub(text::width(&view) + 2);
+    pen.gap(1);
+    let mut used = 1;
+    for context in scene.ui.contexts() {
+        for binding in TABLE.iter().filter(|binding| binding.context == *context && !binding.hint.is_empty()) {
+            let key = label(binding, scene.theme.ascii());
+            let columns = text::width(&key) + text::width(binding.hint) + 3;
+            if used + columns > room {
+                continue;
+            }
+            used += columns;
+            pen.put(Role::Key, &key).gap(1).put(Role::Dim, binding.hint).gap(2);
+        }
+    }
+    pen.right(Role::Dim, &view);
+}
+
+fn views(scene: &Scene<'_>) -> String {
+    let current = View::ALL.iter().position(|view| *view == scene.ui.view).unwrap_or(0) + 1;
+    format!("1-7 views  {current} {} ", scene.ui.view.title())
+}

@@ -1,0 +1,110 @@
+//! The first line: what, where, and how much time there is. The environment is told by word, fill and frame.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{Pen, Role, Scene, text};
+use crate::{
+    plan::EnvironmentKind,
+    run::{Seat, seat_word},
+};
+
+pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+    let kind = scene.plan().environment.kind;
+    let tag = match kind {
+        EnvironmentKind::Production => Role::Production,
+        EnvironmentKind::Staging => Role::Staging,
+        EnvironmentKind::Sandbox => Role::Sandbox,
+    };
+    let name = scene.plan().environment.name.to_uppercase();
+    let name = match kind {
+        EnvironmentKind::Production => format!(" !! {name} !! "),
+        EnvironmentKind::Staging => format!(" {name} "),
+        EnvironmentKind::Sandbox => format!(" {name} (nothing real) "),
+    };
+    let mut pen = Pen::new(buf, scene.theme, area);
+    pen.put(Role::Strong, " ").put(Role::Strong, &scene.plan().name).gap(2).put(tag, &name).gap(2);
+    let used = area.width as usize - pen.left();
+    let (facts, people) = (facts(scene), people(scene));
+    let mut left = area.width as usize - used;
+    // From the most to the least important; what does not fit is left out, and the order on the screen stays.
+    let mut order: Vec<usize> = (0..facts.len()).collect();
+    order.sort_by_key(|index| facts[*index].0);
+    let mut chosen = vec![false; facts.len()];
+    for index in order {
+        let columns = text::width(&facts[index].1) + text::width(&facts[index].2) + 3;
+        if columns <= left {
+            chosen[index] = true;
+            left -= columns;
+        }
+    }
+    for (_, label, value, role) in facts.iter().zip(&chosen).filter(|(_, chosen)| **chosen).map(|(fact, _)| fact) {
+        if !label.is_empty() {
+            pen.put(Role::Dim, label).gap(1);
+        }
+        pen.put(*role, value).gap(2);
+    }
+    pen.right(people.1, &format!("{} ", people.0));
+    if kind == EnvironmentKind::Production {
+        // In production the whole line is filled, so that it cannot be taken for another place.
+        let columns = pen.width();
+        pen.lay(Role::Production, 0, columns);
+    }
+}
+
+/// Rank, label, value, role.
+type Fact = (u8, &'static str, String, Role);
+
+fn facts(scene: &Scene<'_>) -> Vec<Fact> {
+    let (plan, now) = (scene.plan(), scene.now);
+    let arrow = scene.theme.glyphs.arrow;
+    let mut facts = vec![
+        (8, "", format!("{} {arrow} {} {}", plan.sides.old.label, plan.sides.new.label, plan.aws.region), Role::Text),
+        (0, "", text::time(now, scene.tz), Role::Strong),
+        (9, "", text::zone(now, scene.tz), Role::Dim),
+    ];
+    if let Some(session) = &scene.state().session {
+        facts.push((1, "", format!("T+{}", hours(text::since(session.started_at, now))), Role::Text));
+    }
+    if scene.state().ended {
+        facts.push((2, "", "SESSION OVER".into(), Role::WarnFill));
+        return facts;
+    }
+    if let Some(end) = scene.forecast.window_end {
+        let left = end.duration_since(now);
+        let (label, role) = if left.is_negative() { ("window over by", Role::Bad) } else { ("window", Role::Text) };
+        facts.push((2, label, hours(left.unsigned_abs()), role));
+    }
+    if scene.state().complete() {
+        facts.push((3, "", "COMPLETE".into(), Role::Good));
+    } else {
+        facts.push((5, "finish", format!("~{}", text::minute(scene.forecast.finish, scene.tz)), Role::Text));
+    }
+    if let Some(abort) = scene.forecast.latest_abort {
+        let passed = abort < now;
+        let role = if passed { Role::Bad } else { Role::Text };
+        let words = text::minute(abort, scene.tz);
+        facts.push((4, "latest abort", if passed { format!("{words} PASSED") } else { words }, role));
+    }
+    if scene.snapshot.clock.speed() > 1.0 {
+        facts.push((6, "time", format!("x{:.0}", scene.snapshot.clock.speed()), Role::Text));
+    }
+    facts
+}
+
+/// `0:44:07`: in the header always with hours, so that it does not jump.
+fn hours(duration: std::time::Duration) -> String {
+    let seconds = duration.as_secs();
+    format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn people(scene: &Scene<'_>) -> (String, Role) {
+    let mine = super::super::ui::seat(scene.snapshot);
+    let driver = scene.state().driver();
+    let others = scene.state().operators.len().saturating_sub(1);
+    let others = if others == 0 { String::new() } else { format!(" +{others}") };
+    match (mine, driver) {
+        (Seat::Driver, _) => (format!("you drive{others}"), Role::Good),
+        (seat, Some(driver)) => (format!("{} drives, you: {}", driver.name, seat_word(seat)), Role::Warn),
+        (seat, None) => (format!("nobody drives, you: {}", seat_word(seat)), Role::Warn),
+    }
+}

@@ -1,0 +1,306 @@
+//! The screen, one file a pane, each with one `render`.
+//!
+//! ```text
+//!  acme-shop  PRODUCTION   Heroku → AWS us-east-1      02:44:07 EST  T+0:44:07  window 45:53  finish ~03:21      ann drives
+//!  ▲ BREACH  5xx on AWS 3.1 %, limit 2 %, for 2:10                                                    R rolls back in 1:15
+//! ┌ Steps ──────── 5/16 ┬▸ 6 Switch the API ──────────────────────── ready ┬ DNS / TTL ──────── 0/14 on AWS ┐
+//! │ ✔  1 AWS ready 3:12 │ what it does, and why                            │            shop       api       │
+//! │ ✔  2 Checks    1:05 │ will change   before → after                     │ authority  Heroku 60  Heroku 60 │
+//! │ ▷  6 Switch   ~3:00 │ holds         ✔ drain  ✔ resolvers  ✔ checks     ├ Traffic ────────────────────────┤
+//! │ ·  7 Freeze   ~1:00 │ way back      ~1:15                              ├ Interlock ──────────────────────┤
+//! ├ Rollback ───────────┤ [Enter] arm                                      │         web worker cron writer  │
+//! │ [R] 1:15 to Heroku  ├ 5xx % ──────┬ p95 ─────────┬ queue ──────────────┤ Heroku   ●    ●     ●      –    │
+//! ├ Log ────────────────┤ line graph  │ limit, marks │ baseline            ├ Checks ─────────────────────────┤
+//! │ 02:43:51 ann …      ├ CPU % ──────┼ memory % ────┼ DB connections      │ ✔ home     91 ms  74 ms  ▁▂▁▂   │
+//! └─────────────────────┴─────────────┴──────────────┴─────────────────────┴─────────────────────────────────┘
+//!  Enter arm  ? help  Tab pane  z zoom  R rollback  h hold  n note  q detach                        1 cockpit
+//! ```
+//!
+//! Drawing reads a [`Scene`] and writes into a buffer; it tells what of a gate it really showed, and nothing else.
+
+mod banner;
+mod checklist;
+mod checks;
+mod dns;
+mod footer;
+mod graphs;
+mod header;
+mod help;
+mod interlock;
+mod journal;
+mod log;
+mod overlay;
+mod press;
+mod rollback;
+mod step;
+mod steps;
+mod timeline;
+mod traffic;
+
+use ratatui::{
+    buffer::Buffer,
+    layout::{Margin, Rect},
+    symbols::merge::MergeStrategy,
+    widgets::{Block, Clear, Widget},
+};
+
+use super::{
+    keymap::View,
+    layout::{Wishes, layout},
+    model::Scene,
+    pen::Pen,
+    text,
+    theme::{Role, Theme},
+    ui::{Overlay, Painted},
+};
+
+/// The panes of the cockpit, in the order in which Tab visits them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pane {
+    Steps,
+    Step,
+    Graphs,
+    Dns,
+    Traffic,
+    Interlock,
+    Checks,
+    Rollback,
+    Log,
+}
+
+impl Pane {
+    /// All panes.
+    pub(super) const ALL: [Self; 9] = [
+        Self::Steps,
+        Self::Step,
+        Self::Graphs,
+        Self::Dns,
+        Self::Traffic,
+        Self::Interlock,
+        Self::Checks,
+        Self::Rollback,
+        Self::Log,
+    ];
+
+    fn at(self, offset: usize) -> Self {
+        let here = Self::ALL.iter().position(|pane| *pane == self).unwrap_or(0);
+        Self::ALL[(here + offset) % Self::ALL.len()]
+    }
+
+    /// The next pane.
+    pub(super) fn after(self) -> Self {
+        self.at(1)
+    }
+
+    /// The pane before.
+    pub(super) fn before(self) -> Self {
+        self.at(Self::ALL.len() - 1)
+    }
+
+    /// What it is called.
+    pub(super) const fn title(self) -> &'static str {
+        match self {
+            Self::Steps => "Steps",
+            Self::Step => "Step",
+            Self::Graphs => "Graphs",
+            Self::Dns => "DNS / TTL",
+            Self::Traffic => "Traffic",
+            Self::Interlock => "Interlock",
+            Self::Checks => "Checks",
+            Self::Rollback => "Rollback",
+            Self::Log => "Log",
+        }
+    }
+}
+
+/// Draws a whole frame.
+pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
+    let banners = banner::banners(scene);
+    let wishes =
+        Wishes { steps: scene.plan().steps.len(), dns: dns::lines(scene), checks: scene.plan().checks.len() + 1 };
+    let Some(layout) = layout(buf.area, scene.ui, banners.len(), wishes) else {
+        too_small(scene.theme, buf);
+        return Painted::default();
+    };
+    let mut painted = Painted::default();
+    header::render(scene, layout.header, buf);
+    banner::render(scene, &banners, layout.banners, buf);
+    for (pane, area) in &layout.panes {
+        outlines(scene, *pane, *area, buf);
+    }
+    for (pane, area) in &layout.panes {
+        render(scene, *pane, *area, buf, &mut painted);
+    }
+    for (pane, area) in &layout.strips {
+        strip(scene, *pane, *area, buf);
+    }
+    if let Some(area) = layout.view {
+        view(scene, area, buf);
+    }
+    footer::render(scene, layout.footer, buf);
+    cover(scene, buf, &mut painted);
+    painted
+}
+
+/// What lies over the screen; it hides what a gate shows, so that nothing below it counts as seen.
+fn cover(scene: &Scene<'_>, buf: &mut Buffer, painted: &mut Painted) {
+    match &scene.ui.overlay {
+        None => return,
+        Some(Overlay::Help(at)) => help::render(scene, *at, buf),
+        Some(Overlay::Form(form)) => overlay::form(scene, form, buf),
+        Some(Overlay::Question(question)) => painted.question = overlay::question(scene, question, buf),
+    }
+    painted.step = None;
+    painted.gate = None;
+}
+
+/// Before the first snapshot.
+pub(super) fn waiting(theme: Theme, trouble: Option<&str>, buf: &mut Buffer) {
+    let area = buf.area;
+    let mut pen = Pen::new(buf, theme, Rect { x: 2, y: area.height / 3, ..area }.intersection(area));
+    pen.put(Role::Strong, "attaching to the engine").put(Role::Dim, theme.glyphs.ellipsis).line().line();
+    if let Some(trouble) = trouble {
+        pen.wrapped(Role::Warn, trouble).line();
+        pen.put(Role::Text, "It is tried again by itself. ");
+    }
+    pen.put(Role::Key, "q").put(Role::Text, " leaves.");
+}
+
+fn too_small(theme: Theme, buf: &mut Buffer) {
+    let area = buf.area;
+    let words = format!(
+        "This terminal has {} columns and {} lines; the cockpit needs 72 by 20. Make it larger, or press q to detach: the run goes on.",
+        area.width, area.height
+    );
+    Pen::new(buf, theme, area).wrapped(Role::Text, &words);
+}
+
+fn render(scene: &Scene<'_>, pane: Pane, area: Rect, buf: &mut Buffer, painted: &mut Painted) {
+    match pane {
+        Pane::Steps => steps::render(scene, area, buf),
+        Pane::Step => step::render(scene, area, buf, painted),
+        Pane::Graphs => graphs::render(scene, area, buf),
+        Pane::Dns => dns::render(scene, area, buf),
+        Pane::Traffic => traffic::render(scene, area, buf),
+        Pane::Interlock => interlock::render(scene, area, buf),
+        Pane::Checks => checks::render(scene, area, buf),
+        Pane::Rollback => rollback::render(scene, area, buf),
+        Pane::Log => log::render(scene, area, buf),
+    }
+}
+
+fn view(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+    match scene.ui.view {
+        View::Cockpit => {}
+        View::Graphs => graphs::render_all(scene, area, buf),
+        View::Dns => dns::render_all(scene, area, buf),
+        View::Checks => checks::render_all(scene, area, buf),
+        View::Checklist => checklist::render(scene, area, buf),
+        View::Timeline => timeline::render(scene, area, buf),
+        View::Journal => journal::render(scene, area, buf),
+    }
+}
+
+/// A pane in one line.
+fn strip(scene: &Scene<'_>, pane: Pane, area: Rect, buf: &mut Buffer) {
+    let mut pen = Pen::new(buf, scene.theme, area);
+    pen.gap(1).cell(Role::Dim, pane.title(), 10);
+    match pane {
+        Pane::Steps => steps::strip(scene, &mut pen),
+        Pane::Step => step::strip(scene, &mut pen),
+        Pane::Graphs => graphs::strip(scene, &mut pen),
+        Pane::Dns => dns::strip(scene, &mut pen),
+        Pane::Traffic => traffic::strip(scene, &mut pen),
+        Pane::Interlock => interlock::strip(scene, &mut pen),
+        Pane::Checks => checks::strip(scene, &mut pen),
+        Pane::Rollback => rollback::strip(scene, &mut pen),
+        Pane::Log => log::strip(scene, &mut pen),
+    }
+}
+
+/// A piece of a title.
+type Word = (Role, String);
+
+/// A word of a title.
+fn word(role: Role, text: impl Into<String>) -> Word {
+    (role, text.into())
+}
+
+/// The borders of a pane, all panes before any title, because neighbours share them.
+fn outlines(scene: &Scene<'_>, pane: Pane, area: Rect, buf: &mut Buffer) {
+    let focused = focused(scene, pane);
+    match pane {
+        Pane::Graphs => graphs::outlines(scene, area, focused, buf),
+        _ => outline(scene, area, focused, buf),
+    }
+}
+
+fn focused(scene: &Scene<'_>, pane: Pane) -> bool {
+    scene.ui.focus == pane && scene.ui.view == View::Cockpit
+}
+
+/// The titles of a pane of the cockpit: its name on the left, what is most important of it on the right. Returns what is
+/// inside the borders.
+fn frame(scene: &Scene<'_>, pane: Pane, area: Rect, left: &[Word], right: &[Word], buf: &mut Buffer) -> Rect {
+    titles(scene.theme, area, focused(scene, pane), left, right, buf);
+    area.inner(Margin::new(1, 1))
+}
+
+/// Borders and titles at once, for what has no neighbours.
+fn framed(scene: &Scene<'_>, area: Rect, left: &[Word], right: &[Word], buf: &mut Buffer) -> Rect {
+    outline(scene, area, true, buf);
+    titles(scene.theme, area, true, left, right, buf);
+    area.inner(Margin::new(1, 1))
+}
+
+/// Borders in the manner of the environment; where they meet others they are joined.
+fn outline(scene: &Scene<'_>, area: Rect, focused: bool, buf: &mut Buffer) {
+    let (set, line) = scene.theme.frame(scene.plan().environment.kind);
+    let role = if focused { Role::Focus } else { line };
+    let block = Block::bordered().border_set(set).border_style(scene.theme.style(role));
+    let strategy = if scene.theme.ascii() { MergeStrategy::Replace } else { MergeStrategy::Exact };
+    block.merge_borders(strategy).render(area, buf);
+}
+
+fn titles(theme: Theme, area: Rect, focused: bool, left: &[Word], right: &[Word], buf: &mut Buffer) {
+    let line = Rect { x: area.x + 1, width: area.width.saturating_sub(2), height: 1, ..area };
+    let columns = usize::from(line.width);
+    let length = |words: &[Word]| words.iter().map(|(_, text)| text::width(text)).sum::<usize>();
+    // The last words of the right side give way first.
+    let least = length(left).min(8) + 3;
+    let fitting = (0..=right.len()).rev().find(|count| length(&right[..*count]) + 2 + least <= columns).unwrap_or(0);
+    let right = &right[..fitting];
+    let taken = if right.is_empty() { 0 } else { length(right) + 2 };
+    let left_width = u16::try_from(columns.saturating_sub(taken)).unwrap_or(0);
+    let mut pen = Pen::new(buf, theme, Rect { width: left_width, ..line });
+    pen.put(Role::Focus, if focused { theme.glyphs.focus } else { " " });
+    for (role, text) in left {
+        pen.put(if focused && *role == Role::Text { Role::Focus } else { *role }, text);
+    }
+    pen.put(Role::Text, " ");
+    if right.is_empty() {
+        return;
+    }
+    let mut pen = Pen::new(buf, theme, line);
+    pen.column(columns - taken).put(Role::Text, " ");
+    for (role, text) in right {
+        pen.put(*role, text);
+    }
+    pen.put(Role::Text, " ");
+}
+
+/// A box in the middle of the screen, over everything; returns what is inside.
+fn dialog(scene: &Scene<'_>, (width, height): (u16, u16), title: &[Word], buf: &mut Buffer) -> Rect {
+    let screen = buf.area;
+    let (width, height) = (width.min(screen.width), height.min(screen.height));
+    let area =
+        Rect { x: screen.x + (screen.width - width) / 2, y: screen.y + (screen.height - height) / 2, width, height };
+    Clear.render(area, buf);
+    let inside = framed(scene, area, title, &[], buf);
+    Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside }
+}
+
+/// Columns inside a frame with a blank on both sides.
+fn padded(area: Rect) -> Rect {
+    Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area }
+}

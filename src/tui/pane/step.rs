@@ -1,0 +1,362 @@
+//! The step that is looked at: what exactly it will change, what holds, what going back costs, and what to press.
+
+use ratatui::{buffer::Buffer, layout::Rect};
+
+use super::{Painted, Pane, Pen, Role, Scene, frame, padded, press, steps::symbol, text, word};
+use crate::{
+    plan::{Class, GateLevel, Step},
+    run::{Attempt, Direction, Outcome, Part, Phase, Row, StepState},
+    tui::{gate::Shown, model},
+};
+
+/// Column where the text of a section begins.
+const MARGIN: usize = 8;
+
+pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &mut Painted) {
+    let Some(step) = scene.plan().step(&scene.target.step) else {
+        let inside = frame(scene, Pane::Step, area, &[word(Role::Text, "Step")], &[], buf);
+        Pen::new(buf, scene.theme, inside).gap(1).put(Role::Dim, "the plan has no steps");
+        return;
+    };
+    let phase = scene.phase(&step.id);
+    let (glyph, role) = symbol(scene.theme.glyphs, phase);
+    let undo = if scene.target.direction == Direction::Back { "undo: " } else { "" };
+    let title = format!("{} {undo}{}", scene.target.index + 1, step.title);
+    let right = [word(role, format!("{glyph} {}", phase.word()))];
+    let inside = padded(frame(scene, Pane::Step, area, &[word(Role::Text, title)], &right, buf));
+    let presses = press::lines(scene, step, usize::from(inside.width));
+    let lines = u16::try_from(presses.len()).unwrap_or(u16::MAX).min(inside.height);
+    let body = Rect { height: inside.height - lines, ..inside };
+    let bottom = Rect { y: inside.bottom() - lines, height: lines, ..inside };
+    let whole = content(scene, step, Pen::new(buf, scene.theme, body));
+    press::render(scene, &presses, Pen::new(buf, scene.theme, bottom));
+    painted.step = Some(Shown {
+        step: step.id.clone(),
+        direction: scene.target.direction,
+        evidence: scene.state().evidence(&step.id, scene.target.direction),
+        whole,
+    });
+    let gate =
+        scene.state().gate.as_ref().filter(|gate| gate.step == step.id && whole && lines == inside.height.min(lines));
+    painted.gate = gate.map(|gate| gate.id);
+}
+
+/// Everything above what to press; whether all of the change was visible.
+fn content(scene: &Scene<'_>, step: &Step, mut pen: Pen<'_>) -> bool {
+    let Some(state) = scene.state().step(&step.id) else { return false };
+    let roomy = pen.room() >= 12;
+    meta(scene, step, &mut pen);
+    if let Some(note) = step.note.as_ref().filter(|_| roomy) {
+        pen.wrapped(Role::Dim, note);
+    }
+    if roomy {
+        pen.line();
+    }
+    items(scene, state, &mut pen);
+    progress(scene, state, &mut pen);
+    change(scene, state, &mut pen);
+    let whole = !pen.overflown();
+    if roomy {
+        pen.line();
+    }
+    needs(scene, state, &mut pen);
+    price(scene, &mut pen);
+    facts(scene, state, &mut pen);
+    attempts(scene, state, &mut pen);
+    output(scene, step, &mut pen);
+    whole
+}
+
+fn section(pen: &mut Pen<'_>, title: &str) {
+    pen.column(0).cell(Role::Dim, title, MARGIN);
+}
+
+fn meta(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>) {
+    let class = match step.kind.class() {
+        Class::ReadOnly => (Role::Good, "reads only"),
+        Class::Reversible => (Role::Text, "reversible"),
+        Class::Destructive => (Role::Warn, "DESTRUCTIVE"),
+    };
+    let gate = match step.gate {
+        GateLevel::Start => "Enter starts it",
+        GateLevel::Confirm => "gate: a second key",
+        GateLevel::Type => "gate: type the name",
+        GateLevel::Two => "gate: two people",
+    };
+    let dot = format!(" {} ", scene.theme.glyphs.dot);
+    pen.put(Role::Text, step.kind.name()).put(Role::Dim, &dot).put(class.0, class.1).put(Role::Dim, &dot);
+    pen.put(Role::Text, gate).put(Role::Dim, &dot).put(Role::Dim, &format!("~{}", text::clock(step.expected)));
+    if step.point_of_no_return {
+        pen.put(Role::Dim, &dot).put(Role::Bad, "NO WAY BACK AFTER THIS");
+    }
+    pen.line();
+}
+
+/// What a person ticks off.
+fn items(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
+    let items = model::items(scene.plan(), &state.id);
+    let active = state.phase == Phase::Running;
+    for (index, item) in items.iter().enumerate() {
+        let ticked = state.ticked.contains(&u32::try_from(index).unwrap_or(u32::MAX));
+        let here = active && index == scene.ui.item.min(items.len() - 1);
+        let mark = if ticked { scene.theme.glyphs.done } else { " " };
+        pen.put(Role::Focus, if here { scene.theme.glyphs.focus } else { " " });
+        pen.put(Role::Dim, "[").put(Role::Good, mark).put(Role::Dim, "] ");
+        let role = if here {
+            Role::Strong
+        } else if ticked {
+            Role::Dim
+        } else {
+            Role::Text
+        };
+        pen.wrapped(role, item);
+    }
+}
+
+/// What a running attempt is doing.
+fn progress(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
+    if !state.phase.in_flight() {
+        return;
+    }
+    let Some(attempt) = state.attempt() else { return };
+    section(pen, "now");
+    let spent = text::clock(text::since(attempt.started_at, scene.now));
+    let part = if attempt.parts.len() > 1 {
+        format!("part {} of {}, ", attempt.part + 1, attempt.parts.len())
+    } else {
+        String::new()
+    };
+    pen.put(Role::Focus, &format!("{part}{} for {spent}", state.phase.word()));
+    if let Some(until) = attempt.baking_until {
+        let words = if until > scene.now {
+            format!(", stays here for another {}", text::clock(text::since(scene.now, until)))
+        } else {
+            ", goes on as soon as everything holds".to_owned()
+        };
+        pen.put(Role::Text, &words);
+    }
+    pen.line();
+    if let Some((words, fraction)) = scene.telemetry().progress.get(&state.id.0) {
+        pen.column(MARGIN);
+        if let Some(fraction) = fraction {
+            pen.bar(Role::Focus, f64::from(*fraction), 20).put(Role::Text, &format!(" {:.0} % ", fraction * 100.0));
+        }
+        pen.put(Role::Text, words).line();
+    }
+}
+
+/// The exact change: as previewed, as sent, or as it stands.
+fn change(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
+    let running = state.attempt().filter(|_| state.phase.in_flight());
+    let preview = state.preview(scene.target.direction);
+    let (title, parts) = match (running, preview, state.phase) {
+        (Some(attempt), _, _) => ("sent", attempt.parts.as_slice()),
+        (None, _, Phase::Done) if scene.target.direction == Direction::Forward => {
+            ("changed", last_forward(state).map_or(&[][..], |attempt| attempt.parts.as_slice()))
+        }
+        (None, Some(preview), _) => ("change", preview.parts.as_slice()),
+        (None, None, _) => ("change", &[][..]),
+    };
+    if parts.iter().all(|part| part.change.is_nothing()) {
+        nothing(scene, state, title, preview.is_none() && running.is_none(), pen);
+        return;
+    }
+    section(pen, title);
+    for (index, part) in parts.iter().enumerate() {
+        if parts.len() > 1 {
+            stage(part, index, parts.len(), pen);
+        }
+        rows(scene, &part.change.rows(), index == 0, pen);
+    }
+}
+
+fn last_forward(state: &StepState) -> Option<&Attempt> {
+    state.attempts.iter().rev().find(|attempt| attempt.direction == Direction::Forward)
+}
+
+fn nothing(scene: &Scene<'_>, state: &StepState, title: &str, unread: bool, pen: &mut Pen<'_>) {
+    section(pen, title);
+    match (&state.trouble, unread && state.phase != Phase::Done) {
+        (Some(trouble), _) => {
+            pen.put(Role::Bad, scene.theme.glyphs.fail).gap(1);
+            pen.wrapped(Role::Bad, &format!("cannot be read: {}: {}", trouble.call, trouble.reason));
+            pen.column(MARGIN).put(Role::Dim, "l reads it again").line();
+        }
+        (None, true) => {
+            pen.wrapped(Role::Dim, "being read from the world: the exact change stands here before it can be armed");
+        }
+        (None, false) => {
+            pen.put(Role::Text, "nothing: this step reads only").line();
+        }
+    }
+}
+
+fn stage(part: &Part, index: usize, parts: usize, pen: &mut Pen<'_>) {
+    let stay = if part.bake.is_zero() { String::new() } else { format!(", then stays {}", text::clock(part.bake)) };
+    pen.column(MARGIN).put(Role::Strong, &format!("part {} of {parts}", index + 1)).put(Role::Dim, &stay).line();
+}
+
+/// Label, before and after, aligned; words that differ are marked.
+fn rows(scene: &Scene<'_>, rows: &[Row], with_before: bool, pen: &mut Pen<'_>) {
+    let longest = rows.iter().map(|row| text::width(&row.label)).max().unwrap_or(0);
+    let label = longest.min(pen.width() / 3);
+    for row in rows {
+        if with_before && !(row.before.is_empty() && rows.len() > 1) {
+            pen.column(MARGIN).cell(Role::Text, &row.label, label).gap(1).cell(Role::Dim, "now", 3).gap(1);
+            tokens(pen, Role::Text, &row.before, &row.after);
+            pen.column(MARGIN + label + 1);
+        } else {
+            pen.column(MARGIN).cell(Role::Text, &row.label, label).gap(1);
+        }
+        pen.cell_right(Role::Strong, scene.theme.glyphs.arrow, 3).gap(1);
+        tokens(pen, Role::New, &row.after, &row.before);
+    }
+}
+
+/// Writes words over as many lines as they need; those that the other text does not have are marked.
+fn tokens(pen: &mut Pen<'_>, role: Role, words: &str, other: &str) {
+    let column = pen.width() - pen.left();
+    if words.is_empty() {
+        pen.put(Role::Dim, "(none)");
+    }
+    let known: Vec<&str> = other.split(' ').collect();
+    for (index, token) in words.split(' ').enumerate() {
+        if index > 0 && text::width(token) + 1 > pen.left() {
+            pen.line().column(column);
+        } else if index > 0 {
+            pen.gap(1);
+        }
+        let role = if known.contains(&token) { role_of_same(role) } else { Role::Changed };
+        for piece in text::wrap(token, pen.left().max(8)) {
+            if text::width(&piece) > pen.left() {
+                pen.line().column(column);
+            }
+            pen.put(role, &piece);
+        }
+    }
+    pen.line();
+}
+
+const fn role_of_same(role: Role) -> Role {
+    match role {
+        Role::New => Role::Text,
+        role => role,
+    }
+}
+
+/// Conditions: what does not hold in full, what holds in short.
+fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
+    if state.phase.in_flight() || (state.phase == Phase::Done && scene.target.direction == Direction::Forward) {
+        return;
+    }
+    section(pen, "needs");
+    let glyphs = scene.theme.glyphs;
+    for condition in scene.conditions.iter().filter(|condition| !condition.holds) {
+        pen.column(MARGIN).put(Role::Bad, glyphs.fail).gap(1).cell(Role::Bad, condition.id.word(), 11);
+        pen.wrapped(Role::Text, &condition.detail);
+    }
+    let holding = || scene.conditions.iter().filter(|condition| condition.holds);
+    let long = pen.room() > holding().count() + 3;
+    pen.column(MARGIN);
+    for condition in holding() {
+        let (role, glyph) = if condition.overridden { (Role::Warn, glyphs.skipped) } else { (Role::Good, glyphs.done) };
+        let word = condition.id.word();
+        if long {
+            pen.column(MARGIN).put(role, glyph).gap(1).cell(Role::Text, word, 11);
+            let gone_past = if condition.overridden { "gone past: " } else { "" };
+            pen.put(Role::Dim, &format!("{gone_past}{}", condition.detail)).line();
+            continue;
+        }
+        if text::width(word) + 4 > pen.left() {
+            pen.line().column(MARGIN);
+        }
+        pen.put(role, glyph).gap(1).put(Role::Text, word).gap(2);
+    }
+    if !long {
+        pen.line();
+    }
+}
+
+fn price(scene: &Scene<'_>, pen: &mut Pen<'_>) {
+    section(pen, "back");
+    super::rollback::headline(scene, pen);
+    let price = &scene.price;
+    if !price.undos.is_empty() {
+        let made_of = format!(" ({} {}", text::count(price.undos.len(), "undo"), text::clock(price.undo_time));
+        pen.put(Role::Dim, &made_of);
+        if !price.ttl.is_zero() {
+            pen.put(Role::Dim, &format!(" + TTL {}", text::clock(price.ttl)));
+        }
+        pen.put(Role::Dim, ")");
+    }
+    if let Some(step) = &price.no_return {
+        let number = scene.plan().position(step).map_or(0, |index| index + 1);
+        let dot = scene.theme.glyphs.dot;
+        pen.put(Role::Dim, &format!(" {dot} no return from step {number}"));
+    }
+    pen.line();
+}
+
+/// What was read from the world besides the change.
+fn facts(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
+    let facts = state.preview(scene.target.direction).map_or(&[][..], |preview| preview.facts.as_slice());
+    if facts.is_empty() || state.phase == Phase::Done {
+        return;
+    }
+    section(pen, "seen");
+    for (label, value) in facts {
+        pen.column(MARGIN).put(Role::Dim, label).gap(1).put(Role::Text, value).line();
+    }
+}
+
+fn attempts(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
+    if state.attempts.is_empty() && state.reason.is_none() {
+        return;
+    }
+    section(pen, "tried");
+    for attempt in state.attempts.iter().rev().take(3) {
+        let way = if attempt.direction == Direction::Back { "undo, " } else { "" };
+        let started = text::time(attempt.started_at, scene.tz);
+        let by = attempt.by.join(" and ");
+        pen.column(MARGIN).put(Role::Dim, &format!("#{} {way}{started} by {by} ", attempt.number));
+        let (role, words) = outcome(attempt);
+        pen.wrapped(role, &words);
+    }
+    if let Some(reason) = &state.reason {
+        pen.column(MARGIN).wrapped(Role::Warn, reason);
+    }
+}
+
+fn outcome(attempt: &Attempt) -> (Role, String) {
+    match &attempt.outcome {
+        None => (Role::Focus, "under way".into()),
+        Some(Outcome::Done { summary, .. }) => (Role::Good, summary.clone()),
+        Some(Outcome::Failed { trouble }) => (Role::Bad, format!("failed: {}: {}", trouble.call, trouble.reason)),
+        Some(Outcome::InDoubt { trouble }) => (Role::Bad, format!("in doubt: {}: {}", trouble.call, trouble.reason)),
+        Some(Outcome::Stopped) => (Role::Warn, "stopped".into()),
+    }
+}
+
+/// The newest lines of output that there is room for.
+fn output(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>) {
+    let Some(lines) = scene.telemetry().output.get(&step.id.0) else { return };
+    let room = pen.room();
+    if room < 2 || lines.is_empty() {
+        return;
+    }
+    section(pen, "output");
+    for line in &lines[lines.len().saturating_sub(room)..] {
+        pen.column(MARGIN).put(Role::Text, line).line();
+    }
+}
+
+pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
+    let Some(step) = scene.plan().step(&scene.target.step) else { return };
+    let phase = scene.phase(&step.id);
+    let (glyph, role) = symbol(scene.theme.glyphs, phase);
+    pen.put(role, glyph).put(Role::Strong, &format!(" {} {} ", scene.target.index + 1, step.title));
+    pen.put(role, phase.word());
+    if let Some(open) = scene.conditions.iter().find(|condition| !condition.holds && !phase.in_flight()) {
+        pen.gap(2).put(Role::Dim, &format!("{}: {}", open.id.word(), open.detail));
+    }
+}

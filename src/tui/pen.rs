@@ -1,0 +1,198 @@
+//! A pen that writes into one area of the buffer, line by line, and never beyond it.
+
+use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+
+use super::{
+    text,
+    theme::{Glyphs, Role, Theme},
+};
+
+/// Writes roles and text from left to right, top to bottom; what does not fit is cut.
+pub(super) struct Pen<'a> {
+    buf: &'a mut Buffer,
+    theme: Theme,
+    area: Rect,
+    x: u16,
+    y: u16,
+    /// Lines that are scrolled away above the area.
+    hidden: usize,
+    /// A line was asked for that did not fit.
+    overflow: bool,
+}
+
+impl<'a> Pen<'a> {
+    /// A pen at the first column of the first line of an area.
+    pub(super) fn new(buf: &'a mut Buffer, theme: Theme, area: Rect) -> Self {
+        let area = area.intersection(buf.area);
+        Self { buf, theme, area, x: area.x, y: area.y, hidden: 0, overflow: false }
+    }
+
+    /// A pen whose first lines are scrolled away.
+    pub(super) fn scrolled(buf: &'a mut Buffer, theme: Theme, area: Rect, lines: usize) -> Self {
+        Self { hidden: lines, ..Self::new(buf, theme, area) }
+    }
+
+    /// The symbols of the theme.
+    pub(super) const fn glyphs(&self) -> &'static Glyphs {
+        self.theme.glyphs
+    }
+
+    /// Columns in all.
+    pub(super) const fn width(&self) -> usize {
+        self.area.width as usize
+    }
+
+    /// Columns that are left in this line.
+    pub(super) const fn left(&self) -> usize {
+        self.area.right().saturating_sub(self.x) as usize
+    }
+
+    /// Lines that are left, this one included.
+    pub(super) const fn room(&self) -> usize {
+        self.area.bottom().saturating_sub(self.y) as usize
+    }
+
+    /// Whether something was written beyond the last line.
+    pub(super) const fn overflown(&self) -> bool {
+        self.overflow
+    }
+
+    /// The area from this line on.
+    pub(super) const fn rest(&self) -> Rect {
+        Rect { y: self.y, height: self.area.bottom().saturating_sub(self.y), ..self.area }
+    }
+
+    /// Writes text; an ellipsis shows where it did not fit into the line.
+    pub(super) fn put(&mut self, role: Role, words: &str) -> &mut Self {
+        let left = self.left();
+        if self.room() == 0 {
+            self.overflow |= !words.is_empty();
+            return self;
+        }
+        let words = text::clean(words);
+        let fitted = text::fit(&words, left, self.theme.glyphs.ellipsis);
+        if self.hidden > 0 {
+            return self.gap(text::width(&fitted));
+        }
+        let style = Style::reset().patch(self.theme.style(role));
+        let (x, _) = self.buf.set_stringn(self.x, self.y, &fitted, left, style);
+        self.x = x;
+        self
+    }
+
+    /// Writes text into a column of its own: cut or filled up to so many columns.
+    pub(super) fn cell(&mut self, role: Role, words: &str, columns: usize) -> &mut Self {
+        let columns = columns.min(self.left());
+        let start = self.x;
+        let words = text::clean(words);
+        let fitted = text::fit(&words, columns, self.theme.glyphs.ellipsis);
+        self.put(role, &fitted);
+        self.x = start + u16::try_from(columns).unwrap_or(u16::MAX);
+        self
+    }
+
+    /// As [`Pen::cell`], aligned to the right.
+    pub(super) fn cell_right(&mut self, role: Role, words: &str, columns: usize) -> &mut Self {
+        let columns = columns.min(self.left());
+        let words = text::clean(words);
+        let fitted = text::fit(&words, columns, self.theme.glyphs.ellipsis);
+        self.gap(columns.saturating_sub(text::width(&fitted)));
+        self.put(role, &fitted)
+    }
+
+    /// Leaves columns free.
+    pub(super) fn gap(&mut self, columns: usize) -> &mut Self {
+        let columns = u16::try_from(columns).unwrap_or(u16::MAX);
+        self.x = self.x.saturating_add(columns).min(self.area.right());
+        self
+    }
+
+    /// Goes to a column of this line, from 0.
+    pub(super) fn column(&mut self, column: usize) -> &mut Self {
+        self.x = self.area.x;
+        self.gap(column)
+    }
+
+    /// Writes at the right end of this line, if there is room behind what stands there.
+    pub(super) fn right(&mut self, role: Role, words: &str) -> &mut Self {
+        let taken = text::width(words);
+        if taken <= self.left() && !words.is_empty() {
+            self.column(self.width() - taken).put(role, words);
+        }
+        self
+    }
+
+    /// Goes to the next line.
+    pub(super) fn line(&mut self) -> &mut Self {
+        self.x = self.area.x;
+        if self.hidden > 0 {
+            self.hidden -= 1;
+        } else {
+            self.y = (self.y + 1).min(self.area.bottom());
+        }
+        self
+    }
+
+    /// Writes text over as many lines as it needs, all beginning where the first one does; then goes to the next line.
+    pub(super) fn wrapped(&mut self, role: Role, words: &str) -> &mut Self {
+        let column = usize::from(self.x - self.area.x);
+        for (index, line) in text::wrap(&text::clean(words), self.left()).iter().enumerate() {
+            if index > 0 {
+                self.line().column(column);
+            }
+            self.put(role, line);
+        }
+        self.line()
+    }
+
+    /// A bar of so many columns, filled to a fraction.
+    pub(super) fn bar(&mut self, role: Role, fraction: f64, columns: usize) -> &mut Self {
+        let full = filled(fraction, columns);
+        for index in 0..columns {
+            let (role, glyph) =
+                if index < full { (role, self.theme.glyphs.full) } else { (Role::Line, self.theme.glyphs.empty) };
+            self.put(role, glyph);
+        }
+        self
+    }
+
+    /// Lays a role over columns of this line that are written already.
+    pub(super) fn lay(&mut self, role: Role, column: usize, columns: usize) -> &mut Self {
+        let x = self.area.x.saturating_add(u16::try_from(column).unwrap_or(u16::MAX));
+        let width = u16::try_from(columns).unwrap_or(u16::MAX);
+        let line = Rect { x, y: self.y, width, height: u16::from(self.hidden == 0) }.intersection(self.area);
+        self.buf.set_style(line, self.theme.style(role));
+        self
+    }
+}
+
+/// How many of so many columns a fraction fills: some for more than nothing, all only for all.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=columns")]
+pub(super) fn filled(fraction: f64, columns: usize) -> usize {
+    let exact = fraction.clamp(0.0, 1.0) * f64::from(u16::try_from(columns).unwrap_or(u16::MAX));
+    let full = exact.round() as usize;
+    if fraction > 0.0 && full == 0 {
+        return columns.min(1);
+    }
+    if fraction < 1.0 && full == columns { columns.saturating_sub(1) } else { full }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::theme::Depth;
+
+    #[test]
+    fn nothing_is_written_outside_the_area() {
+        let mut buf = Buffer::filled(Rect::new(0, 0, 8, 3), ratatui::buffer::Cell::new("."));
+        let mut pen = Pen::new(&mut buf, Theme::new(Depth::Mono, false), Rect::new(2, 1, 4, 1));
+        pen.put(Role::Text, "abcdef").line().put(Role::Text, "more");
+        assert!(pen.overflown());
+        assert_eq!(buf, Buffer::with_lines(["........", "..abc…..", "........"]));
+    }
+
+    #[test]
+    fn a_bar_is_full_only_when_all_is_there() {
+        assert_eq!([0.0, 0.01, 0.5, 0.99, 1.0].map(|f| filled(f, 6)), [0, 1, 3, 5, 6]);
+    }
+}
