@@ -158,7 +158,7 @@ impl Fixture {
             Kind::DnsSwitch { .. } => self.switch_shop(),
             Kind::DnsLowerTtl { .. } => self.lower_ttl(),
             Kind::Exec { apply, undo, .. } => {
-                Change::Command { argv: apply.clone(), observe: None, undo: undo.clone() }
+                Change::Command { argv: apply.clone(), observe: None, undo: undo.clone(), undoing: false }
             }
             Kind::HerokuMaintenance { on } => Change::Maintenance { app, from: !on, to: *on },
             Kind::HerokuScale { formation } => {
