@@ -38,7 +38,9 @@ pub(super) async fn preview(context: &StepContext, applied: &[Change]) -> Result
         let reason = format!("it should stand as this step left it, and is {}", show(&now));
         return Err(unexpected(context, &reason));
     }
-    let parts = steps[behind..].iter().scan(now.clone(), |before, (after, bake)| {
+    // In the spelling and order that was consented to, not in Route 53's: the world is the same.
+    let start = behind.checked_sub(1).map_or(&origin, |last| &steps[last].0).clone();
+    let parts = steps[behind..].iter().scan(start, |before, (after, bake)| {
         let change = Change::Records {
             zone_id: zone_id.clone(),
             before: std::mem::replace(before, after.clone()),
