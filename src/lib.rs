@@ -28,6 +28,7 @@
 //!
 //! `plan` and `run` import no clock, no I/O, no async. `tests/architecture.rs` reads the `use` lines and holds the table.
 
+pub mod cli;
 pub mod clock;
 pub mod engine;
 pub mod journal;
