@@ -8,7 +8,7 @@
 
 mod answer;
 mod exchange;
-mod judge;
+mod sample;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +26,7 @@ use hickory_proto::{
 };
 
 pub use answer::{Hop, ProbeAnswer, Rcode};
-pub use judge::{Expectation, Judge, Marks, asked_type, sample};
+pub use sample::{asked_type, sample};
 
 use crate::{
     clock::monotonic,
