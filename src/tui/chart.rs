@@ -28,7 +28,7 @@ pub(super) struct Chart<'a> {
     pub(super) limit: Option<f64>,
     /// What was normal before.
     pub(super) baseline: Option<f64>,
-    /// Where acts happened: time, and a label of a character or two.
+    /// Where acts happened, in order: time, and a label of a character or two.
     pub(super) marks: &'a [(f64, String)],
     /// Labels under the left and right edge.
     pub(super) edges: (&'a str, &'a str),
@@ -88,6 +88,7 @@ impl Chart<'_> {
         let mut pen = Pen::new(buf, theme, line);
         pen.put(Role::Dim, self.edges.0).right(Role::Dim, self.edges.1);
         let last = usize::from(line.width).saturating_sub(super::text::width(self.edges.1) + 1);
+        let mut taken = 0;
         for (at, label) in self.marks {
             let Some(column) = plot.column(*at).map(usize::from) else { continue };
             let mut marks = Pen::new(buf, theme, plot.area);
@@ -96,7 +97,10 @@ impl Chart<'_> {
             }
             // Beside the edge's own word, not over it.
             let place = column.min(last.saturating_sub(super::text::width(label)));
-            Pen::new(buf, theme, line).column(place).put(Role::Focus, label);
+            if place >= taken {
+                Pen::new(buf, theme, line).column(place).put(Role::Focus, label);
+                taken = place + super::text::width(label) + 1;
+            }
         }
     }
 

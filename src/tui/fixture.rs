@@ -256,6 +256,18 @@ impl Fixture {
         }
     }
 
+    /// Every resolver answers the old value with a TTL that has drained.
+    pub(super) fn agree(&mut self) {
+        for known in self.snapshot.state.answers.clone() {
+            let (record, resolver) = (known.record, known.resolver);
+            self.engine(What::ResolverChanged { record, resolver, answer: Answer::Old });
+        }
+        for probe in &mut self.snapshot.telemetry.probes {
+            probe.answer = Answer::Old;
+            probe.ttl.get_or_insert(20);
+        }
+    }
+
     fn probe(&mut self, record: &Record, resolver: &str, answer: Answer, ttl: u32, ago: i64) {
         let (id, name) = (record.id.clone(), resolver.to_owned());
         self.engine(What::ResolverChanged { record: id.clone(), resolver: name.clone(), answer });
@@ -280,16 +292,24 @@ impl Fixture {
     /// Half an hour of metrics, the newest runs of all checks, and the verdicts.
     pub(super) fn measure(&mut self) {
         let metrics: Vec<_> = self.snapshot.plan.metrics.iter().map(|metric| metric.id.clone()).collect();
+        let minute_now = self.now.as_second() / 60;
         for metric in metrics {
-            let data = (2..40).rev().map(|minute| Datum {
-                at: self.now - SignedDuration::from_secs(minute * 60),
-                value: shape(&metric, 40 - minute),
+            // Memory has a gap; it must stay one.
+            let there = |minute: &i64| metric != "memory" || minute % 25 > 4;
+            let minutes = (minute_now - 40..minute_now - 1).filter(there);
+            let data = minutes.map(|minute| Datum {
+                at: Timestamp::from_second(minute * 60).unwrap(),
+                value: shape(&metric, minute % 1_000),
             });
-            let data = data.filter(|datum| metric != "memory" || datum.at.as_second() % 1_500 > 240).collect();
+            let data = data.collect();
             self.snapshot.telemetry.take(Sample::Metric { metric, data });
         }
         self.verdicts();
         self.checks(None);
+        if self.snapshot.state.baseline.is_empty() {
+            let values = [("new-p95", 0.09), ("db-connections", 60.0)].map(|(id, value)| (id.to_owned(), value));
+            self.engine(What::BaselineCaptured { values: values.into() });
+        }
     }
 
     fn verdicts(&mut self) {
@@ -357,13 +377,29 @@ impl Fixture {
     /// Errors on the new side, for longer than they may last.
     pub(super) fn breach(&mut self) {
         let data = [0.4, 1.6, 3.1, 3.4].into_iter().zip((1i64..=4).rev());
-        let data = data.map(|(value, minute)| Datum { at: self.now - SignedDuration::from_secs(minute * 60), value });
+        let minute_now = self.now.as_second() / 60;
+        let data =
+            data.map(|(value, ago)| Datum { at: Timestamp::from_second((minute_now - ago) * 60).unwrap(), value });
         self.snapshot.telemetry.take(Sample::Metric { metric: "new-5xx-share".into(), data: data.collect() });
         let kind = VerdictKind::Breach;
         self.engine(What::VerdictChanged { guardrail: "errors".into(), verdict: kind, value: Some(3.4) });
         let verdict = Verdict { kind, value: Some(3.4), threshold: Some(2.0), age: Some(Duration::from_secs(20)) };
         self.snapshot.telemetry.take(Sample::Verdict { guardrail: "errors".into(), verdict });
         self.pass(95);
+    }
+
+    /// The undo of a step that was applied.
+    pub(super) fn undo_of(&self, step: &StepId) -> Preview {
+        let applied = &self.snapshot.state.step(step).unwrap().applied;
+        Preview::single(Change::reversal_of(applied).unwrap())
+    }
+
+    /// How many acts the journal has before a step.
+    pub(super) fn acts_before(step: &str) -> usize {
+        let mut fixture = Self::new("sandbox");
+        fixture.to(step);
+        let acted = |what: &What| matches!(what, What::Intended { change, .. } if !change.is_nothing());
+        fixture.snapshot.state.log.iter().filter(|event| acted(&event.what)).count()
     }
 
     pub(super) fn doubt(&mut self) {
@@ -449,7 +485,7 @@ fn shape(metric: &str, minute: i64) -> f64 {
         "old-p95" => 0.18 + wave * 0.015,
         "new-p95" => 0.091 + wave * 0.006,
         "cpu" => 22.0 + wave * 6.0,
-        "memory" => 48.0 + t * 0.2,
+        "memory" => 48.0 + t % 50.0 * 0.2,
         "db-connections" => 64.0 + wave * 9.0,
         _ => 14.0 + (wave * 9.0).max(-14.0),
     }

@@ -31,6 +31,8 @@ pub(super) struct Layout {
 pub(super) struct Wishes {
     /// One a step.
     pub(super) steps: usize,
+    /// All of the focused step, with its borders, in its column of [`middle`].
+    pub(super) step: usize,
     /// Every resolver on a line of its own for each record, and at least one line for each resolver.
     pub(super) dns: (usize, usize),
     /// One a check, and a title.
@@ -68,16 +70,28 @@ pub(super) fn layout(area: Rect, ui: &Ui, banners: usize, wishes: Wishes) -> Opt
     })
 }
 
+/// Columns of the left and the right side.
+fn sides(width: u16) -> (u16, u16) {
+    ((width * 22 / 100).clamp(29, 44), (width * 29 / 100).clamp(40, 64))
+}
+
+/// Columns of the pane of the focused step on a terminal of this width.
+pub(super) fn middle(width: u16) -> u16 {
+    let (left, right) = sides(width);
+    (width + 2).saturating_sub(left + right)
+}
+
 /// Three columns; the focused pane comes last, so that its border lies on top.
 fn columns(body: Rect, wishes: Wishes, focus: Pane) -> Vec<(Pane, Rect)> {
-    let left = (body.width * 22 / 100).clamp(29, 44);
-    let right = (body.width * 29 / 100).clamp(37, 64);
+    let (left, right) = sides(body.width);
     let column = |x: u16, width: u16| Rect { x: body.x + x, width, ..body };
     let left_area = column(0, left);
-    let middle = column(left - 1, body.width - left - right + 2);
+    let middle = column(left - 1, middle(body.width));
     let right_area = column(body.width - right, right);
     let lines = |count: usize| u16::try_from(count).unwrap_or(u16::MAX).saturating_add(2);
-    let step_lines = body.height * 47 / 100;
+    // A change that is longer than its usual place takes room from the graphs: it must be seen whole to be armed.
+    let usual = body.height * 47 / 100;
+    let step_lines = u16::try_from(wishes.step).unwrap_or(u16::MAX).clamp(usual, body.height * 4 / 5);
     // Resolvers get a line for each record if the checks keep theirs.
     let (traffic, interlock) = (4, 5);
     let left_over = body.height.saturating_sub(traffic + interlock + lines(wishes.checks) - 3);
@@ -132,7 +146,7 @@ mod tests {
                 let mut ui = Ui::new();
                 ui.focus = focus;
                 let area = Rect::new(0, 0, width, height);
-                let layout = layout(area, &ui, 2, Wishes { steps: 16, dns: (18, 10), checks: 13 }).unwrap();
+                let layout = layout(area, &ui, 2, Wishes { steps: 16, step: 12, dns: (18, 10), checks: 13 }).unwrap();
                 for pane in Pane::ALL {
                     let places = layout.panes.iter().chain(&layout.strips).filter(|(p, _)| *p == pane);
                     let areas: Vec<_> = places.map(|(_, area)| *area).collect();

@@ -145,12 +145,12 @@ impl<'a> Pen<'a> {
         self.line()
     }
 
-    /// A bar of so many columns, filled to a fraction.
+    /// A bar of so many columns, filled to a fraction; thin, so that bars below each other stay apart.
     pub(super) fn bar(&mut self, role: Role, fraction: f64, columns: usize) -> &mut Self {
         let full = filled(fraction, columns);
         for index in 0..columns {
             let (role, glyph) =
-                if index < full { (role, self.theme.glyphs.full) } else { (Role::Line, self.theme.glyphs.empty) };
+                if index < full { (role, self.theme.glyphs.heavy) } else { (Role::Line, self.theme.glyphs.light) };
             self.put(role, glyph);
         }
         self

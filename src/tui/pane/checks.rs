@@ -7,11 +7,9 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, Pen, Role, Scene, frame, framed, padded, text, word};
 use crate::{
-    plan::Check,
-    run::{CheckSample, Target},
+    plan::{Bound, Check, Unit},
+    run::{CheckSample, Target, VerdictKind, active},
 };
-
-const SPARK: usize = 8;
 
 /// What the newest runs say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,32 +77,68 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         return;
     }
     let sides = &scene.plan().sides;
-    let title = pen.width().saturating_sub(2 + 8 + 8 + 1 + SPARK);
-    pen.gap(2 + title).cell_right(Role::Old, &sides.old.label, 8).cell_right(Role::New, &sides.new.label, 8).line();
+    let (value, sparks) = if pen.width() < 38 { (7, 5) } else { (8, 8) };
+    let title = pen.width().saturating_sub(2 + value + value + 1 + sparks);
+    pen.gap(2 + title)
+        .cell_right(Role::Old, &sides.old.label, value)
+        .cell_right(Role::New, &sides.new.label, value)
+        .line();
     let lines = pen.room();
     let scroll = if scene.ui.focus == Pane::Checks { scene.ui.scroll } else { 0 };
     let first = scroll.min(scene.plan().checks.len().saturating_sub(lines));
     for check in scene.plan().checks.iter().skip(first).take(lines) {
         let (role, glyph) = symbol(scene, overall(scene, check));
         pen.put(role, glyph).gap(1).cell(Role::Text, &check.id, title);
-        latency(scene, &mut pen, check, Target::Old, 8);
-        latency(scene, &mut pen, check, Target::New, 8);
+        latency(scene, &mut pen, check, Target::Old, value);
+        latency(scene, &mut pen, check, Target::New, value);
         pen.gap(1);
-        spark(scene, &mut pen, check, Target::New, SPARK);
+        spark(scene, &mut pen, check, Target::New, sparks);
         pen.line();
+    }
+    guardrails(scene, &mut pen);
+}
+
+/// What the guardrails say, where there is room for it.
+fn guardrails(scene: &Scene<'_>, pen: &mut Pen<'_>) {
+    if pen.room() < scene.plan().guardrails.len() + 2 || scene.plan().guardrails.is_empty() {
+        return;
+    }
+    pen.line().put(Role::Strong, "Guardrails").line();
+    for guardrail in &scene.plan().guardrails {
+        let verdict = scene.telemetry().verdicts.get(&guardrail.id);
+        let counts = active(scene.state(), guardrail);
+        let kind = verdict.map_or(VerdictKind::Blind, |verdict| verdict.kind);
+        let (role, glyph) = match kind {
+            VerdictKind::Holding => (Role::Good, scene.theme.glyphs.done),
+            VerdictKind::Breach => (Role::Bad, scene.theme.glyphs.fail),
+            VerdictKind::Blind => (Role::Warn, scene.theme.glyphs.unknown),
+        };
+        let unit = scene.plan().metrics.iter().find(|m| m.id == guardrail.metric).map_or(Unit::Count, |m| m.unit);
+        let value = verdict.and_then(|verdict| verdict.value).map_or("blind".into(), |value| text::value(unit, value));
+        let sign = if guardrail.bound == Bound::Above { "<" } else { ">" };
+        let limit = verdict.and_then(|verdict| verdict.threshold);
+        let limit = limit.map_or("baseline".into(), |limit| text::value(unit, limit));
+        let title = pen.width().saturating_sub(22);
+        pen.put(if counts { role } else { Role::Dim }, if counts { glyph } else { scene.theme.glyphs.waiting }).gap(1);
+        pen.cell(if counts { Role::Text } else { Role::Dim }, &guardrail.title, title);
+        let value_role = if kind == VerdictKind::Holding { Role::Text } else { role };
+        pen.cell_right(if counts { value_role } else { Role::Dim }, &value, 9);
+        pen.put(Role::Dim, &format!(" {sign} {limit}")).line();
     }
 }
 
 /// The newest latency, or what is wrong, aligned to the right.
 fn latency(scene: &Scene<'_>, pen: &mut Pen<'_>, check: &Check, target: Target, columns: usize) {
     let (role, words) = match (newest(scene, check, target), verdict(scene, check, target)) {
-        (None, _) => (Role::Dim, "no data".to_owned()),
+        (None, _) => (Role::Dim, if columns > 7 { "no data".to_owned() } else { "none".to_owned() }),
         (Some(run), Verdict::Passes) => (Role::Text, text::latency(run.latency)),
         (Some(run), Verdict::Fails) => {
             let status = run.status.map_or_else(|| "fails".to_owned(), |status| status.to_string());
             (Role::Bad, format!("{} {status}", scene.theme.glyphs.fail))
         }
-        (Some(run), Verdict::Unknown) => (Role::Warn, format!("{} old", text::brief(age(run, scene.now)))),
+        (Some(run), Verdict::Unknown) => {
+            (Role::Warn, format!("{} {}", scene.theme.glyphs.unknown, text::brief(age(run, scene.now))))
+        }
     };
     pen.cell_right(role, &words, columns);
 }
@@ -147,6 +181,7 @@ pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     for check in &scene.plan().checks {
         row(scene, &mut pen, check, title);
     }
+    guardrails(scene, &mut pen);
 }
 
 fn row(scene: &Scene<'_>, pen: &mut Pen<'_>, check: &Check, title: usize) {

@@ -95,7 +95,7 @@ fn reading<'a>(scene: &Scene<'a>, answer: Answer) -> (Role, &'a str, Option<&'st
         Answer::New => (Role::New, &sides.new.label, None),
         Answer::Other => (Role::Bad, "neither", Some("wrong")),
         Answer::Negative => (Role::Bad, "none", Some("negative")),
-        Answer::Silent => (Role::Warn, scene.theme.glyphs.unknown, Some("silent")),
+        Answer::Silent => (Role::Warn, "silent", Some("no answer")),
     }
 }
 
@@ -111,6 +111,16 @@ fn cell(scene: &Scene<'_>, pen: &mut Pen<'_>, record: &Record, resolver: &str, c
     let label = (longest + 1).min(columns);
     pen.cell(role, side, label);
     let left = columns - label;
+    if let Some(finding) = finding.filter(|_| left < 10) {
+        // Too narrow for the word: a sign at the TTL, which the help explains.
+        let short = match (probe.answer, probe.ttl) {
+            (Answer::OldStretched, Some(ttl)) => format!("{}+", ttl_text(now_ttl(probe, ttl, scene.now))),
+            (Answer::Silent, _) => String::new(),
+            _ => finding.to_owned(),
+        };
+        pen.cell_right(Role::Warn, &short, 6.min(left)).gap(left.saturating_sub(6));
+        return;
+    }
     if let Some(finding) = finding {
         let ttl = probe.ttl.map(|ttl| ttl_text(now_ttl(probe, ttl, scene.now))).filter(|_| left > 14);
         pen.cell(Role::Warn, &format!("{finding} {}", ttl.unwrap_or_default()), left);
@@ -135,11 +145,11 @@ fn now_ttl(probe: &ProbeSample, ttl: u32, now: Timestamp) -> u32 {
     if probe.resolver == AUTHORITY { ttl } else { remaining(ttl, probe.at, now) }
 }
 
-/// What a resolver may hold at most: what the authority gives, or still gave when the old TTL was lowered.
+/// What a resolver may hold at most: what the authority gives, or what it gave before if that is what the answer still has.
 fn full_ttl(scene: &Scene<'_>, record: &Record, probe: &ProbeSample) -> u32 {
-    let authority = scene.telemetry().probe(&record.id, AUTHORITY).and_then(|probe| probe.ttl);
-    let drain = scene.state().drains.get(record.name()).filter(|drain| drain.ends_at() > scene.now);
-    authority.into_iter().chain(drain.map(|drain| drain.old_ttl)).chain(probe.ttl).max().unwrap_or(1)
+    let (held, authority) = (probe.ttl, scene.telemetry().probe(&record.id, AUTHORITY).and_then(|probe| probe.ttl));
+    let drain = scene.state().drains.get(record.name()).filter(|_| held > authority);
+    held.into_iter().chain(authority).chain(drain.map(|drain| drain.old_ttl)).max().unwrap_or(1)
 }
 
 /// A TTL in five columns: `41 s`, `24:13`, `2 h`.
@@ -250,8 +260,9 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         pen.put(Role::Warn, &words).gap(2);
     }
     let odd = scene.telemetry().probes.iter().filter_map(|probe| {
-        let finding = reading(scene, probe.answer).2?;
-        Some(format!("{} {finding}", probe.resolver))
+        let (_, side, finding) = reading(scene, probe.answer);
+        let word = if probe.answer == Answer::Silent { side } else { finding? };
+        Some(format!("{} {word}", probe.resolver))
     });
     let mut odd: Vec<_> = odd.collect();
     odd.dedup();

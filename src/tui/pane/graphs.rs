@@ -181,10 +181,10 @@ fn values(scene: &Scene<'_>, graph: &Graph<'_>, blind: bool) -> Vec<super::Word>
             Side::Old => (Role::Old, scene.theme.glyphs.dotted),
             Side::New => (Role::New, scene.theme.glyphs.solid),
         };
-        let value = text::value(metric.unit, datum.value);
+        let value = if both { axis_label(metric.unit, datum.value) } else { text::value(metric.unit, datum.value) };
         let gap = if words.is_empty() { "" } else { " " };
         let role = if blind { Role::Dim } else { role };
-        words.push(word(role, if both { format!("{gap}{sign} {value}") } else { value }));
+        words.push(word(role, if both { format!("{gap}{sign}{value}") } else { value }));
     }
     let ages = graph.metrics.iter().filter_map(|metric| Some(age(scene, metric, newest(scene, metric)?)));
     if let Some(age) = ages.max() {
@@ -255,6 +255,7 @@ fn marks(scene: &Scene<'_>, span: f64) -> Vec<(f64, String)> {
             marks.push((across(scene, attempt.started_at, span), label));
         }
     }
+    marks.sort_by(|a, b| a.0.total_cmp(&b.0));
     marks
 }
 

@@ -8,37 +8,39 @@ use crate::{
     run::{Cell, role_word},
 };
 
-const COLUMN: usize = 8;
-
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let (role, verdict) = verdict(scene);
     let right = [word(role, verdict)];
     let inside = frame(scene, Pane::Interlock, area, &[word(Role::Text, "Interlock")], &right, buf);
     let mut pen = Pen::new(buf, scene.theme, padded(inside));
-    let label = pen.width().saturating_sub(4 * COLUMN).max(6);
+    let sides = &scene.plan().sides;
+    let label = text::width(&sides.old.label).max(text::width(&sides.new.label)).min(12) + 2;
+    let column = (pen.width().saturating_sub(label) / 4).min(9);
     pen.gap(label);
     for role in plan::Role::ALL {
-        pen.cell(Role::Dim, role_word(role), COLUMN);
+        pen.cell(Role::Dim, role_word(role), column);
     }
     for (side, color) in [(Side::Old, Role::Old), (Side::New, Role::New)] {
         pen.line().cell(color, &scene.plan().sides.get(side).label, label);
         for role in plan::Role::ALL {
-            cell(scene, &mut pen, side, role);
+            cell(scene, &mut pen, side, role, column);
         }
     }
 }
 
-fn cell(scene: &Scene<'_>, pen: &mut Pen<'_>, side: Side, role: plan::Role) {
+fn cell(scene: &Scene<'_>, pen: &mut Pen<'_>, side: Side, role: plan::Role, column: usize) {
     let glyphs = scene.theme.glyphs;
     let doubled = scene.state().runners.doubled().any(|doubled| doubled == role);
-    let (meaning, glyph, words) = match scene.state().runners.get(side, role) {
+    let watched = scene.plan().runners.iter().any(|runner| runner.side == side && runner.role == role);
+    let seen = scene.state().runners.get(side, role).or(watched.then_some(Cell::Unknown));
+    let (meaning, glyph, words) = match seen {
         None => (Role::Line, glyphs.dash, ""),
         Some(Cell::On) if doubled => (Role::Bad, glyphs.on, " TWO"),
         Some(Cell::On) => (Role::Good, glyphs.on, " on"),
         Some(Cell::Off) => (Role::Dim, glyphs.off, " off"),
         Some(Cell::Unknown) => (Role::Warn, glyphs.unknown, " ?"),
     };
-    pen.cell(meaning, &format!("{glyph}{words}"), COLUMN);
+    pen.cell(meaning, &format!("{glyph}{words}"), column);
 }
 
 fn verdict(scene: &Scene<'_>) -> (Role, String) {

@@ -12,13 +12,47 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let scroll = if scene.ui.focus == Pane::Log { scene.ui.scroll.min(log.len().saturating_sub(1)) } else { 0 };
     let right = if scroll > 0 { vec![word(Role::Warn, format!("{scroll} later"))] } else { Vec::new() };
     let inside = frame(scene, Pane::Log, area, &[word(Role::Text, "Log")], &right, buf);
-    let mut pen = Pen::new(buf, scene.theme, inside);
-    let lines = usize::from(inside.height);
     let wide = inside.width >= 60;
-    let newest: Vec<_> = log.iter().rev().skip(scroll).filter(|event| telling(log, event)).take(lines).collect();
-    for event in newest.into_iter().rev() {
-        line(scene, &mut pen, event, wide);
-        pen.line();
+    let newest: Vec<_> =
+        log.iter().rev().skip(scroll).filter(|event| telling(log, event)).take(usize::from(inside.height)).collect();
+    // From the bottom up, each event in as many lines as it needs, three at most.
+    let mut bottom = inside.bottom();
+    for event in newest {
+        let (time, author) = margin(scene, event, wide);
+        let columns = usize::from(inside.width).saturating_sub(text::width(&time) + 3);
+        let mut lines = text::wrap(&format!("{author} {}", text::clean(&describe(event))), columns);
+        lines.truncate(3);
+        let height = u16::try_from(lines.len().max(1)).unwrap_or(1).min(bottom - inside.y);
+        bottom -= height;
+        let area = Rect { y: bottom, height, ..inside };
+        entry(&mut Pen::new(buf, scene.theme, area), event, (&time, author), &lines);
+        if bottom == inside.y {
+            break;
+        }
+    }
+}
+
+/// Time and author; the author is left out where the words name them anyway.
+fn margin<'a>(scene: &Scene<'_>, event: &'a Event, wide: bool) -> (String, &'a str) {
+    let time = if wide { text::time(event.at, scene.tz) } else { text::minute(event.at, scene.tz) };
+    let named = matches!(event.what, What::Attached { .. } | What::Detached | What::SeatTaken { .. });
+    match &event.by {
+        Actor::Operator(operator) if !named => (time, &operator.name),
+        Actor::Engine if wide => (time, "engine"),
+        _ => (time, ""),
+    }
+}
+
+fn entry(pen: &mut Pen<'_>, event: &Event, (time, author): (&str, &str), lines: &[String]) {
+    pen.gap(1).put(Role::Dim, time).gap(1);
+    let column = pen.width() - pen.left();
+    for (index, line) in lines.iter().enumerate() {
+        pen.column(column);
+        let rest = line.strip_prefix(author).filter(|_| index == 0);
+        if rest.is_some() {
+            pen.put(if matches!(event.by, Actor::Operator(_)) { Role::Focus } else { Role::Dim }, author);
+        }
+        pen.put(meaning(event), rest.unwrap_or(line)).line();
     }
 }
 

@@ -46,7 +46,7 @@ use ratatui::{
 
 use super::{
     keymap::View,
-    layout::{Wishes, layout},
+    layout::{Wishes, layout, middle},
     model::Scene,
     pen::Pen,
     text,
@@ -116,8 +116,12 @@ impl Pane {
 /// Draws a whole frame.
 pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
     let banners = banner::banners(scene);
-    let wishes =
-        Wishes { steps: scene.plan().steps.len(), dns: dns::lines(scene), checks: scene.plan().checks.len() + 1 };
+    let wishes = Wishes {
+        steps: scene.plan().steps.len(),
+        step: step::lines(scene, middle(buf.area.width)),
+        dns: dns::lines(scene),
+        checks: scene.plan().checks.len() + 1,
+    };
     let Some(layout) = layout(buf.area, scene.ui, banners.len(), wishes) else {
         too_small(scene.theme, buf);
         return Painted::default();

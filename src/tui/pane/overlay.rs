@@ -152,7 +152,11 @@ fn rollback(scene: &Scene<'_>, question: &Question, reason: &str, buf: &mut Buff
         if let Some(row) = rows.first() {
             let arrow = scene.theme.glyphs.arrow;
             let after = if row.after.is_empty() { "(none)" } else { &row.after };
-            pen.gap(4).put(Role::Dim, &format!("{} {arrow} ", row.label)).put(Role::Text, after).line();
+            pen.gap(4).put(Role::Dim, &format!("{} {arrow} ", row.label)).put(Role::Text, after);
+            if rows.len() > 1 {
+                pen.put(Role::Dim, &format!("  and {} more", rows.len() - 1));
+            }
+            pen.line();
         }
     }
     pen.line();

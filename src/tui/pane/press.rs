@@ -105,9 +105,10 @@ fn open(scene: &Scene<'_>, latch: &Latch, deed: &str, lines: &mut Vec<Vec<Word>>
                 word(Role::Text, " and "),
                 word(Role::Key, "[Enter]"),
                 word(Role::Strong, format!(" to {deed}")),
-                word(Role::Dim, if early { "   read it first" } else { "   Esc disarms" }),
             ]);
-            lines.push(echo(scene, latch.typed(), wanted));
+            let mut line = echo(scene, latch.typed(), wanted);
+            line.push(word(Role::Dim, if early { "   read it first" } else { "   Esc disarms" }));
+            lines.push(line);
         }
     }
 }

@@ -41,30 +41,55 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
     painted.gate = gate.map(|gate| gate.id);
 }
 
+/// Lines that the step would like in a pane of so many columns, borders included.
+pub(super) fn lines(scene: &Scene<'_>, columns: u16) -> usize {
+    let step = scene.plan().step(&scene.target.step);
+    let Some((step, state)) = step.zip(scene.state().step(&scene.target.step)) else { return 0 };
+    let presses = press::lines(scene, step, usize::from(columns.saturating_sub(4)));
+    essential(scene, step, state, columns) + presses.len() + 3
+}
+
+/// Lines that must be seen before a gate may be armed, measured by drawing them aside.
+fn essential(scene: &Scene<'_>, step: &Step, state: &StepState, columns: u16) -> usize {
+    let area = Rect::new(0, 0, columns.saturating_sub(4).max(8), 100);
+    let mut scratch = Buffer::empty(area);
+    let mut pen = Pen::new(&mut scratch, scene.theme, area);
+    essence(scene, step, state, &mut pen, false);
+    needs(scene, state, &mut pen, true);
+    usize::from(area.height) - pen.room()
+}
+
 /// Everything above what to press; whether all of the change was visible.
 fn content(scene: &Scene<'_>, step: &Step, mut pen: Pen<'_>) -> bool {
     let Some(state) = scene.state().step(&step.id) else { return false };
-    let roomy = pen.room() >= 12;
-    meta(scene, step, &mut pen);
+    let columns = u16::try_from(pen.width()).unwrap_or(u16::MAX).saturating_add(4);
+    let note = step.note.as_ref().map_or(0, |note| text::wrap(note, pen.width()).len());
+    let roomy = pen.room() >= essential(scene, step, state, columns) + note + 2;
+    essence(scene, step, state, &mut pen, roomy);
+    let whole = !pen.overflown();
+    if roomy {
+        pen.line();
+    }
+    needs(scene, state, &mut pen, false);
+    price(scene, &mut pen);
+    facts(scene, state, &mut pen);
+    attempts(scene, state, &mut pen);
+    output(scene, step, &mut pen);
+    whole
+}
+
+/// What it is, how far it is, and what it changes.
+fn essence(scene: &Scene<'_>, step: &Step, state: &StepState, pen: &mut Pen<'_>, roomy: bool) {
+    meta(scene, step, pen);
     if let Some(note) = step.note.as_ref().filter(|_| roomy) {
         pen.wrapped(Role::Dim, note);
     }
     if roomy {
         pen.line();
     }
-    items(scene, state, &mut pen);
-    progress(scene, state, &mut pen);
-    change(scene, state, &mut pen);
-    let whole = !pen.overflown();
-    if roomy {
-        pen.line();
-    }
-    needs(scene, state, &mut pen);
-    price(scene, &mut pen);
-    facts(scene, state, &mut pen);
-    attempts(scene, state, &mut pen);
-    output(scene, step, &mut pen);
-    whole
+    items(scene, state, pen);
+    progress(scene, state, pen);
+    change(scene, state, pen);
 }
 
 fn section(pen: &mut Pen<'_>, title: &str) {
@@ -158,15 +183,25 @@ fn change(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
         (None, None, _) => ("change", &[][..]),
     };
     if parts.iter().all(|part| part.change.is_nothing()) {
-        nothing(scene, state, title, preview.is_none() && running.is_none(), pen);
+        if running.is_some() {
+            return;
+        }
+        nothing(scene, state, title, preview.is_none(), pen);
         return;
     }
     section(pen, title);
+    let first = parts[0].change.rows();
     for (index, part) in parts.iter().enumerate() {
         if parts.len() > 1 {
             stage(part, index, parts.len(), pen);
         }
-        rows(scene, &part.change.rows(), index == 0, pen);
+        let mut lines = part.change.rows();
+        if index > 0 {
+            // What the first part has named need not be named again.
+            let named = |row: &&mut Row| first.iter().any(|known| known.label == row.label);
+            lines.iter_mut().filter(named).for_each(|row| row.label.clear());
+        }
+        rows(scene, &lines, index == 0, pen);
     }
 }
 
@@ -196,56 +231,56 @@ fn stage(part: &Part, index: usize, parts: usize, pen: &mut Pen<'_>) {
     pen.column(MARGIN).put(Role::Strong, &format!("part {} of {parts}", index + 1)).put(Role::Dim, &stay).line();
 }
 
-/// Label, before and after, aligned; words that differ are marked.
+/// What stands there now and what will, one under the other; words that differ are marked.
 fn rows(scene: &Scene<'_>, rows: &[Row], with_before: bool, pen: &mut Pen<'_>) {
-    let longest = rows.iter().map(|row| text::width(&row.label)).max().unwrap_or(0);
-    let label = longest.min(pen.width() / 3);
+    let longest = |of: fn(&Row) -> &str| rows.iter().map(|row| text::width(of(row))).max().unwrap_or(0);
+    let label = longest(|row| &row.label);
+    let value = longest(|row| &row.before).max(longest(|row| &row.after));
+    // The label has a line of its own where the values would not fit beside it.
+    let beside = MARGIN + label + 6 + value <= pen.width();
+    let column = if beside { MARGIN + label + 1 } else { MARGIN + 2 };
     for row in rows {
-        if with_before && !(row.before.is_empty() && rows.len() > 1) {
-            pen.column(MARGIN).cell(Role::Text, &row.label, label).gap(1).cell(Role::Dim, "now", 3).gap(1);
-            tokens(pen, Role::Text, &row.before, &row.after);
-            pen.column(MARGIN + label + 1);
-        } else {
-            pen.column(MARGIN).cell(Role::Text, &row.label, label).gap(1);
+        if !row.label.is_empty() || beside {
+            pen.column(MARGIN).put(Role::Text, &row.label);
         }
-        pen.cell_right(Role::Strong, scene.theme.glyphs.arrow, 3).gap(1);
-        tokens(pen, Role::New, &row.after, &row.before);
+        if !beside && !row.label.is_empty() {
+            pen.line();
+        }
+        if with_before && !(row.before.is_empty() && rows.len() > 1) {
+            pen.column(column).put(Role::Dim, "now").gap(1);
+            words(pen, &row.before, None);
+        }
+        pen.column(column).cell_right(Role::Strong, scene.theme.glyphs.arrow, 3).gap(1);
+        words(pen, &row.after, Some(&row.before));
     }
 }
 
 /// Writes words over as many lines as they need; those that the other text does not have are marked.
-fn tokens(pen: &mut Pen<'_>, role: Role, words: &str, other: &str) {
+fn words(pen: &mut Pen<'_>, value: &str, other: Option<&str>) {
     let column = pen.width() - pen.left();
-    if words.is_empty() {
+    if value.is_empty() {
         pen.put(Role::Dim, "(none)");
     }
-    let known: Vec<&str> = other.split(' ').collect();
-    for (index, token) in words.split(' ').enumerate() {
-        if index > 0 && text::width(token) + 1 > pen.left() {
+    for (index, token) in value.split(' ').enumerate() {
+        let new = other.is_some_and(|other| other.split(' ').all(|known| known != token));
+        let shown = token.strip_suffix('.').unwrap_or(token);
+        if index > 0 && text::width(shown) + 1 > pen.left() {
             pen.line().column(column);
         } else if index > 0 {
             pen.gap(1);
         }
-        let role = if known.contains(&token) { role_of_same(role) } else { Role::Changed };
-        for piece in text::wrap(token, pen.left().max(8)) {
-            if text::width(&piece) > pen.left() {
+        for (piece, part) in text::wrap(shown, pen.left().max(8)).iter().enumerate() {
+            if piece > 0 {
                 pen.line().column(column);
             }
-            pen.put(role, &piece);
+            pen.put(if new { Role::Changed } else { Role::Text }, part);
         }
     }
     pen.line();
 }
 
-const fn role_of_same(role: Role) -> Role {
-    match role {
-        Role::New => Role::Text,
-        role => role,
-    }
-}
-
 /// Conditions: what does not hold in full, what holds in short.
-fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
+fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>, brief: bool) {
     if state.phase.in_flight() || (state.phase == Phase::Done && scene.target.direction == Direction::Forward) {
         return;
     }
@@ -256,7 +291,7 @@ fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
         pen.wrapped(Role::Text, &condition.detail);
     }
     let holding = || scene.conditions.iter().filter(|condition| condition.holds);
-    let long = pen.room() > holding().count() + 3;
+    let long = !brief && pen.room() > holding().count() + 3;
     pen.column(MARGIN);
     for condition in holding() {
         let (role, glyph) = if condition.overridden { (Role::Warn, glyphs.skipped) } else { (Role::Good, glyphs.done) };

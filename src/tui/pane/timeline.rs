@@ -81,6 +81,7 @@ fn row(
     let waited = first.map(|first| text::since(*ready_at, first)).filter(|waited| waited.as_secs() > 0);
     pen.cell_right(Role::Dim, &waited.map(text::clock).unwrap_or_default(), 9).gap(2);
     let start = pen.width() - pen.left();
+    pen.column(start + axis.column(scene.now)).put(Role::Line, scene.theme.glyphs.mark);
     for attempt in &state.attempts {
         let ended = attempt.ended_at.unwrap_or(scene.now);
         let role = if attempt.direction == Direction::Back { Role::Warn } else { bar_role(phase) };
@@ -113,7 +114,12 @@ fn bar(pen: &mut Pen<'_>, start: usize, axis: &Axis, (from, to): (Timestamp, Tim
 
 fn legend(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let glyphs = scene.theme.glyphs;
-    pen.line().put(Role::Good, glyphs.full).put(Role::Dim, " ran   ").put(Role::Dim, glyphs.empty);
+    pen.line()
+        .put(Role::Line, glyphs.mark)
+        .put(Role::Dim, " now   ")
+        .put(Role::Good, glyphs.full)
+        .put(Role::Dim, " ran   ")
+        .put(Role::Dim, glyphs.empty);
     pen.put(Role::Dim, " planned from now, if nobody waits   ");
     pen.put(Role::Dim, "waited: from the end of the step before until somebody started this one").line();
 }

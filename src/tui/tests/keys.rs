@@ -1,0 +1,416 @@
+//! Keyboards against the real `decide`: what opens a gate, and what never does.
+
+use std::time::{Duration, Instant};
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use jiff::SignedDuration;
+
+use crate::{
+    clock::monotonic,
+    run::{Actor, Ask, Command, Event, Report, Request, What, decide},
+    session::message::Snapshot,
+    tui::{
+        fixture::{Fixture, ann},
+        form::{About, Form},
+        gate::{BURST, Shown, Stroke},
+        model::target,
+        theme::{Depth, Theme},
+        ui::{Intent, Overlay, Painted, Ui},
+    },
+};
+
+/// A screen and an engine that decides as the real one does, on one simulated clock.
+struct Desk {
+    fixture: Fixture,
+    at: Instant,
+    sent: Vec<Request>,
+    last: Option<Instant>,
+    shown: Option<(u64, usize, Shown)>,
+}
+
+impl Desk {
+    fn new(step: &str) -> Self {
+        let mut fixture = Fixture::new("sandbox");
+        fixture.to(step);
+        fixture.agree();
+        let mut desk = Self { fixture, at: monotonic(), sent: Vec::new(), last: None, shown: None };
+        desk.rest(1_000);
+        desk
+    }
+
+    const fn snapshot(&self) -> &Snapshot {
+        &self.fixture.snapshot
+    }
+
+    /// Time passes; what waited for quiet is released; the screen is painted.
+    fn rest(&mut self, milliseconds: u64) {
+        let end = self.at + Duration::from_millis(milliseconds);
+        self.paint();
+        while let Some(due) = self.fixture.ui.deadline(self.at).filter(|due| *due <= end) {
+            self.pass(due.duration_since(self.at));
+            let intents = self.fixture.ui.release(self.at);
+            self.act(intents);
+            self.paint();
+        }
+        self.pass(end.duration_since(self.at));
+        let intents = self.fixture.ui.release(self.at);
+        self.act(intents);
+        self.paint();
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.at += time;
+        self.fixture.now += SignedDuration::try_from(time).unwrap();
+    }
+
+    /// As if a frame had reached the terminal; the step's pane is taken to be visible whole.
+    fn paint(&mut self) {
+        let snapshot = &self.fixture.snapshot;
+        let target = target(snapshot, self.fixture.ui.pinned);
+        let known = self.shown.take().filter(|(seq, index, _)| *seq == snapshot.state.seq && *index == target.index);
+        let shown = known.map_or_else(
+            || Shown {
+                evidence: snapshot.state.evidence(&target.step, target.direction),
+                step: target.step.clone(),
+                direction: target.direction,
+                whole: true,
+            },
+            |(_, _, shown)| shown,
+        );
+        self.shown = Some((snapshot.state.seq, target.index, shown.clone()));
+        let covered = self.fixture.ui.overlay.is_some();
+        let painted = Painted {
+            step: (!covered).then_some(shown),
+            gate: snapshot.state.gate.as_ref().filter(|_| !covered).map(|gate| gate.id),
+            question: true,
+        };
+        self.fixture.ui.painted(painted, self.at);
+    }
+
+    fn press(&mut self, code: KeyCode) {
+        let key = KeyEvent::new(code, KeyModifiers::NONE);
+        let close = self.last.replace(self.at).is_some_and(|last| self.at.duration_since(last) < BURST);
+        self.stroke(&Stroke { key, at: self.at, alone: !close });
+    }
+
+    fn stroke(&mut self, stroke: &Stroke) {
+        let intents = self.fixture.ui.stroke(Some(&self.fixture.snapshot), stroke);
+        self.act(intents);
+    }
+
+    fn paste(&mut self, text: &str) {
+        let intents = self.fixture.ui.paste(text, self.at);
+        self.act(intents);
+    }
+
+    fn act(&mut self, intents: Vec<Intent>) {
+        for intent in intents {
+            match intent {
+                Intent::Send(request) => self.ask(request),
+                Intent::Leave(_) => self.fixture.ui = Ui::new(),
+                Intent::Redraw => {}
+            }
+        }
+    }
+
+    /// What the engine would do with a request.
+    fn ask(&mut self, request: Request) {
+        self.sent.push(request.clone());
+        let by = Actor::Operator(ann());
+        match self.decide(by.clone(), Ask::Person(request)) {
+            Ok(events) => self.apply(&by, events),
+            Err(refusal) => self.fixture.ui.refused(refusal.0, self.at),
+        }
+        let intents = self.fixture.ui.follow(&self.fixture.snapshot, self.at);
+        self.act(intents);
+    }
+
+    fn decide(&self, by: Actor, ask: Ask) -> Result<Vec<What>, crate::run::Refusal> {
+        let Snapshot { plan, state, .. } = self.snapshot();
+        decide(plan, state, &Command { at: self.fixture.now, by, ask })
+    }
+
+    fn apply(&mut self, by: &Actor, events: Vec<What>) {
+        for what in events {
+            let state = &mut self.fixture.snapshot.state;
+            let event = Event { seq: state.seq + 1, at: self.fixture.now, by: by.clone(), what };
+            state.apply(&event).unwrap();
+        }
+    }
+
+    /// What the engine does once a gate is passed: it reads the world again.
+    fn reread(&mut self) {
+        let Some(gate) = self.snapshot().state.gate.clone().filter(|gate| gate.consented) else { return };
+        let report = Report::Reread { step: gate.step.clone(), gate: gate.id, part: 0, result: Ok(gate.preview) };
+        let events = self.decide(Actor::Engine, Ask::Report(report)).unwrap();
+        self.apply(&Actor::Engine, events);
+    }
+
+    fn passed(&self) -> bool {
+        self.sent.iter().any(|request| matches!(request, Request::Confirm { .. }))
+    }
+
+    fn armed(&self) -> bool {
+        self.snapshot().state.gate.is_some()
+    }
+
+    /// Why the last gate closed, as the screen says it.
+    fn slip(&self) -> String {
+        self.fixture.ui.disarmed.clone().unwrap_or_default()
+    }
+
+    fn arm(&mut self) {
+        self.press(KeyCode::Enter);
+        self.rest(60);
+        assert!(self.armed(), "{:?}", self.fixture.ui.toast);
+    }
+
+    fn write(&mut self, word: &str, gap: u64) {
+        for c in word.chars() {
+            self.press(KeyCode::Char(c));
+            self.rest(gap);
+        }
+    }
+}
+
+#[test]
+fn a_person_who_looks_and_presses_y_passes_a_confirm_gate() {
+    let mut desk = Desk::new("unfreeze");
+    desk.arm();
+    desk.rest(900);
+    desk.press(KeyCode::Char('y'));
+    assert!(!desk.passed(), "nothing goes before it is sure that nothing follows");
+    desk.rest(60);
+    assert!(desk.passed());
+    desk.reread();
+    assert!(desk.snapshot().state.steps.iter().any(|step| step.phase.in_flight()));
+}
+
+#[test]
+fn a_person_who_types_the_name_passes_a_type_gate() {
+    let mut desk = Desk::new("switch-shop");
+    desk.arm();
+    desk.rest(900);
+    desk.write("shop.example.tesx", 90);
+    desk.press(KeyCode::Backspace);
+    desk.rest(80);
+    desk.write("t", 80);
+    desk.press(KeyCode::Enter);
+    desk.rest(60);
+    assert!(desk.passed(), "{}", desk.slip());
+    assert!(desk.snapshot().state.gate.as_ref().is_some_and(|gate| gate.consented));
+}
+
+#[test]
+fn a_key_before_the_change_could_be_read_disarms() {
+    let mut desk = Desk::new("unfreeze");
+    desk.arm();
+    desk.rest(300);
+    desk.press(KeyCode::Char('y'));
+    desk.rest(2_000);
+    assert!(!desk.armed() && !desk.passed());
+    assert!(desk.slip().contains("before the change could be read"), "{}", desk.slip());
+}
+
+#[test]
+fn a_key_between_asking_and_opening_disarms() {
+    let mut desk = Desk::new("unfreeze");
+    desk.press(KeyCode::Enter);
+    // The engine is slow: the key comes while nothing is known yet.
+    let request = loop {
+        desk.at += Duration::from_millis(5);
+        if let Some(Intent::Send(request)) = desk.fixture.ui.release(desk.at).pop() {
+            break request;
+        }
+    };
+    desk.press(KeyCode::Char('y'));
+    desk.ask(request);
+    desk.rest(2_000);
+    assert!(!desk.armed() && !desk.passed());
+    assert!(desk.slip().contains("before the gate was on the screen"), "{}", desk.slip());
+}
+
+#[test]
+fn the_wrong_key_the_wrong_name_and_escape_disarm() {
+    let mut desk = Desk::new("unfreeze");
+    for code in [KeyCode::Char('n'), KeyCode::Enter, KeyCode::Esc, KeyCode::Char('Y')] {
+        desk.arm();
+        desk.rest(1_000);
+        desk.press(code);
+        desk.rest(1_000);
+        assert!(!desk.armed() && !desk.passed(), "{code:?}");
+    }
+    let mut desk = Desk::new("switch-shop");
+    desk.arm();
+    desk.rest(1_000);
+    desk.write("api.example.test", 70);
+    desk.press(KeyCode::Enter);
+    desk.rest(1_000);
+    assert!(!desk.armed() && !desk.passed());
+    assert_eq!(desk.slip(), "typed `api.example.test`, wanted `shop.example.test`");
+}
+
+#[test]
+fn pasted_and_machine_typed_text_disarms() {
+    let mut desk = Desk::new("switch-shop");
+    desk.arm();
+    desk.rest(1_000);
+    desk.paste("shop.example.test\r");
+    desk.rest(100);
+    assert!(!desk.armed() && !desk.passed());
+    desk.rest(1_000);
+    desk.arm();
+    desk.rest(1_000);
+    desk.write("shop.example.test", 4);
+    desk.press(KeyCode::Enter);
+    desk.rest(1_000);
+    assert!(!desk.armed() && !desk.passed());
+}
+
+#[test]
+fn the_first_key_of_a_burst_does_not_count_either() {
+    let mut desk = Desk::new("unfreeze");
+    desk.arm();
+    desk.rest(1_000);
+    desk.press(KeyCode::Char('y'));
+    desk.rest(3);
+    desk.press(KeyCode::Char('e'));
+    desk.rest(1_000);
+    assert!(!desk.armed() && !desk.passed());
+    // And so for the key that arms.
+    let before = desk.sent.len();
+    desk.press(KeyCode::Enter);
+    desk.rest(3);
+    desk.press(KeyCode::Char('x'));
+    desk.rest(1_000);
+    assert!(!desk.sent[before..].iter().any(|request| matches!(request, Request::Arm { .. })));
+}
+
+#[test]
+fn a_repeated_key_counts_for_nothing() {
+    let mut desk = Desk::new("unfreeze");
+    desk.arm();
+    desk.rest(1_000);
+    let key = KeyEvent::new_with_kind(KeyCode::Char('y'), KeyModifiers::NONE, KeyEventKind::Repeat);
+    desk.stroke(&Stroke { key, at: desk.at, alone: true });
+    desk.rest(1_000);
+    assert!(desk.armed() && !desk.passed());
+}
+
+#[test]
+fn enter_right_after_the_screen_changed_arms_nothing() {
+    let mut desk = Desk::new("unfreeze");
+    desk.press(KeyCode::Char('['));
+    desk.rest(60);
+    desk.press(KeyCode::Char(']'));
+    desk.rest(100);
+    desk.press(KeyCode::Enter);
+    desk.rest(200);
+    assert!(!desk.armed());
+    desk.rest(500);
+    desk.arm();
+}
+
+#[test]
+fn rolling_back_wants_a_second_key_that_is_not_hurried() {
+    let mut desk = Desk::new("unfreeze");
+    let begun = |desk: &Desk| desk.snapshot().state.rollback.is_some();
+    desk.press(KeyCode::Char('R'));
+    desk.rest(200);
+    desk.press(KeyCode::Char('y'));
+    desk.rest(1_000);
+    assert!(!begun(&desk));
+    desk.press(KeyCode::Char('R'));
+    desk.rest(1_000);
+    desk.press(KeyCode::Char('R'));
+    desk.rest(1_000);
+    assert!(!begun(&desk), "the same key twice is no decision");
+    desk.press(KeyCode::Char('R'));
+    desk.rest(1_000);
+    desk.press(KeyCode::Char('y'));
+    desk.rest(100);
+    assert!(begun(&desk));
+}
+
+#[test]
+fn a_form_takes_no_pasted_word_and_no_pasted_enter() {
+    let mut desk = Desk::new("unfreeze");
+    desk.press(KeyCode::Char('s'));
+    desk.rest(50);
+    desk.paste("unfreeze");
+    desk.press(KeyCode::Enter);
+    desk.rest(50);
+    assert!(matches!(&desk.fixture.ui.overlay, Some(Overlay::Form(form)) if form.text(0).is_empty()));
+    desk.write("unfreeze", 60);
+    desk.press(KeyCode::Enter);
+    desk.rest(60);
+    desk.write("because", 60);
+    desk.press(KeyCode::Enter);
+    desk.rest(60);
+    assert!(desk.sent.iter().any(|request| matches!(request, Request::Skip { reason, .. } if reason == "because")));
+}
+
+#[test]
+fn what_is_under_a_form_does_not_count_as_seen() {
+    let mut desk = Desk::new("switch-shop");
+    let theme = Theme::new(Depth::Mono, false);
+    assert!(desk.fixture.draw(theme, (120, 40)).1.step.is_some());
+    desk.fixture.ui.overlay = Some(Overlay::Form(Form::new(About::Note, "")));
+    assert_eq!(desk.fixture.draw(theme, (120, 40)).1.step, None);
+}
+
+/// xorshift64*: the same keys every time.
+struct Dice(u64);
+
+impl Dice {
+    const fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) % sides
+    }
+}
+
+fn random_press(desk: &mut Desk, dice: &mut Dice) {
+    let arrows = [KeyCode::Up, KeyCode::Down, KeyCode::Left, KeyCode::Right];
+    let pick = |dice: &mut Dice| match dice.roll(20) {
+        0..6 => KeyCode::Enter,
+        6..9 => KeyCode::Char('y'),
+        9..12 => arrows[usize::try_from(dice.roll(4)).unwrap()],
+        12 => KeyCode::Tab,
+        13 => KeyCode::Esc,
+        14 => KeyCode::Char(' '),
+        _ => KeyCode::Char(char::from(b'!' + u8::try_from(dice.roll(94)).unwrap())),
+    };
+    match dice.roll(12) {
+        0 => desk.paste(["y", "\r", "shop.example.test\r", "unfreeze\ny\n"][usize::try_from(dice.roll(4)).unwrap()]),
+        1 => {
+            for _ in 0..=dice.roll(6) {
+                let key = KeyEvent::new(pick(dice), KeyModifiers::NONE);
+                desk.stroke(&Stroke { key, at: desk.at, alone: false });
+            }
+        }
+        _ => {
+            let code = pick(dice);
+            desk.press(code);
+        }
+    }
+}
+
+#[test]
+fn two_hundred_random_sessions_pass_no_gate() {
+    for session in 0..200u64 {
+        let mut desk = Desk::new(if session % 2 == 0 { "unfreeze" } else { "switch-shop" });
+        let mut dice = Dice(session + 1);
+        for _ in 0..500 {
+            random_press(&mut desk, &mut dice);
+            let gap = dice.roll(600);
+            desk.rest(gap);
+        }
+        assert!(!desk.passed(), "session {session}: {:?}", desk.sent);
+        let acted = |what: &What| matches!(what, What::Intended { change, .. } if !change.is_nothing());
+        let before = desk.snapshot().state.log.iter().filter(|event| event.by == Actor::Engine && acted(&event.what));
+        let known = Fixture::acts_before(if session % 2 == 0 { "unfreeze" } else { "switch-shop" });
+        assert_eq!(before.count(), known, "session {session}");
+    }
+}

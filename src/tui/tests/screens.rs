@@ -1,0 +1,192 @@
+//! Every screen at every size, with a fixed clock.
+
+use std::time::Duration;
+
+use crate::{
+    plan::StepId,
+    run::{Answer, Direction, What},
+    tui::{
+        fixture::{Fixture, text_of},
+        form::{About, Decision, Form, Question},
+        gate::{Latch, Wants},
+        keymap::View,
+        pane::Pane,
+        theme::{Depth, Theme},
+        ui::Overlay,
+    },
+};
+
+const SIZES: [(u16, u16); 3] = [(160, 48), (120, 40), (80, 24)];
+
+fn snapshot(name: &str, fixture: &Fixture) {
+    for size in SIZES {
+        insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), fixture.text(size));
+    }
+}
+
+fn draining() -> Fixture {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to_drain();
+    fixture.pass(600);
+    fixture.answers(Answer::Old);
+    fixture.measure();
+    fixture
+}
+
+fn breached() -> Fixture {
+    let mut fixture = Fixture::new("staging");
+    fixture.to("watch");
+    fixture.answers(Answer::New);
+    fixture.measure();
+    fixture.breach();
+    fixture.checks(Some("cart"));
+    fixture
+}
+
+fn armed(environment: &str, step: &str) -> Fixture {
+    let mut fixture = Fixture::new(environment);
+    fixture.to(step);
+    fixture.agree();
+    fixture.arm(step);
+    let snapshot = &fixture.snapshot;
+    fixture.ui.gate.follow(&snapshot.plan, &snapshot.state, &snapshot.you, Duration::ZERO);
+    fixture
+}
+
+#[test]
+fn the_start_says_what_to_do() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.runners(false);
+    fixture.look("aws-ready");
+    snapshot("start", &fixture);
+}
+
+#[test]
+fn items_of_a_manual_step_are_ticked_in_its_pane() {
+    let mut fixture = Fixture::new("production");
+    fixture.look("aws-ready");
+    fixture.begin("aws-ready");
+    fixture.person(What::Ticked { step: "aws-ready".into(), item: 0, done: true });
+    fixture.ui.item = 1;
+    snapshot("manual", &fixture);
+}
+
+#[test]
+fn a_drain_counts_down() {
+    snapshot("drain", &draining());
+}
+
+#[test]
+fn every_view_has_its_screen() {
+    let mut fixture = draining();
+    for view in &View::ALL[1..] {
+        fixture.ui.view = *view;
+        snapshot(&format!("view_{}", view.title()), &fixture);
+    }
+}
+
+#[test]
+fn an_armed_gate_shows_what_it_wants() {
+    snapshot("armed_type", &armed("sandbox", "switch-shop"));
+    snapshot("armed_confirm", &armed("sandbox", "unfreeze"));
+    snapshot("armed_two", &armed("production", "switch-shop"));
+}
+
+#[test]
+fn a_staged_switch_shows_all_its_parts() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("switch-api");
+    snapshot("staged", &fixture);
+    let (_, painted) = fixture.draw(Theme::new(Depth::Mono, false), (120, 40));
+    assert!(painted.step.unwrap().whole);
+}
+
+#[test]
+fn a_breach_proposes_the_way_back_with_its_price() {
+    let mut fixture = breached();
+    snapshot("breach", &fixture);
+    let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
+    let about = Decision::Rollback("guardrail breach: 5xx on AWS".into());
+    fixture.ui.overlay = Some(Overlay::Question(Question { about, latch }));
+    snapshot("rollback_asked", &fixture);
+    fixture.ui.overlay = None;
+    fixture.person(What::RollbackStarted { reason: "guardrail breach: 5xx on AWS".into() });
+    let undo = fixture.snapshot.state.next_undo().unwrap().id.clone();
+    let parts = fixture.undo_of(&undo);
+    fixture.engine(What::Previewed { step: undo, direction: Direction::Back, preview: parts });
+    snapshot("rolling_back", &fixture);
+}
+
+#[test]
+fn doubt_says_what_is_not_known() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.doubt();
+    snapshot("doubt", &fixture);
+}
+
+#[test]
+fn a_lost_engine_and_stale_data_are_not_green() {
+    let mut fixture = draining();
+    fixture.pass(1_000);
+    for size in SIZES {
+        let lost = Some("the engine closed the connection");
+        let (buf, _) = fixture.draw_at(Theme::new(Depth::Mono, false), size, lost, crate::clock::monotonic());
+        insta::assert_snapshot!(format!("lost_{}x{}", size.0, size.1), text_of(&buf));
+    }
+}
+
+#[test]
+fn help_and_forms_lie_over_the_screen() {
+    let mut fixture = draining();
+    fixture.ui.focus = Pane::Dns;
+    fixture.ui.overlay = Some(Overlay::Help(0));
+    snapshot("help", &fixture);
+    let step = StepId::from("drain");
+    fixture.ui.overlay = Some(Overlay::Form(Form::new(About::Skip(step), "")));
+    snapshot("skip_asked", &fixture);
+}
+
+#[test]
+fn each_pane_fills_the_screen_when_zoomed() {
+    let mut fixture = breached();
+    fixture.ui.zoom = true;
+    for pane in Pane::ALL {
+        fixture.ui.focus = pane;
+        let name = format!("zoom_{pane:?}").to_lowercase();
+        insta::assert_snapshot!(name, fixture.text((100, 30)));
+    }
+}
+
+#[test]
+fn a_small_terminal_gets_a_sentence() {
+    let fixture = draining();
+    for size in [(60, 15), (20, 5)] {
+        insta::assert_snapshot!(format!("small_{}x{}", size.0, size.1), fixture.text(size));
+    }
+}
+
+#[test]
+fn ascii_screens_are_ascii_and_every_size_is_drawn() {
+    let mut fixture = breached();
+    for view in View::ALL {
+        fixture.ui.view = view;
+        for size in [(160, 48), (120, 40), (80, 24), (300, 100), (72, 20), (60, 15), (20, 5), (1, 1)] {
+            let (buf, _) = fixture.draw(Theme::new(Depth::Ansi16, true), size);
+            let text = text_of(&buf);
+            assert!(text.is_ascii(), "{view:?} at {size:?}:\n{text}");
+        }
+    }
+    fixture.ui.view = View::Cockpit;
+    let (buf, _) = fixture.draw(Theme::new(Depth::Ansi16, true), (120, 40));
+    insta::assert_snapshot!("ascii_120x40", text_of(&buf));
+}
+
+#[test]
+fn what_comes_from_outside_cannot_move_the_cursor() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("switch-shop");
+    fixture.person(What::Noted { text: "\u{1b}[2J\u{202e}evil\u{9b}31m".into() });
+    let (buf, _) = fixture.draw(Theme::new(Depth::True, false), (160, 48));
+    let hostile = |c: char| c.is_control() || c == '\u{202e}';
+    assert!(buf.content().iter().all(|cell| !cell.symbol().chars().any(hostile)));
+}
