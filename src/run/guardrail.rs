@@ -58,7 +58,8 @@ pub fn judge(
     let age = newest.map(|datum| since(datum.at, now).saturating_sub(period));
     let verdict = |kind| Verdict { kind, value: newest.map(|datum| datum.value), threshold, age };
     let (Some(limit), Some(age_now)) = (threshold, age) else { return verdict(VerdictKind::Blind) };
-    if age_now > guardrail.max_age {
+    // A value that is no number compares with nothing.
+    if age_now > guardrail.max_age || newest.is_some_and(|datum| !datum.value.is_finite()) {
         return verdict(VerdictKind::Blind);
     }
     let bad = |value: f64| match guardrail.bound {

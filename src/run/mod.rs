@@ -29,6 +29,8 @@ mod phase;
 mod price;
 mod sample;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use apply::{ALIAS_TTL, Illegal};
 pub use change::{Change, Part, Preview, Row, side_of};

@@ -3,7 +3,7 @@
 
 use cutover::{
     plan::{GateLevel, Kind, StepId},
-    run::{ConditionId, Direction, Operator, Phase, Request, Seat, conditions, typed_name},
+    run::{ConditionId, Direction, Evidence, Operator, Phase, Request, Seat, conditions, typed_name},
 };
 
 use super::sim::{Luck, Sim};
@@ -14,7 +14,7 @@ pub(crate) fn sensible(sim: &mut Sim, wish: Direction, luck: Luck) {
     if !sim.pending.is_empty() {
         sim.perform(0, luck);
     } else if sim.state.gate.is_some() {
-        at_the_gate(sim, &driver);
+        at_the_gate(sim, &driver, luck);
     } else if let Some((id, phase)) = busy(sim) {
         attend(sim, &driver, &id, phase);
     } else if sim.state.hold.is_some() {
@@ -94,21 +94,36 @@ fn attend(sim: &mut Sim, driver: &Operator, id: &StepId, phase: Phase) {
     }
 }
 
-fn at_the_gate(sim: &mut Sim, driver: &Operator) {
+/// Presses what the gate asks for; out of luck something like it: too soon, misspelt, of another gate or picture.
+fn at_the_gate(sim: &mut Sim, driver: &Operator, luck: Luck) {
     let gate = sim.state.gate.clone().unwrap();
     if gate.consented {
         // Its reread was lost or is late: a person closes it.
         sim.ask(driver, Request::Disarm);
         return;
     }
-    let confirm = |typed| Request::Confirm { gate: gate.id, seen: gate.evidence.clone(), typed };
+    let confirm = |typed| Request::Confirm {
+        gate: if luck == 201 { gate.id - 1 } else { gate.id },
+        seen: if luck == 202 { Evidence(String::new()) } else { gate.evidence.clone() },
+        typed,
+    };
     if gate.typed {
-        let second = sim.state.seated(Seat::Confirmer).find(|other| other.uid != gate.by.uid).cloned().unwrap();
+        let same_login = luck > 230;
+        let fits = |(other, seat): &&(Operator, Seat)| {
+            (*seat == Seat::Confirmer || luck > 240) && (other.uid == gate.by.uid) == same_login
+        };
+        let second = sim.state.operators.iter().find(fits).map(|(other, _)| other);
+        let second = second.cloned().unwrap_or_else(|| driver.clone());
         sim.ask(&second, confirm(None));
         return;
     }
-    sim.wait(1);
-    let name = (gate.level >= GateLevel::Type).then(|| typed_name(&sim.plan, sim.plan.step(&gate.step).unwrap()));
+    if !(203..=210).contains(&luck) {
+        sim.wait(1);
+    }
+    let name = (gate.level >= GateLevel::Type).then(|| match luck {
+        211..=220 => "shop".to_owned(),
+        _ => typed_name(&sim.plan, sim.plan.step(&gate.step).unwrap()),
+    });
     sim.ask(driver, confirm(name));
 }
 

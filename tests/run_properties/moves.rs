@@ -122,7 +122,8 @@ fn seen() -> impl Strategy<Value = Seen> {
     let flag = || prop::bool::ANY;
     prop_oneof![
         4 => (small(), flag(), any_luck()).prop_map(|(step, back, luck)| Seen::Previewed(step, back, luck)),
-        3 => (small(), 0..3_u8, 0..3_u8).prop_map(|(step, gate, part)| Seen::Reread { step, gate, part }),
+        6 => (small(), 0..3_u8, prop_oneof![2 => Just(0_u8), 1 => 1..3_u8])
+            .prop_map(|(step, gate, part)| Seen::Reread { step, gate, part }),
         2 => (small(), 0..3_u8, 0..3_u8, small())
             .prop_map(|(step, attempt, part, how)| Seen::Ended { step, attempt, part, how }),
         2 => (small(), 0..3_u8, 0..3_u8, small())
@@ -249,15 +250,12 @@ fn report(sim: &mut Sim, seen: &Seen) {
     let report = match seen {
         Seen::Previewed(step, back, luck) => return sim.look(&sim.id(*step), way(*back), *luck),
         Seen::Reread { step, gate, part } => {
-            let step = sim.id(*step);
+            // Mostly for the gate that waits for it, as if it had been begun for an earlier one.
+            let armed = sim.state.gate.as_ref().filter(|_| *step < 10).map(|gate| gate.step.clone());
+            let step = armed.unwrap_or_else(|| sim.id(*step));
             let known = sim.state.step(&step).and_then(|step| step.forward.clone());
-            let result = known.ok_or_else(|| trouble("not known"));
-            Report::Reread {
-                step,
-                gate: sim.state.gates.saturating_sub(u64::from(*gate)),
-                part: u32::from(*part),
-                result,
-            }
+            let gate = sim.state.gates.saturating_sub(u64::from(*gate));
+            Report::Reread { step, gate, part: u32::from(*part), result: known.ok_or_else(|| trouble("not known")) }
         }
         Seen::Ended { step, attempt, part, how } => {
             let (step, attempt) = numbered(sim, *step, *attempt);

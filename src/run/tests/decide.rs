@@ -1,0 +1,322 @@
+//! Faults that were there once, each with the shortest story that shows it.
+
+use super::{at, plan, records, set};
+use crate::{
+    plan::{Bound, Consequence, GateLevel, Guardrail, Plan, StepId, Threshold},
+    run::{
+        Actor, Ask, Change, Command, ConditionId, Direction, Event, Observation, Operator, Outcome, Part, Phase,
+        Preview, Refusal, Report, Request, Seat, State, Trouble, TroubleKind, VerdictKind, What, decide, due,
+    },
+};
+use std::time::Duration;
+
+struct Table {
+    plan: Plan,
+    state: State,
+    now: i64,
+    gate: u64,
+}
+
+fn op(conn: u64) -> Operator {
+    Operator { conn, name: format!("op{conn}"), uid: u32::try_from(conn).unwrap() }
+}
+
+fn trouble() -> Trouble {
+    Trouble { call: "c".into(), reason: "lost".into(), kind: TroubleKind::Unreachable, next_try: None }
+}
+
+fn done() -> Outcome {
+    Outcome::Done { in_sync: None, summary: "ok".into() }
+}
+
+impl Table {
+    fn new(plan: Plan) -> Self {
+        let mut table = Self { plan, state: State::default(), now: 0, gate: 0 };
+        table.report(Report::Begin { session: "s".into(), speed: 1.0 });
+        table.report(Report::Started { pid: 1, host: "h".into(), version: "v".into() });
+        table.submit(Actor::Operator(op(1)), Ask::Report(Report::Attached(Seat::Driver))).unwrap();
+        table
+    }
+
+    fn submit(&mut self, by: Actor, ask: Ask) -> Result<Vec<What>, Refusal> {
+        let command = Command { at: at(self.now), by, ask };
+        let whats = decide(&self.plan, &self.state, &command)?;
+        for what in &whats {
+            let event = Event { seq: self.state.seq + 1, at: command.at, by: command.by.clone(), what: what.clone() };
+            self.state.apply(&event).unwrap();
+        }
+        Ok(whats)
+    }
+
+    fn report(&mut self, report: Report) -> Vec<What> {
+        self.submit(Actor::Engine, Ask::Report(report)).unwrap()
+    }
+
+    fn ask(&mut self, request: Request) -> Result<Vec<What>, Refusal> {
+        self.submit(Actor::Operator(op(1)), Ask::Person(request))
+    }
+
+    fn arm(&mut self, step: &str, direction: Direction, parts: &[Part]) {
+        let preview = Preview { parts: parts.to_vec(), facts: Vec::new() };
+        self.report(Report::Previewed { step: step.into(), direction, result: Ok(preview) });
+        let seen = self.state.evidence(&step.into(), direction).unwrap();
+        self.ask(Request::Arm { step: step.into(), direction, seen }).unwrap();
+        self.gate = self.state.gates;
+    }
+
+    fn confirm(&mut self, typed: Option<&str>) -> Result<Vec<What>, Refusal> {
+        self.now += 1;
+        let gate = self.state.gate.clone().unwrap();
+        self.ask(Request::Confirm { gate: gate.id, seen: gate.evidence, typed: typed.map(str::to_owned) })
+    }
+
+    fn reread(&mut self, step: &str, part: u32, parts: &[Part]) -> Vec<What> {
+        let (gate, result) = (self.gate, Ok(Preview { parts: parts.to_vec(), facts: Vec::new() }));
+        self.report(Report::Reread { step: step.into(), gate, part, result })
+    }
+
+    /// Arms, confirms and reads again: the first part is on its way.
+    fn start(&mut self, step: &str, direction: Direction, parts: &[Part]) {
+        self.arm(step, direction, parts);
+        self.confirm(Some("shop.example.test")).unwrap();
+        assert!(matches!(self.reread(step, 0, parts)[..], [What::Intended { .. }]));
+    }
+
+    fn end(&mut self, step: &str, outcome: Outcome) -> Vec<What> {
+        let attempt = self.state.step(&step.into()).unwrap().attempt().unwrap();
+        let (attempt, part) = (attempt.number, attempt.part);
+        self.report(Report::Ended { step: step.into(), attempt, part, outcome })
+    }
+
+    fn observe(&mut self, step: &str, attempt: u32, observation: Observation) -> Result<Vec<What>, Refusal> {
+        let part = self.state.step(&step.into()).unwrap().attempt().unwrap().part;
+        self.submit(Actor::Engine, Ask::Report(Report::Observed { step: step.into(), attempt, part, observation }))
+    }
+
+    fn phase(&self, step: &str) -> Phase {
+        self.state.phase(&self.plan, &step.into())
+    }
+}
+
+fn part(change: Change, bake: u64) -> Part {
+    Part { change, bake: Duration::from_secs(bake) }
+}
+
+fn lower() -> Vec<Part> {
+    vec![part(records(&[set(1800, "old.")], &[set(60, "old.")]), 0)]
+}
+
+fn raise() -> Vec<Part> {
+    vec![part(records(&[set(60, "old.")], &[set(1800, "old.")]), 0)]
+}
+
+fn stages() -> Vec<Part> {
+    let half = [set(60, "old.").with_weight("o", 50), set(60, "new.").with_weight("n", 50)];
+    vec![part(records(&[set(60, "old.")], &half), 60), part(records(&half, &[set(60, "new.")]), 0)]
+}
+
+/// A plan whose switch needs nothing.
+fn switch_only() -> Plan {
+    let mut plan = plan();
+    plan.steps.retain(|step| step.id.0 == "switch");
+    plan.steps[0].needs.clear();
+    plan
+}
+
+#[test]
+fn what_was_typed_wrongly_is_not_written_down() {
+    let mut table = Table::new(switch_only());
+    table.arm("switch", Direction::Forward, &stages());
+    let events = table.confirm(Some("hunter2")).unwrap();
+    let [What::Disarmed { reason }] = &events[..] else { panic!("{events:?}") };
+    assert!(!reason.contains("hunter2") && reason.contains("shop.example.test"));
+}
+
+#[test]
+fn a_gate_does_not_wait_for_the_next_driver() {
+    let mut table = Table::new(plan());
+    table.arm("lower", Direction::Forward, &lower());
+    let events = table.ask(Request::Sit { seat: Seat::Viewer, take: false }).unwrap();
+    assert!(matches!(events[..], [What::Disarmed { .. }, What::SeatTaken { .. }]));
+}
+
+#[test]
+fn a_look_of_an_older_gate_opens_no_newer_one() {
+    let mut table = Table::new(plan());
+    table.arm("lower", Direction::Forward, &lower());
+    table.confirm(None).unwrap();
+    table.ask(Request::Disarm).unwrap();
+    let older = table.gate;
+    table.arm("lower", Direction::Forward, &lower());
+    table.confirm(None).unwrap();
+    let result = Ok(Preview { parts: lower(), facts: Vec::new() });
+    let late = Report::Reread { step: "lower".into(), gate: older, part: 0, result };
+    assert!(table.submit(Actor::Engine, Ask::Report(late)).is_err());
+    assert!(matches!(table.reread("lower", 0, &lower())[..], [What::Intended { .. }]));
+}
+
+#[test]
+fn consent_does_not_lie_in_wait() {
+    let mut table = Table::new(plan());
+    table.arm("lower", Direction::Forward, &lower());
+    table.confirm(None).unwrap();
+    table.now += 600;
+    assert!(matches!(table.reread("lower", 0, &lower())[..], [What::Disarmed { .. }]));
+    assert_eq!(table.phase("lower"), Phase::Ready);
+}
+
+#[test]
+fn a_gate_out_of_patience_cannot_be_confirmed_even_before_the_next_tick() {
+    let mut table = Table::new(plan());
+    table.arm("lower", Direction::Forward, &lower());
+    table.now += 121;
+    assert!(matches!(table.confirm(None).unwrap()[..], [What::Disarmed { .. }]));
+}
+
+#[test]
+fn an_undo_in_doubt_is_not_settled_by_what_was_seen_of_the_act_before_it() {
+    let mut table = Table::new(plan());
+    table.start("lower", Direction::Forward, &lower());
+    table.end("lower", Outcome::InDoubt { trouble: trouble() });
+    table.observe("lower", 1, Observation::Unknown { reason: "no answer".into() }).unwrap();
+    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
+    table.start("lower", Direction::Back, &raise());
+    table.end("lower", done());
+    assert!(table.observe("lower", 1, Observation::Done).is_err());
+    assert_eq!(table.phase("lower"), Phase::Verifying);
+    let events = table.observe("lower", 2, Observation::Done).unwrap();
+    assert!(matches!(events[..], [What::Observed { .. }, What::RollbackEnded { complete: true }]));
+}
+
+#[test]
+fn nobody_undoes_what_nobody_has_looked_at() {
+    let mut table = Table::new(plan());
+    table.start("lower", Direction::Forward, &lower());
+    table.end("lower", Outcome::InDoubt { trouble: trouble() });
+    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
+    let result = Ok(Preview { parts: raise(), facts: Vec::new() });
+    table.report(Report::Previewed { step: "lower".into(), direction: Direction::Back, result });
+    let seen = table.state.evidence(&"lower".into(), Direction::Back).unwrap();
+    let arm = Request::Arm { step: "lower".into(), direction: Direction::Back, seen };
+    assert!(table.ask(arm.clone()).unwrap_err().0.contains("in doubt"));
+    table.observe("lower", 1, Observation::Unknown { reason: "no answer".into() }).unwrap();
+    assert!(table.ask(arm).is_ok());
+}
+
+#[test]
+fn a_rollback_ends_when_a_person_settles_its_last_undo() {
+    let mut table = Table::new(plan());
+    table.start("lower", Direction::Forward, &lower());
+    table.end("lower", done());
+    table.observe("lower", 1, Observation::Done).unwrap();
+    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
+    table.start("lower", Direction::Back, &raise());
+    table.end("lower", Outcome::InDoubt { trouble: trouble() });
+    let (step, typed): (StepId, _) = ("lower".into(), "lower".to_owned());
+    table.ask(Request::Resolve { step, done: true, typed, reason: "dig says so".into() }).unwrap();
+    assert!(table.state.rollback.is_none() && table.state.rolled_back);
+    assert_eq!(table.phase("lower"), Phase::Undone);
+}
+
+#[test]
+fn a_stage_that_ends_during_a_rollback_does_not_bake_on() {
+    let mut table = Table::new(switch_only());
+    table.start("switch", Direction::Forward, &stages());
+    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
+    table.end("switch", done());
+    assert_eq!(table.phase("switch"), Phase::Failed);
+    assert!(table.state.step(&"switch".into()).unwrap().undoable());
+}
+
+#[test]
+fn a_stage_goes_on_only_while_what_guards_it_can_be_seen() {
+    let mut plan = switch_only();
+    plan.guardrails.push(Guardrail {
+        id: "errors".into(),
+        title: "5xx".into(),
+        metric: "m".into(),
+        bound: Bound::Above,
+        threshold: Threshold::Absolute(1.0),
+        lasting: Duration::from_secs(60),
+        max_age: Duration::from_secs(60),
+        consequence: Consequence::Hold,
+        after: None,
+    });
+    let mut table = Table::new(plan);
+    table.start("switch", Direction::Forward, &stages());
+    table.end("switch", done());
+    table.now += 61;
+    let ripe = |table: &Table| due(&table.plan, &table.state, at(table.now)).count();
+    assert_eq!(ripe(&table), 0, "blind");
+    let verdict = |verdict| Report::Verdict { guardrail: "errors".into(), verdict, value: None };
+    table.report(verdict(VerdictKind::Breach));
+    assert_eq!(ripe(&table), 0, "breach");
+    table.report(verdict(VerdictKind::Holding));
+    assert_eq!(ripe(&table), 1, "holding");
+    table.report(verdict(VerdictKind::Blind));
+    let (condition, typed) = (ConditionId::Guardrails, "guardrails".to_owned());
+    let past = Request::Override { step: "switch".into(), condition, typed, reason: "seen by hand".into() };
+    table.ask(past.clone()).unwrap();
+    assert_eq!(ripe(&table), 1, "a person went past it");
+    table.reread("switch", 1, &stages()[1..]);
+    assert!(table.ask(past).is_err(), "and the word counts once");
+}
+
+#[test]
+fn a_scaling_that_was_tried_twice_goes_back_to_where_it_came_from() {
+    let service = |from, to| Change::Service { cluster: "c".into(), service: "worker".into(), from, to };
+    let mut table = Table::new({
+        let mut plan = plan();
+        plan.steps.retain(|step| step.id.0 == "scale");
+        plan.steps[0].needs.clear();
+        plan
+    });
+    table.start("scale", Direction::Forward, &[part(service(1, 2), 0)]);
+    table.end("scale", done());
+    table.observe("scale", 1, Observation::Done).unwrap();
+    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
+    table.start("scale", Direction::Back, &[part(service(2, 1), 0)]);
+    table.end("scale", Outcome::Failed { trouble: trouble() });
+    table.ask(Request::EndRollback).unwrap();
+    table.start("scale", Direction::Forward, &[part(service(2, 2), 0)]);
+    let applied = &table.state.step(&"scale".into()).unwrap().applied;
+    assert_eq!(Change::reversal_of(applied), Some(service(2, 1)));
+}
+
+#[test]
+fn an_engine_without_a_session_and_an_empty_preview_lead_nowhere() {
+    let plan = plan();
+    let ask = Ask::Report(Report::Started { pid: 1, host: "h".into(), version: "v".into() });
+    let command = Command { at: at(0), by: Actor::Engine, ask };
+    assert!(decide(&plan, &State::default(), &command).is_err());
+
+    let mut table = Table::new(plan);
+    let result = Ok(Preview { parts: Vec::new(), facts: Vec::new() });
+    table.report(Report::Previewed { step: "lower".into(), direction: Direction::Forward, result });
+    let seen = table.state.evidence(&"lower".into(), Direction::Forward).unwrap();
+    assert!(table.ask(Request::Arm { step: "lower".into(), direction: Direction::Forward, seen }).is_err());
+}
+
+#[test]
+fn the_fold_refuses_an_intent_that_is_not_what_was_consented_to() {
+    let mut table = Table::new(plan());
+    table.arm("lower", Direction::Forward, &lower());
+    table.confirm(None).unwrap();
+    assert_eq!(table.state.gate.as_ref().unwrap().level, GateLevel::Confirm);
+    let intended = |change: Change| What::Intended {
+        step: "lower".into(),
+        direction: Direction::Forward,
+        attempt: 1,
+        part: 0,
+        parts: 1,
+        bake: Duration::ZERO,
+        token: "t".into(),
+        change,
+    };
+    let apply = |change| {
+        let event = Event { seq: table.state.seq + 1, at: at(9), by: Actor::Engine, what: intended(change) };
+        table.state.clone().apply(&event)
+    };
+    assert!(apply(raise()[0].change.clone()).is_err());
+    assert!(apply(lower()[0].change.clone()).is_ok());
+}

@@ -1,0 +1,66 @@
+use std::fmt::Write;
+
+use crate::run::{Direction, Phase, Trigger};
+
+const PHASES: [Phase; 11] = [
+    Phase::Waiting,
+    Phase::Ready,
+    Phase::Armed,
+    Phase::Running,
+    Phase::Verifying,
+    Phase::Done,
+    Phase::Failed,
+    Phase::InDoubt,
+    Phase::Skipped,
+    Phase::Undoing,
+    Phase::Undone,
+];
+
+const TRIGGERS: [Trigger; 11] = [
+    Trigger::Intend(Direction::Forward),
+    Trigger::Intend(Direction::Back),
+    Trigger::GoOn,
+    Trigger::Applied,
+    Trigger::Fail,
+    Trigger::Doubt,
+    Trigger::ObservedDone(Direction::Forward),
+    Trigger::ObservedDone(Direction::Back),
+    Trigger::ObservedNotDone,
+    Trigger::Skip,
+    Trigger::Rewind,
+];
+
+/// The whole table: a change of it is a decision, and shows in review.
+#[test]
+fn the_table_of_transitions() {
+    let mut table = String::new();
+    for phase in PHASES {
+        let _ = writeln!(table, "{}", phase.word());
+        for trigger in TRIGGERS {
+            if let Some(next) = phase.after(trigger) {
+                let _ = writeln!(table, "  {trigger:?} -> {}", next.word());
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn ready_and_armed_are_views_and_lead_nowhere() {
+    for trigger in TRIGGERS {
+        assert_eq!(Phase::Ready.after(trigger), None);
+        assert_eq!(Phase::Armed.after(trigger), None);
+        assert!(PHASES.iter().all(|phase| !matches!(phase.after(trigger), Some(Phase::Ready | Phase::Armed))));
+    }
+}
+
+#[test]
+fn every_phase_in_flight_has_a_way_out_and_is_not_settled() {
+    for phase in PHASES.into_iter().filter(|phase| phase.in_flight()) {
+        assert!(!phase.settled());
+        assert!(
+            TRIGGERS.iter().any(|trigger| phase.after(*trigger).is_some_and(|next| !next.in_flight())),
+            "{phase:?}"
+        );
+    }
+}
