@@ -27,7 +27,7 @@ pub enum SubmitError {
 }
 
 /// Holds the state and the journal together.
-pub struct Scribe {
+pub(super) struct Scribe {
     plan: Arc<Plan>,
     clock: Clock,
     state: State,
@@ -39,13 +39,13 @@ pub struct Scribe {
 impl Scribe {
     /// Takes over a journal with the state that it folds to.
     #[must_use]
-    pub const fn new(plan: Arc<Plan>, clock: Clock, state: State, journal: Journal) -> Self {
+    pub(super) const fn new(plan: Arc<Plan>, clock: Clock, state: State, journal: Journal) -> Self {
         Self { plan, clock, state, journal, backlog: VecDeque::new() }
     }
 
     /// The truth as of the last written event.
     #[must_use]
-    pub const fn state(&self) -> &State {
+    pub(super) const fn state(&self) -> &State {
         &self.state
     }
 
@@ -54,7 +54,7 @@ impl Scribe {
     /// # Errors
     /// See [`SubmitError`]: nothing happened. A report that met a journal failure is kept and said again by
     /// [`Self::catch_up`].
-    pub fn submit(&mut self, by: Actor, ask: Ask) -> Result<Vec<Event>, SubmitError> {
+    pub(super) fn submit(&mut self, by: Actor, ask: Ask) -> Result<Vec<Event>, SubmitError> {
         let command = Command { at: self.now(), by, ask };
         let result = self.write(&command);
         if let (Err(SubmitError::Journal(_)), Ask::Report(report)) = (&result, command.ask) {
@@ -70,7 +70,7 @@ impl Scribe {
     ///
     /// # Errors
     /// [`SubmitError::Journal`] while the journal still cannot be written.
-    pub fn catch_up(&mut self) -> Result<Vec<Event>, SubmitError> {
+    pub(super) fn catch_up(&mut self) -> Result<Vec<Event>, SubmitError> {
         let mut written = Vec::new();
         while let Some((by, report)) = self.backlog.front().cloned() {
             match self.write(&Command { at: self.now(), by, ask: Ask::Report(report) }) {
@@ -87,7 +87,7 @@ impl Scribe {
 
     /// Whether reports wait to be written.
     #[must_use]
-    pub fn is_behind(&self) -> bool {
+    pub(super) fn is_behind(&self) -> bool {
         !self.backlog.is_empty()
     }
 

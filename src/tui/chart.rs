@@ -241,7 +241,7 @@ impl Dots {
             if theme.ascii() {
                 cell.set_symbol(if dotted { "." } else { "*" });
             } else {
-                let under = cell.symbol().chars().next().and_then(|c| braille_bits(c)).unwrap_or(0);
+                let under = cell.symbol().chars().next().and_then(braille_bits).unwrap_or(0);
                 cell.set_char(char::from_u32(0x2800 + u32::from(bits | under)).unwrap_or(' '));
             }
             cell.set_style(style);

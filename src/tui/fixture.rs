@@ -224,7 +224,7 @@ impl Fixture {
     }
 
     /// Runs to the running drain.
-    pub(super) fn to_drain(&mut self) {
+    pub(super) fn up_to_drain(&mut self) {
         self.to("drain");
         self.begin("drain");
     }

@@ -159,9 +159,7 @@ impl Form {
             self.complaint = Some("keys came faster than a person types: type it".into());
             return;
         }
-        if field.input.value().len() < 500 {
-            field.input.handle_event(&Event::Key(stroke.key));
-        } else if stroke.key.code == KeyCode::Backspace {
+        if field.input.value().len() < 500 || stroke.key.code == KeyCode::Backspace {
             field.input.handle_event(&Event::Key(stroke.key));
         }
     }

@@ -82,8 +82,8 @@ struct Look {
 
 const PLAIN: Modifier = Modifier::empty();
 const BOLD: Modifier = Modifier::BOLD;
-const BLACK: Paint = (0x00_0d_11_17, 16, Color::Black);
-const WHITE: Paint = (0x00_ff_ff_ff, 231, Color::White);
+const BLACK: Paint = (0x000d_1117, 16, Color::Black);
+const WHITE: Paint = (0x00ff_ffff, 231, Color::White);
 
 const fn ink(fg: Paint, modifier: Modifier, mono: Modifier) -> Look {
     Look { fg: Some(fg), bg: None, modifier, mono }
@@ -100,22 +100,22 @@ impl Role {
         match self {
             Self::Text => Look { fg: None, bg: None, modifier: PLAIN, mono: PLAIN },
             Self::Strong => Look { fg: None, bg: None, modifier: BOLD, mono: PLAIN },
-            Self::Dim => ink((0x8b_94_9e, 246, Color::DarkGray), PLAIN, Modifier::DIM),
-            Self::Line => ink((0x48_50_5b, 240, Color::DarkGray), PLAIN, Modifier::DIM),
-            Self::Good => ink((0x56_d3_64, 78, Color::Green), PLAIN, PLAIN),
-            Self::Warn => ink((0xe8_b9_3f, 179, Color::Yellow), PLAIN, BOLD),
-            Self::Bad => ink((0xff_6b_64, 203, Color::LightRed), BOLD, BOLD),
-            Self::Focus => ink((0x6c_b6_ff, 75, Color::LightBlue), BOLD, PLAIN),
-            Self::Key => ink((0x96_d0_ff, 117, Color::LightCyan), BOLD, PLAIN),
-            Self::Old => ink((0xc2_97_ff, 141, Color::Magenta), PLAIN, PLAIN),
-            Self::New => ink((0xff_a6_57, 215, Color::Cyan), PLAIN, PLAIN),
+            Self::Dim => ink((0x008b_949e, 246, Color::DarkGray), PLAIN, Modifier::DIM),
+            Self::Line => ink((0x0048_505b, 240, Color::DarkGray), PLAIN, Modifier::DIM),
+            Self::Good => ink((0x0056_d364, 78, Color::Green), PLAIN, PLAIN),
+            Self::Warn => ink((0x00e8_b93f, 179, Color::Yellow), PLAIN, BOLD),
+            Self::Bad => ink((0x00ff_6b64, 203, Color::LightRed), BOLD, BOLD),
+            Self::Focus => ink((0x006c_b6ff, 75, Color::LightBlue), BOLD, PLAIN),
+            Self::Key => ink((0x0096_d0ff, 117, Color::LightCyan), BOLD, PLAIN),
+            Self::Old => ink((0x00c2_97ff, 141, Color::Magenta), PLAIN, PLAIN),
+            Self::New => ink((0x00ff_a657, 215, Color::Cyan), PLAIN, PLAIN),
             Self::Changed => ink(WHITE, UNDERLINED_BOLD, PLAIN),
-            Self::BadFill | Self::Production => fill(WHITE, (0xc6_28_3a, 160, Color::Red), REVERSED_BOLD),
-            Self::WarnFill | Self::Staging => fill(BLACK, (0xe3_a0_08, 178, Color::Yellow), REVERSED_BOLD),
-            Self::InfoFill => fill(WHITE, (0x1f_5f_b8, 25, Color::Blue), REVERSED_BOLD),
-            Self::Sandbox => fill(BLACK, (0x3f_b9_a8, 73, Color::Cyan), REVERSED_BOLD),
-            Self::ProductionLine => ink((0xa0_3a_48, 131, Color::Red), PLAIN, PLAIN),
-            Self::StagingLine => ink((0x8a_6d_1d, 136, Color::Yellow), PLAIN, PLAIN),
+            Self::BadFill | Self::Production => fill(WHITE, (0x00c6_283a, 160, Color::Red), REVERSED_BOLD),
+            Self::WarnFill | Self::Staging => fill(BLACK, (0x00e3_a008, 178, Color::Yellow), REVERSED_BOLD),
+            Self::InfoFill => fill(WHITE, (0x001f_5fb8, 25, Color::Blue), REVERSED_BOLD),
+            Self::Sandbox => fill(BLACK, (0x003f_b9a8, 73, Color::Cyan), REVERSED_BOLD),
+            Self::ProductionLine => ink((0x00a0_3a48, 131, Color::Red), PLAIN, PLAIN),
+            Self::StagingLine => ink((0x008a_6d1d, 136, Color::Yellow), PLAIN, PLAIN),
         }
     }
 }

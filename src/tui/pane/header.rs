@@ -31,7 +31,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     order.sort_by_key(|index| facts[*index].0);
     let mut chosen = vec![false; facts.len()];
     for index in order {
-        let columns = text::width(&facts[index].1) + text::width(&facts[index].2) + 3;
+        let columns = text::width(facts[index].1) + text::width(&facts[index].2) + 3;
         if columns <= left {
             chosen[index] = true;
             left -= columns;

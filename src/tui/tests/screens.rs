@@ -26,7 +26,7 @@ fn snapshot(name: &str, fixture: &Fixture) {
 
 fn draining() -> Fixture {
     let mut fixture = Fixture::new("sandbox");
-    fixture.to_drain();
+    fixture.up_to_drain();
     fixture.pass(600);
     fixture.answers(Answer::Old);
     fixture.measure();
