@@ -267,7 +267,7 @@ fn find_key(base: &Url) -> Option<String> {
     let key = std::env::var("HEROKU_API_KEY").ok().map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
     key.or_else(|| {
         let named = std::env::var_os("NETRC").map(PathBuf::from);
-        let path = named.or_else(|| Some(directories::BaseDirs::new()?.home_dir().join(".netrc")))?;
+        let path = named.or_else(|| Some(std::env::home_dir()?.join(".netrc")))?;
         netrc_password(&std::fs::read_to_string(path).ok()?, base.host_str()?)
     })
 }
