@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Makes the pictures of this folder from a real rehearsal in a real terminal (tmux), cell by cell. Needs tmux and python3.
+#   screenshots/make.sh [PATH OF THE PROGRAM]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+program=${1:-target/release/cutover}
+work=$(mktemp -d)
+export XDG_STATE_HOME=$work/state XDG_RUNTIME_DIR=$work/run LANG=C.UTF-8 COLORTERM=truecolor TZ=UTC
+mkdir -m 700 "$XDG_RUNTIME_DIR"
+tmux=(tmux -L "cutover-pictures-$$" -f /dev/null)
+
+cleanup() {
+  "${tmux[@]}" kill-server 2> /dev/null || true
+  # The rehearsal's engine and sandbox outlive the screen: they are ours, and known by their session's folder.
+  pgrep -f "cutover (engine|sandbox) .*$work/" | xargs -r kill 2> /dev/null || true
+  rm -rf "$work"
+}
+trap cleanup EXIT
+
+shot() { # shot NAME WIDTH HEIGHT
+  "${tmux[@]}" resize-window -t s -x "$2" -y "$3"
+  sleep 1.5
+  "${tmux[@]}" capture-pane -e -N -p -t s | python3 screenshots/svg.py "$2" "$3" > "screenshots/$1.svg"
+  echo "screenshots/$1.svg"
+}
+
+# until TEXT SECONDS: waits until the screen shows it.
+until_shown() {
+  for _ in $(seq "$2"); do
+    "${tmux[@]}" capture-pane -p -t s | grep -q "$1" && return
+    sleep 1
+  done
+  echo "the screen did not show: $1" >&2
+  exit 1
+}
+
+"${tmux[@]}" new-session -d -s s -x 160 -y 48 "$program rehearse --autopilot --and-back --speed 30"
+until_shown 'drains for another' 90
+sleep 12
+shot drain-160x48 160 48
+shot drain-120x40 120 40
+shot drain-80x24 80 24
+"${tmux[@]}" resize-window -t s -x 160 -y 48
+until_shown 'PENDING\|baking\|part 1 of 3' 120
+sleep 8
+shot switch-160x48 160 48
+"${tmux[@]}" send-keys -t s R
+sleep 1
+shot rollback-160x48 160 48
+"${tmux[@]}" send-keys -t s Escape
+sleep 1
+"${tmux[@]}" send-keys -t s 2
+shot graphs-160x48 160 48
