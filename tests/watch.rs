@@ -142,7 +142,7 @@ fn given(sandbox: &Sandbox) -> BTreeMap<String, String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_calm_world_is_seen_as_it_is_and_a_switch_where_it_is_served() {
-    let mut bench = Bench::new("").await;
+    let mut bench = Bench::new("[resolvers]\nminimum = { minimum-ttl = 600 }\nstubborn = { stubborn = 900 }\n").await;
     let checks = bench.plan.checks.len();
     bench
         .until("all checks pass on the old side and live", |seen| {
@@ -159,7 +159,7 @@ async fn a_calm_world_is_seen_as_it_is_and_a_switch_where_it_is_served() {
         .await;
     bench
         .until("resolvers that keep answers for too long are found out", |seen| {
-            seen.answer("shop", "minimum-600") == Some(Answer::OldStretched)
+            seen.answer("shop", "minimum") == Some(Answer::OldStretched)
                 && seen.answer("shop", "stubborn") == Some(Answer::OldStale)
         })
         .await;
