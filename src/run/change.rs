@@ -106,6 +106,18 @@ impl Change {
         Some(back)
     }
 
+    /// Whether its two ends are equal: the world is already as wanted, and nothing is to be sent.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        match self {
+            Self::Nothing | Self::Command { .. } => false,
+            Self::Records { before, after, .. } => before == after,
+            Self::Maintenance { from, to, .. } => from == to,
+            Self::Formation { from, to, .. } => from == to,
+            Self::Service { from, to, .. } => from == to,
+        }
+    }
+
     /// Whether it reads only.
     #[must_use]
     pub const fn is_nothing(&self) -> bool {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 
-use super::{StepContext, done};
+use super::{StepContext, done, unexpected};
 use crate::{
     plan::{Check, Side},
     run::{CheckSample, Outcome, Target, TroubleKind},
@@ -19,6 +19,11 @@ const BETWEEN: Duration = Duration::from_secs(5);
 pub(super) async fn apply(context: &StepContext, ids: &[String], sides: &[Side], rounds: u32) -> Outcome {
     let checks: Vec<&Check> = context.plan.checks.iter().filter(|check| ids.contains(&check.id)).collect();
     let all = checks.len() * sides.len() * rounds as usize;
+    if all == 0 || checks.len() != ids.len() {
+        return Outcome::Failed {
+            trouble: unexpected(context, "it names no check, or one that the plan does not have"),
+        };
+    }
     let mut passed = 0;
     for round in 1..=rounds {
         for side in sides {

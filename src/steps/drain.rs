@@ -29,7 +29,8 @@ pub(super) async fn apply(context: &StepContext, records: &[String]) -> Outcome 
     loop {
         let disagreement = {
             let health = context.health.borrow();
-            let verdicts = records.iter().map(|id| health.resolvers.get(id).cloned().unwrap_or(Ok(())));
+            let unasked = || Err("nobody has asked them yet".to_owned());
+            let verdicts = records.iter().map(|id| health.resolvers.get(id).cloned().unwrap_or_else(unasked));
             verdicts.filter_map(Result::err).next()
         };
         let Some(reason) = disagreement else { return done("the old TTL has drained and the resolvers agree") };

@@ -15,6 +15,7 @@ pub(super) async fn preview(
     forward: bool,
     applied: &[Change],
 ) -> Result<Preview, Trouble> {
+    context.world.aws().confirm_account().await?;
     let now = context.world.ecs().service(cluster, service).await?.desired;
     let (from, to) = if forward {
         (now, desired)
@@ -29,6 +30,9 @@ pub(super) async fn preview(
 }
 
 pub(super) async fn apply(context: &StepContext, cluster: &str, service: &str, to: u32) -> Outcome {
+    if let Err(trouble) = context.world.aws().confirm_account().await {
+        return Outcome::Failed { trouble };
+    }
     if let Err(failure) = context.world.ecs().scale(cluster, service, to).await {
         return failure.outcome();
     }
@@ -55,7 +59,7 @@ pub(super) async fn apply(context: &StepContext, cluster: &str, service: &str, t
 
 pub(super) async fn observe(context: &StepContext, cluster: &str, service: &str, from: u32, to: u32) -> Observation {
     match context.world.ecs().service(cluster, service).await {
-        Ok(now) if now.desired == to && now.settled() => Observation::Done,
+        Ok(now) if now.desired == to && (now.settled() || from == to) => Observation::Done,
         Ok(now) if now.desired == from && from != to => Observation::NotDone { seen: format!("{from} desired") },
         Ok(now) => Observation::Unknown { reason: format!("{} desired, {} running", now.desired, now.running) },
         Err(trouble) => unreadable(&trouble),

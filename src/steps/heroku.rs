@@ -63,14 +63,7 @@ pub(super) async fn preview_scale(
     Ok(single(Change::Formation { app: heroku.app().to_owned(), from, to }, already))
 }
 
-pub(super) async fn apply_scale(
-    context: &StepContext,
-    from: &BTreeMap<String, u32>,
-    to: &BTreeMap<String, u32>,
-) -> Outcome {
-    if from == to {
-        return done("it was so already");
-    }
+pub(super) async fn apply_scale(context: &StepContext, to: &BTreeMap<String, u32>) -> Outcome {
     let heroku = match context.world.heroku() {
         Ok(heroku) => heroku,
         Err(trouble) => return Outcome::Failed { trouble },

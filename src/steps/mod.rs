@@ -3,6 +3,7 @@
 //! | file | kinds |
 //! |---|---|
 //! | `records` | what all `dns.*` changes share: reading, sending, verifying record sets |
+//! | `served` | whether the zone's name servers answer with what stands in it |
 //! | `dns` | `dns.lower-ttl`, `dns.switch`, `dns.raise-ttl`: which record sets they want |
 //! | `drain` | `dns.drain` |
 //! | `heroku` | `heroku.maintenance`, `heroku.scale` |
@@ -20,6 +21,9 @@ mod ecs;
 mod exec;
 mod heroku;
 mod records;
+mod served;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
@@ -126,22 +130,36 @@ pub async fn preview(context: &StepContext, direction: Direction, applied: &[Cha
         Kind::EcsScale { cluster, service, desired } => {
             ecs::preview(context, (cluster, service), *desired, forward, applied).await
         }
-        Kind::Exec { apply, observe, undo, .. } if forward => Ok(exec::preview(apply, observe.as_ref(), undo.as_ref())),
-        Kind::Exec { .. } => reversal(applied).map(Preview::single),
+        Kind::Exec { apply, observe, undo, .. } if forward => {
+            exec::preview(context, apply, observe.as_ref(), undo.as_ref())
+        }
+        Kind::Exec { .. } => exec::preview_back(context, applied),
         Kind::Manual { .. } | Kind::CheckSuite { .. } | Kind::DnsDrain { .. } | Kind::Watch { .. } => {
             Ok(Preview::single(Change::Nothing))
         }
     }
 }
 
+/// Wall time after which a request whose answer was lost has arrived, or never will.
+const AFTERMATH: Duration = Duration::from_secs(2);
+
 /// Sends one change, once, and follows it to its end. What only reads does its reading here.
+///
+/// A change with equal ends sends nothing, and so does an attempt that was stopped before it began. Stopped later, the
+/// change may stand: the world must be observed.
 pub async fn apply(context: &StepContext, change: &Change, token: &str) -> Outcome {
+    if context.stop.is_cancelled() {
+        return Outcome::Stopped;
+    }
+    if change.is_settled() {
+        return done("it was so already");
+    }
     match change {
         Change::Records { zone_id, before, after } => records::apply(context, zone_id, before, after, token).await,
         Change::Maintenance { to, .. } => heroku::apply_maintenance(context, *to).await,
-        Change::Formation { from, to, .. } => heroku::apply_scale(context, from, to).await,
+        Change::Formation { to, .. } => heroku::apply_scale(context, to).await,
         Change::Service { cluster, service, to, .. } => ecs::apply(context, cluster, service, *to).await,
-        Change::Command { argv, observe, .. } => exec::apply(context, argv, observe.is_some(), token).await,
+        Change::Command { argv, .. } => exec::apply(context, argv, token).await,
         Change::Nothing => read(context).await,
     }
 }
@@ -157,7 +175,19 @@ async fn read(context: &StepContext) -> Outcome {
 
 /// Reads the world to tell whether a change took effect. `accepted`: the attempt ended well, which is all that can be
 /// known of what only read and of a command that has no way to be observed.
+///
+/// Where the answer was lost and the world is still as before, it is read once more after a moment: what was on its way
+/// may yet arrive.
 pub async fn observe(context: &StepContext, change: &Change, accepted: bool) -> Observation {
+    let seen = observe_once(context, change, accepted).await;
+    if accepted || change.is_nothing() || !matches!(seen, Observation::NotDone { .. }) {
+        return seen;
+    }
+    tokio::time::sleep(AFTERMATH).await;
+    observe_once(context, change, accepted).await
+}
+
+async fn observe_once(context: &StepContext, change: &Change, accepted: bool) -> Observation {
     match change {
         Change::Records { zone_id, before, after } => records::observe(context, zone_id, before, after).await,
         Change::Maintenance { from, to, .. } => heroku::observe_maintenance(context, *from, *to).await,

@@ -2,41 +2,45 @@
 
 use std::time::Duration;
 
-use super::{StepContext, done, reversal, single, unexpected, unreadable};
+use super::{StepContext, reversal, served::served, single, unexpected, unreadable};
 use crate::{
     plan::{RecordSet, RecordType, batch},
     run::{Change, Observation, Outcome, Preview, Trouble},
-    world::{
-        dns::{ProbeOptions, probe},
-        route53::same,
-    },
+    world::route53::same,
 };
 
 /// How long a change may be PENDING before it is in doubt, session time. Usually it takes a minute.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// How long the name servers may lag behind INSYNC, session time.
-const LAG: Duration = Duration::from_secs(60);
-/// Between two looks at them, session time.
-const LOOK: Duration = Duration::from_secs(5);
+/// What stands at some names.
+pub(super) struct Standing {
+    /// Sets of the types asked for, to the letter, in the order of the names.
+    pub(super) sets: Vec<RecordSet>,
+    /// All others.
+    pub(super) others: Vec<RecordSet>,
+}
 
-/// All sets of these names and types as they stand, to the letter, in the order of the names.
+/// Reads what stands at these names, after making sure that it is the right account's zone.
 pub(super) async fn standing(
     context: &StepContext,
     zone_id: &str,
     wanted: &[(&str, Vec<RecordType>)],
-) -> Result<Vec<RecordSet>, Trouble> {
-    let mut all = Vec::new();
+) -> Result<Standing, Trouble> {
+    context.world.aws().confirm_account().await?;
+    let mut standing = Standing { sets: Vec::new(), others: Vec::new() };
     for (name, kinds) in wanted {
-        let found = context.world.route53().sets(zone_id, name).await?;
-        for found in found.into_iter().filter(|found| kinds.contains(&found.set.kind)) {
+        for found in context.world.route53().sets(zone_id, name).await? {
+            if !kinds.contains(&found.set.kind) {
+                standing.others.push(found.set);
+                continue;
+            }
             if let Some(beyond) = found.beyond {
                 let reason = format!("{name} has {beyond}, which cannot be put back: leave it to its owner");
                 return Err(unexpected(context, &reason));
             }
-            all.push(found.set);
+            standing.sets.push(found.set);
         }
     }
-    Ok(all)
+    Ok(standing)
 }
 
 /// The names of a change with every type that it touches.
@@ -66,7 +70,7 @@ pub(super) async fn preview_back(context: &StepContext, applied: &[Change]) -> R
             kinds.push(set.kind);
         }
     }
-    let now = standing(context, &zone_id, &wanted).await?;
+    let now = standing(context, &zone_id, &wanted).await?.sets;
     let known = same(&now, &was) || stages.into_iter().any(|stage| same(&now, stage));
     if !known {
         let reason = format!("it should stand as this step left it ({}), and is {}", show(&put), show(&now));
@@ -84,8 +88,8 @@ pub(super) async fn apply(
     token: &str,
 ) -> Outcome {
     let changes = batch(before, after);
-    if changes.is_empty() {
-        return done("it was so already");
+    if let Err(trouble) = context.world.aws().confirm_account().await {
+        return Outcome::Failed { trouble };
     }
     context.progress("sending the batch", None);
     let id = match context.world.route53().change(zone_id, &changes, token).await {
@@ -97,7 +101,12 @@ pub(super) async fn apply(
         let why = trouble.map_or_else(String::new, |trouble| format!("; {}: {}", trouble.call, trouble.reason));
         context.progress(format!("change {id} PENDING for {} s{why}", waited.as_secs()), None);
     });
-    match in_sync.await {
+    // The request is answered, so nothing is lost by stopping here: the change goes on and can be observed.
+    let in_sync = tokio::select! {
+        in_sync = in_sync => in_sync,
+        () = context.stop.cancelled() => return Outcome::Stopped,
+    };
+    match in_sync {
         Ok(at) => {
             context.progress("INSYNC; verifying at the name servers", None);
             Outcome::Done { in_sync: Some(at), summary: format!("change {id} INSYNC: {}", show(after)) }
@@ -114,7 +123,7 @@ pub(super) async fn observe(
     after: &[RecordSet],
 ) -> Observation {
     let now = match standing(context, zone_id, &touched(before, after)).await {
-        Ok(now) => now,
+        Ok(now) => now.sets,
         Err(trouble) => return unreadable(&trouble),
     };
     if !same(&now, after) {
@@ -124,47 +133,10 @@ pub(super) async fn observe(
             Observation::Unknown { reason: format!("neither as before nor as after: {}", show(&now)) }
         };
     }
-    match served(context, zone_id, after).await {
+    match served(context, zone_id, before, after).await {
         Ok(()) => Observation::Done,
         Err(reason) => Observation::Unknown { reason },
     }
-}
-
-/// Waits until every authoritative server answers with what stands in the zone.
-async fn served(context: &StepContext, zone_id: &str, after: &[RecordSet]) -> Result<(), String> {
-    let zone = context.plan.records.iter().find(|record| record.zone_id == zone_id).map(|record| &record.zone_name);
-    let Some(zone) = zone else { return Ok(()) };
-    let servers =
-        context.world.authority(zone).await.map_err(|trouble| format!("{}: {}", trouble.call, trouble.reason))?;
-    let started = context.clock.now();
-    loop {
-        let mut lagging = None;
-        for server in &servers {
-            for set in after {
-                if let Err(reason) = answers(*server, set, after).await {
-                    lagging = Some(format!("the zone has it, but {server} {reason}"));
-                }
-            }
-        }
-        let Some(reason) = lagging else { return Ok(()) };
-        let waited = Duration::try_from(context.clock.now().duration_since(started)).unwrap_or(Duration::ZERO);
-        if waited > LAG || !context.pause(LOOK).await {
-            return Err(reason);
-        }
-    }
-}
-
-/// Whether a server answers one of the sets of this name. An alias answers with addresses, which only AWS knows.
-async fn answers(server: std::net::SocketAddr, set: &RecordSet, after: &[RecordSet]) -> Result<(), String> {
-    let answer = probe(server, &set.name, set.kind, ProbeOptions::authority());
-    let answer = answer.await.map_err(|error| format!("does not answer: {error}"))?;
-    let first = answer.chain.first().ok_or_else(|| format!("answers {} for {}", answer.rcode, set.name))?;
-    let siblings = after.iter().filter(|sibling| sibling.name == set.name);
-    let good = siblings.clone().any(|sibling| {
-        let listed = || sibling.values.iter().any(|value| value.eq_ignore_ascii_case(&first.value));
-        first.kind == set.kind && (sibling.alias.is_some() || listed())
-    });
-    if good { Ok(()) } else { Err(format!("answers {} {} for {}", first.kind, first.value, set.name)) }
 }
 
 /// Record sets in one line.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{StepContext, done};
+use super::{StepContext, done, unexpected};
 use crate::run::{Outcome, clock_text};
 
 /// Between two looks, session time.
@@ -12,10 +12,11 @@ const LOOK: Duration = Duration::from_secs(2);
 
 pub(super) async fn apply(context: &StepContext, lasting: Duration, old_side_silent: Option<Duration>) -> Outcome {
     let lasting = SignedDuration::try_from(lasting).unwrap_or(SignedDuration::MAX);
+    let mut health = context.health.clone();
     let mut since: Option<Timestamp> = None;
     loop {
         let now = context.clock.now();
-        let broken = context.health.borrow().green.clone().err();
+        let broken = health.borrow_and_update().green.clone().err();
         match (&broken, since) {
             (Some(reason), Some(begun)) => {
                 let held = clock_text(now.duration_since(begun));
@@ -36,8 +37,14 @@ pub(super) async fn apply(context: &StepContext, lasting: Duration, old_side_sil
             _ => format!("holding for {} of {}", clock_text(held), clock_text(lasting)),
         };
         context.progress(text, Some(held.as_secs_f64() / lasting.as_secs_f64().max(1.0)));
-        if !context.pause(LOOK).await {
-            return Outcome::Stopped;
+        // Woken by every change, so that a break between two looks is not missed.
+        tokio::select! {
+            changed = health.changed() => if changed.is_err() {
+                return Outcome::Failed { trouble: unexpected(context, "nobody watches any more") };
+            },
+            going = context.pause(LOOK) => if !going {
+                return Outcome::Stopped;
+            },
         }
     }
 }
