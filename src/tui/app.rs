@@ -12,11 +12,11 @@ use super::{
     Exit, Options, TuiError,
     gate::{BURST, Stroke},
     input::{Batch, Input},
-    model::{Scene, target},
+    model::{Scene, seat, target},
     pane,
     screen::{Screen, Writer},
     terminal::{Guard, area},
-    ui::{Intent, Painted, Ui, seat},
+    ui::{Intent, Painted, Ui},
 };
 use crate::{
     clock::{monotonic, wall_now},

@@ -241,6 +241,8 @@ pub(super) struct Gatekeeper {
     stand: Stand,
     shown: Option<(Instant, Shown)>,
     entered: Option<Instant>,
+    /// How many gates had been armed when the state was looked at last.
+    gates: u64,
 }
 
 /// What a key meant to the gatekeeper.
@@ -259,7 +261,7 @@ pub(super) enum Ruling {
 impl Gatekeeper {
     /// No gate yet.
     pub(super) const fn new() -> Self {
-        Self { stand: Stand::Idle, shown: None, entered: None }
+        Self { stand: Stand::Idle, shown: None, entered: None, gates: 0 }
     }
 
     /// The latch of the gate that waits for this person.
@@ -275,9 +277,11 @@ impl Gatekeeper {
     /// Some: a key was pressed between asking and opening, so the gate must close at once, and why.
     pub(super) fn follow(&mut self, plan: &Plan, state: &State, you: &Operator, dwell: Duration) -> Option<String> {
         let gate = state.gate.as_ref().filter(|gate| !gate.consented && waits_for(state, you, gate.typed));
+        let answered = std::mem::replace(&mut self.gates, state.gates) != state.gates;
         match (&mut self.stand, gate) {
             (Stand::Open { gate: known, .. } | Stand::Closing { gate: known }, Some(gate)) if *known == gate.id => {}
-            (Stand::Asked { .. }, None) => {}
+            // Until the answer comes. A gate that asks for nothing more has closed again by then.
+            (Stand::Asked { .. }, None) if !answered => {}
             (stand, Some(gate)) => {
                 let disturbed = match stand {
                     Stand::Asked { disturbed, .. } => disturbed.take(),

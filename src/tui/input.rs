@@ -7,12 +7,14 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyEventState, KeyModifiers};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::io::unix::AsyncFd;
+use tokio::{io::unix::AsyncFd, time::timeout_at};
+
+use crate::clock::monotonic;
 
 /// A lone escape may be the beginning of a sequence: how long its rest is waited for.
 const ESCAPE_PATIENCE: Duration = Duration::from_millis(25);
@@ -33,6 +35,8 @@ pub(super) enum Batch {
 pub(super) struct Input {
     fd: AsyncFd<OwnedFd>,
     parser: Parser,
+    /// Until when the rest of an escape sequence is waited for.
+    escape_until: Option<Instant>,
 }
 
 impl Input {
@@ -46,25 +50,25 @@ impl Input {
     )]
     pub(super) fn new() -> io::Result<Self> {
         let fd = AsyncFd::with_interest(rustix::io::dup(io::stdin())?, tokio::io::Interest::READABLE)?;
-        Ok(Self { fd, parser: Parser::default() })
+        Ok(Self { fd, parser: Parser::default(), escape_until: None })
     }
 
     /// The next batch. Safe to drop and call again: nothing is lost between calls.
     pub(super) async fn next(&mut self) -> Batch {
         loop {
-            let ready = if self.parser.pending_escape() {
-                match tokio::time::timeout(ESCAPE_PATIENCE, self.fd.readable()).await {
+            let ready = match self.escape_until.filter(|_| self.parser.pending_escape()) {
+                Some(until) => match timeout_at(until.into(), self.fd.readable()).await {
                     Ok(ready) => ready,
                     Err(_) => return Batch::Events(self.parser.give_up_waiting()),
-                }
-            } else {
-                self.fd.readable().await
+                },
+                None => self.fd.readable().await,
             };
             let Ok(mut guard) = ready else { return Batch::End };
             match read_now(guard.get_inner().as_fd()) {
                 Ok(Some(bytes)) if bytes.is_empty() => return Batch::End,
                 Ok(Some(bytes)) => {
                     let events = self.parser.feed(&bytes);
+                    self.escape_until = Some(monotonic() + ESCAPE_PATIENCE);
                     if !events.is_empty() {
                         return Batch::Events(events);
                     }

@@ -8,7 +8,8 @@ use super::{theme::Theme, ui::Ui};
 use crate::{
     plan::{Kind, Plan, StepId},
     run::{
-        Answer, Condition, ConditionId, Direction, Forecast, Hold, Phase, Price, conditions, forecast, holds, price,
+        Answer, Condition, ConditionId, Direction, Forecast, Hold, Phase, Price, Seat, conditions, forecast, holds,
+        price,
     },
     session::message::{Snapshot, Telemetry},
 };
@@ -151,4 +152,16 @@ pub(super) fn remaining(ttl: u32, asked: Timestamp, now: Timestamp) -> u32 {
 fn cached_ttl(telemetry: &Telemetry, now: Timestamp) -> Option<u32> {
     let new = telemetry.probes.iter().filter(|probe| probe.answer == Answer::New);
     new.filter_map(|probe| Some(remaining(probe.ttl?, probe.at, now))).max()
+}
+
+/// The seat of this cockpit.
+pub(super) fn seat(snapshot: &Snapshot) -> Seat {
+    let mine = snapshot.state.operators.iter().find(|(operator, _)| operator.conn == snapshot.you.conn);
+    mine.map_or(Seat::Viewer, |(_, seat)| *seat)
+}
+
+/// Why one rolls back: what holds the run, or the operator's own decision.
+pub(super) fn rollback_reason(snapshot: &Snapshot) -> String {
+    let holds = holds(&snapshot.plan, &snapshot.state);
+    holds.first().map_or_else(|| format!("decided by {}", snapshot.you.name), |hold| hold.text.clone())
 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     plan::Kind,
-    run::{Phase, Request, Seat, describe},
+    run::{Phase, Request, describe},
     session::message::Snapshot,
 };
 
@@ -364,7 +364,7 @@ impl Ui {
         let step = target.step.clone();
         match command {
             Command::Rollback => {
-                self.decide(Decision::Rollback(rollback_reason(snapshot)));
+                self.decide(Decision::Rollback(model::rollback_reason(snapshot)));
             }
             Command::Forward if state.rollback.is_some() => self.decide(Decision::Forward),
             Command::Forward => self.say("not rolling back", false, now),
@@ -492,18 +492,6 @@ fn look_again(snapshot: &Snapshot, target: &Target) -> Intent {
     let in_doubt = snapshot.state.step(&target.step).is_some_and(|step| step.phase == Phase::InDoubt);
     let step = target.step.clone();
     Intent::Send(if in_doubt { Request::Observe { step } } else { Request::Look { step, direction: target.direction } })
-}
-
-/// Why one rolls back: what holds the run, or the operator's own decision.
-fn rollback_reason(snapshot: &Snapshot) -> String {
-    let holds = crate::run::holds(&snapshot.plan, &snapshot.state);
-    holds.first().map_or_else(|| format!("decided by {}", snapshot.you.name), |hold| hold.text.clone())
-}
-
-/// The seat of this cockpit.
-pub(super) fn seat(snapshot: &Snapshot) -> Seat {
-    let mine = snapshot.state.operators.iter().find(|(operator, _)| operator.conn == snapshot.you.conn);
-    mine.map_or(Seat::Viewer, |(_, seat)| *seat)
 }
 
 /// One line of the log, as it is searched and shown.

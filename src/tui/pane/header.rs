@@ -98,7 +98,7 @@ fn hours(duration: std::time::Duration) -> String {
 }
 
 fn people(scene: &Scene<'_>) -> (String, Role) {
-    let mine = super::super::ui::seat(scene.snapshot);
+    let mine = super::super::model::seat(scene.snapshot);
     let driver = scene.state().driver();
     let others = scene.state().operators.len().saturating_sub(1);
     let others = if others == 0 { String::new() } else { format!(" +{others}") };

@@ -8,7 +8,7 @@ use crate::{
     run::{Direction, Gate, Phase, Seat},
     tui::{
         gate::{Latch, Wants},
-        ui::seat,
+        model::seat,
     },
 };
 

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use crate::{
     clock::monotonic,
-    run::{Actor, Ask, Command, Event, Report, Request, What, decide},
+    run::{Actor, Ask, Command, Event, Phase, Report, Request, What, decide},
     session::message::Snapshot,
     tui::{
         fixture::{Fixture, ann},
@@ -199,6 +199,17 @@ fn a_person_who_types_the_name_passes_a_type_gate() {
     desk.rest(60);
     assert!(desk.passed(), "{}", desk.slip());
     assert!(desk.snapshot().state.gate.as_ref().is_some_and(|gate| gate.consented));
+}
+
+#[test]
+fn a_step_that_only_reads_starts_with_enter_and_keys_go_on_as_usual() {
+    let mut desk = Desk::new("watch");
+    desk.press(KeyCode::Enter);
+    desk.rest(60);
+    desk.reread();
+    assert!(desk.snapshot().state.steps.iter().any(|step| step.phase == Phase::Running));
+    desk.press(KeyCode::Char('?'));
+    assert!(matches!(desk.fixture.ui.overlay, Some(Overlay::Help(_))));
 }
 
 #[test]
