@@ -66,10 +66,10 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
     }
 }
 
-/// Says something to the person, on stderr.
-#[expect(clippy::print_stderr, reason = "the command line talks to people on stderr")]
+/// Says something to the person, on stderr. After a hang-up there is nobody left to hear it.
 fn say(text: &str) {
-    eprintln!("{text}");
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 fn say_unless(silent: bool, text: &str) {

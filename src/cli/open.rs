@@ -26,7 +26,17 @@ const SAMPLE_NAME: &str = "config/acme-shop.toml";
 /// The autopilot gives up when nothing moves for so long, wall time.
 const AUTOPILOT_PATIENCE: Duration = Duration::from_secs(60);
 
+/// A cockpit needs a terminal: said before anything is started that would be left behind.
+fn on_a_terminal() -> Result<()> {
+    use std::io::IsTerminal as _;
+    let both = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    if both { Ok(()) } else { Err(eyre!("the cockpit needs a terminal; without one: rehearse --autopilot --headless")) }
+}
+
 pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
+    if !args.headless {
+        on_a_terminal()?;
+    }
     let (source, name) = match &args.plan {
         Some(path) => (read(path)?, path.display().to_string()),
         None => (SAMPLE.to_owned(), SAMPLE_NAME.to_owned()),
@@ -81,6 +91,7 @@ async fn begin(dir: &SessionDir, plan: &Plan, source: &str, clock: Clock) -> Res
 }
 
 pub(super) async fn run(args: &args::Run) -> Result<ExitCode> {
+    on_a_terminal()?;
     let (source, name) = (read(&args.plan)?, args.plan.display().to_string());
     let plan = match plan::check(&source, &name, &args.env, &BTreeMap::new()) {
         Ok(checked) => {
@@ -114,7 +125,7 @@ pub(super) async fn run(args: &args::Run) -> Result<ExitCode> {
 
 /// The newest session of this plan and environment that has not ended.
 async fn unfinished(plan: &Plan) -> Result<Option<SessionDir>> {
-    let newest = layout()?.list_of(&plan.name, &plan.environment.name)?.into_iter().next();
+    let newest = layout()?.list_of(&plan.name, &plan.environment.name)?.pop();
     let Some(dir) = newest else { return Ok(None) };
     let ended = status(&dir).await.map(|status| status.state.ended);
     let ended =
