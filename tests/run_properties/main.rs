@@ -36,10 +36,10 @@ const USEFUL: [(&str, u64); 13] = [
     ("upset", 2),
     ("later_parts", 3),
     ("by_two", 3),
-    ("rolled_back", 5),
+    ("rolled_back", 3),
     ("restarts_in_flight", 50),
-    ("overridden", 10),
-    ("rewound", 25),
+    ("overridden", 5),
+    ("rewound", 10),
     ("refused", 1),
 ];
 
