@@ -34,6 +34,8 @@ pub(super) async fn engine(dir: &Path) -> Result<ExitCode> {
     let dir = SessionDir::new(dir);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
+    // A file that may not grow is a write that fails, and the engine holds; by default it would be the engine's death.
+    let _full = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()))?;
     let serving = engine::serve(&dir);
     tokio::pin!(serving);
     loop {
@@ -63,6 +65,8 @@ pub(super) fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("CUTOVER_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("cutover=info,warn"));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    // A line that cannot be written is lost. To complain about it on stderr, which is that very file, is to panic.
+    let subscriber = subscriber.log_internal_errors(false);
     // A second subscriber in one process is a test's business.
     let _ = subscriber.try_init();
 }
