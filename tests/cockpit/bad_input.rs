@@ -1,0 +1,105 @@
+//! What bad input gets: a clear error that points at the place, nothing started, nothing lost, no green light.
+
+use std::{thread, time::Duration};
+
+use cutover::{
+    journal::Reader,
+    run::{Phase, What},
+};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use serde_json::json;
+
+use super::{hands::drive, home::Home, terminal::key};
+
+const SIZE: (u16, u16) = (160, 48);
+const SAMPLE: &str = include_str!("../../config/acme-shop.toml");
+const SOON: Duration = Duration::from_secs(60);
+
+#[test]
+fn a_wrong_plan_gets_all_its_errors_and_nothing_is_started() {
+    let home = Home::new();
+    let wrong = SAMPLE
+        .replace("needs = [\"smoke\"]", "needs = [\"smok\"]")
+        .replace("lasting = \"10m\"", "lasting = \"10\"")
+        .replace("apply = [\"touch\", \"${deploy_lock}\"]", "apply = \"touch ${deploy_lock}\"");
+    let plan = home.file("plan.toml", &wrong);
+    let output = home.run(&["check", &plan]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    for (number, line) in wrong.lines().enumerate() {
+        if line.contains("\"smok\"") || line == "lasting = \"10\"" || line.contains("\"touch ${") {
+            assert!(said.contains(&format!("{plan}:{}:", number + 1)), "line {} is not named in:\n{said}", number + 1);
+            assert!(said.contains(line.trim()), "{line} is not shown in:\n{said}");
+        }
+    }
+    let mut screen = home.open(&["rehearse", "--plan", &plan], SIZE);
+    assert_eq!(screen.exit().exit_code(), 2);
+    assert!(screen.text().contains("smok"), "{}", screen.text());
+    assert!(home.sessions().is_empty(), "a session was begun");
+    assert_eq!(home.running(), 0, "something was started");
+}
+
+#[test]
+fn a_terminal_that_is_too_small_gets_a_plain_sentence() {
+    let home = Home::new();
+    let mut screen = home.open(&["rehearse"], (20, 5));
+    screen.wait_for("or press q");
+    screen.resize((80, 24));
+    screen.wait_for("AWS environment");
+    screen.press("q");
+    assert!(screen.exit().success());
+    screen.assert_given_back();
+}
+
+/// The engine's files may not grow any more, as on a full disk.
+fn fill_disk(engine: Pid, full: bool) {
+    let limit = if full { Some(1) } else { None };
+    prlimit(Some(engine), Resource::Fsize, Rlimit { current: limit, maximum: None }).unwrap();
+}
+
+#[test]
+fn what_cannot_be_written_is_not_done() {
+    let home = Home::new();
+    let mut screen = home.rehearse(&["--speed", "120"], SIZE);
+    drive(&home, &mut screen, "lower-ttl", |status| {
+        status.state.phase(&status.plan, &"lower-ttl".into()) == Phase::Ready && status.state.gate.is_none()
+    });
+    let engine = home.engine().unwrap();
+    fill_disk(engine, true);
+    for _ in 0..2 {
+        screen.press("f");
+        thread::sleep(Duration::from_millis(800));
+        screen.press(key::ENTER);
+        thread::sleep(Duration::from_millis(900));
+        screen.press("y");
+    }
+    screen.wait("that the journal cannot be written", |text| {
+        text.contains("JOURNAL") && text.contains("cannot be written")
+    });
+    assert!(home.ledger().is_empty(), "something was done: {:?}", home.ledger());
+    assert_eq!(home.engine(), Some(engine), "the engine died of it");
+    fill_disk(engine, false);
+    drive(&home, &mut screen, "the drain", |status| {
+        status.state.step(&"drain".into()).unwrap().phase == Phase::Running
+    });
+    assert_eq!(home.ledger().len(), 1);
+    home.verify();
+}
+
+#[test]
+fn trouble_names_the_call_the_reason_and_the_next_try() {
+    let home = Home::new();
+    let screen = home.rehearse(&["--speed", "20"], SIZE);
+    home.inject(&json!({ "kind": "expired-credentials" }));
+    let named = |what: &What| match what {
+        What::SourceChanged { trouble: Some(trouble), .. } => {
+            trouble.call.starts_with("cloudwatch:") && trouble.reason.contains("xpired") && trouble.next_try.is_some()
+        }
+        _ => false,
+    };
+    home.wait("trouble in the journal", SOON, |_| {
+        Reader::open(home.session().journal()).unwrap().any(|event| named(&event.unwrap().what))
+    });
+    screen.wait("the trouble", |text| text.contains("cloudwatch:GetMetricData") && text.contains("xpired"));
+    assert!(home.status().live);
+}

@@ -1,0 +1,88 @@
+//! However the cockpit ends, the terminal is given back and the run goes on.
+
+use rustix::process::Signal;
+
+use super::{home::Home, terminal::Terminal};
+
+const SIZE: (u16, u16) = (80, 24);
+
+/// A cockpit on a home of its own.
+fn cockpit() -> (Home, Terminal) {
+    let home = Home::new();
+    let screen = home.rehearse(&[], SIZE);
+    (home, screen)
+}
+
+/// The engine still answers, and a new cockpit attaches.
+fn goes_on(home: &Home) {
+    assert!(home.status().live, "the engine is gone");
+    let mut screen = home.open(&["join"], SIZE);
+    screen.wait_for("AWS environment");
+    screen.press("q");
+    assert!(screen.exit().success());
+}
+
+#[test]
+fn after_q_and_ctrl_c() {
+    let (home, mut screen) = cockpit();
+    screen.press("q");
+    assert!(screen.exit().success());
+    screen.assert_given_back();
+    screen.wait_for("the run goes on");
+    let mut screen = home.open(&["join"], SIZE);
+    screen.wait_for("AWS environment");
+    screen.press("\x03");
+    assert!(screen.exit().success());
+    screen.assert_given_back();
+    goes_on(&home);
+}
+
+#[test]
+fn after_a_signal() {
+    let (home, mut screen) = cockpit();
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT] {
+        screen.signal(signal);
+        screen.exit();
+        screen.assert_given_back();
+        screen = home.open(&["join"], SIZE);
+        screen.wait_for("AWS environment");
+    }
+    drop(screen);
+    goes_on(&home);
+}
+
+#[test]
+fn after_the_terminal_is_closed() {
+    let (home, mut screen) = cockpit();
+    screen.hang_up();
+    screen.exit();
+    goes_on(&home);
+}
+
+#[test]
+fn after_the_engine_refuses() {
+    let (home, mut screen) = cockpit();
+    let mut second = home.open(&["join", "--role", "driver"], SIZE);
+    second.wait_for("AWS environment");
+    second.press("q");
+    assert!(second.exit().success());
+    second.assert_given_back();
+    super::hands::end(&home, &mut screen);
+    screen.assert_given_back();
+    let over = home.run(&["join"]);
+    assert_eq!(over.status.code(), Some(1), "{over:?}");
+}
+
+#[test]
+fn after_every_size_on_the_way() {
+    let (_home, mut screen) = cockpit();
+    for size in [(300, 100), (20, 5), (1, 1), (60, 15), (160, 48)] {
+        screen.resize(size);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        assert!(!screen.ended(), "it ended at {size:?}");
+    }
+    screen.wait_for("AWS environment");
+    screen.press("q");
+    assert!(screen.exit().success());
+    screen.assert_given_back();
+}

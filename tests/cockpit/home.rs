@@ -1,0 +1,225 @@
+//! A place for sessions of its own, and what runs there. Everything it started is gone when it is dropped.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::PathBuf,
+    process::{Command, Output},
+    thread,
+    time::Duration,
+};
+
+use cutover::{
+    clock::monotonic,
+    journal::{Layout, SessionDir},
+    sandbox::{Endpoints, ledger::Entry},
+    session::{Status, status},
+};
+use portable_pty::CommandBuilder;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::terminal::{PATIENCE, Size, Terminal};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cutover");
+const POLL: Duration = Duration::from_millis(30);
+/// The sandbox looks who asks and does not check signatures.
+const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AKIASANDBOX/20261124/us-east-1/route53/aws4_request";
+/// What must not leak in from whoever runs the tests.
+const FOREIGN: [&str; 5] = ["NO_COLOR", "AWS_PROFILE", "AWS_ENDPOINT_URL", "HEROKU_API_KEY", "CUTOVER_LOG"];
+
+/// A home, its sessions, and their processes.
+pub(crate) struct Home {
+    folder: TempDir,
+    runtime: Runtime,
+}
+
+impl Home {
+    /// An empty home.
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("cutover-").tempdir().unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { folder, runtime }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().to_owned()
+    }
+
+    /// A file of this home.
+    pub(crate) fn file(&self, name: &str, text: &str) -> String {
+        let path = self.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.display().to_string()
+    }
+
+    /// Runs the program without a terminal, to its end.
+    pub(crate) fn run(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(PROGRAM);
+        command.args(args).env("XDG_STATE_HOME", self.path()).env("XDG_RUNTIME_DIR", self.path());
+        FOREIGN.iter().for_each(|name| {
+            command.env_remove(name);
+        });
+        command.output().unwrap()
+    }
+
+    /// Its standard output as JSON.
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
+        let output = self.run(args);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+    }
+
+    /// Opens the program in a terminal.
+    pub(crate) fn open(&self, args: &[&str], size: Size) -> Terminal {
+        self.open_with(args, size, &[])
+    }
+
+    /// The same with more variables.
+    pub(crate) fn open_with(&self, args: &[&str], size: Size, variables: &[(&str, &str)]) -> Terminal {
+        let mut command = CommandBuilder::new(PROGRAM);
+        command.args(args);
+        command.env("XDG_STATE_HOME", self.path());
+        command.env("XDG_RUNTIME_DIR", self.path());
+        FOREIGN.iter().for_each(|name| command.env_remove(name));
+        variables.iter().for_each(|(name, value)| command.env(name, value));
+        Terminal::open(command, size)
+    }
+
+    /// A cockpit on a rehearsal, as soon as its steps are on the screen.
+    pub(crate) fn rehearse(&self, args: &[&str], size: Size) -> Terminal {
+        let terminal = self.open(&[&["rehearse"], args].concat(), size);
+        terminal.wait_for("AWS environment");
+        terminal
+    }
+
+    /// All sessions of this home.
+    pub(crate) fn sessions(&self) -> Vec<SessionDir> {
+        Layout::at(self.path().join("cutover")).list().unwrap()
+    }
+
+    /// The only session.
+    pub(crate) fn session(&self) -> SessionDir {
+        let mut all = self.sessions();
+        assert_eq!(all.len(), 1, "{all:?}");
+        all.pop().unwrap()
+    }
+
+    /// Where the session stands, by its engine or by its journal.
+    pub(crate) fn status(&self) -> Status {
+        self.runtime.block_on(status(&self.session())).unwrap()
+    }
+
+    /// Waits until the session's state satisfies.
+    pub(crate) fn wait(&self, what: &str, patience: Duration, mut satisfies: impl FnMut(&Status) -> bool) {
+        let begun = monotonic();
+        loop {
+            let status = self.status();
+            if satisfies(&status) {
+                return;
+            }
+            assert!(begun.elapsed() < patience, "never {what}: {:#?}", status.summary());
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Where the sandbox listens.
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        serde_json::from_slice(&fs::read(self.session().path().join("sandbox.json")).unwrap()).unwrap()
+    }
+
+    fn get(&self, url: &str) -> String {
+        let request = reqwest::Client::new().get(url).header("authorization", SIGNED);
+        let get = async { request.send().await?.error_for_status()?.text().await };
+        self.runtime.block_on(get).unwrap()
+    }
+
+    /// Every mutation that took effect in the sandbox.
+    pub(crate) fn ledger(&self) -> Vec<Entry> {
+        serde_json::from_str(&self.get(&format!("{}/sandbox/ledger", self.endpoints().control))).unwrap()
+    }
+
+    /// What Route 53 answers when it is asked for all record sets of the zone, to the letter.
+    pub(crate) fn record_sets(&self) -> String {
+        let zone = &self.status().plan.records.first().unwrap().zone_id.clone();
+        self.get(&format!("{}/2013-04-01/hostedzone/{zone}/rrset", self.endpoints().aws_route53))
+    }
+
+    /// Formation, services and maintenance mode of both sides: what runs, without how busy it is.
+    pub(crate) fn runners(&self) -> Value {
+        let state = self.get(&format!("{}/sandbox/state", self.endpoints().control));
+        let state: Value = serde_json::from_str(&state).unwrap();
+        let sides = state["sides"].as_array().unwrap().iter().map(|side| {
+            serde_json::json!([side["side"], side["web"], side["worker"], side["scheduler"], side["maintenance"]])
+        });
+        serde_json::json!({ "sides": sides.collect::<Vec<_>>(), "ecs": state["ecs"] })
+    }
+
+    /// Makes something go wrong in the sandbox from now on.
+    pub(crate) fn inject(&self, fault: &Value) {
+        let post = reqwest::Client::new().post(format!("{}/sandbox/fault", self.endpoints().control)).json(fault);
+        let sent = self.runtime.block_on(async { post.send().await?.error_for_status() });
+        sent.unwrap();
+    }
+
+    /// The process of the engine that runs now.
+    pub(crate) fn engine(&self) -> Option<Pid> {
+        let holder = self.session().holder().unwrap()?;
+        Pid::from_raw(i32::try_from(holder.pid).unwrap())
+    }
+
+    /// `kill -9` of the engine, and its end waited for. False: there was none.
+    pub(crate) fn kill_engine(&self) -> bool {
+        let Some(engine) = self.engine() else { return false };
+        let killed = kill_process(engine, Signal::KILL).is_ok();
+        let begun = monotonic();
+        while self.engine() == Some(engine) {
+            assert!(begun.elapsed() < PATIENCE, "the killed engine still holds its lock");
+            thread::sleep(Duration::from_millis(2));
+        }
+        killed
+    }
+
+    /// The journal as `cutover journal --verify` sees it: asserts that it is accepted.
+    pub(crate) fn verify(&self) {
+        let output = self.run(&["journal", "--verify"]);
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Every process whose environment names this home.
+    fn processes(&self) -> Vec<Pid> {
+        let mark = format!("XDG_STATE_HOME={}\0", self.path().display());
+        let ours = |pid: &i32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            String::from_utf8_lossy(&environment).contains(&mark)
+        };
+        let all = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        all.filter(ours).filter_map(Pid::from_raw).collect()
+    }
+
+    /// How many processes of the program run in this home.
+    pub(crate) fn running(&self) -> usize {
+        self.processes().len()
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            for dir in self.sessions() {
+                let log = fs::read_to_string(dir.engine_log()).unwrap_or_default();
+                let tail: Vec<_> = log.lines().rev().take(15).collect();
+                eprintln!(
+                    "the engine of {} said last:\n{}",
+                    dir.id(),
+                    tail.into_iter().rev().collect::<Vec<_>>().join("\n")
+                );
+            }
+        }
+        for process in self.processes() {
+            let _ = kill_process(process, Signal::KILL);
+        }
+    }
+}
