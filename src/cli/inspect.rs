@@ -6,10 +6,10 @@ use std::{
     process::ExitCode,
 };
 
-use color_eyre::eyre::{Result, WrapErr as _};
+use color_eyre::eyre::Result;
 use serde::Serialize;
 
-use super::{FINE, invalid, process::layout, wanting};
+use super::{FINE, invalid, process::layout, read_plan, wanting};
 use crate::{
     journal::{Reader, SessionDir, print_for_people, print_for_programs, verify},
     plan::{self, EnvironmentKind, PlanErrors},
@@ -124,8 +124,7 @@ struct CheckedEnvironment<'a> {
 }
 
 pub(super) fn check(path: &Path, only: Option<&str>, json: bool) -> Result<ExitCode> {
-    let source =
-        std::fs::read_to_string(path).wrap_err_with(|| format!("failed to read the plan {}", path.display()))?;
+    let Some(source) = read_plan(path) else { return Ok(invalid()) };
     let name = path.display().to_string();
     let environments = match plan::environments(&source, &name) {
         Ok(all) => all,

@@ -66,6 +66,12 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
     }
 }
 
+/// The text of a plan. None: it cannot be read, which has been said; the command is invalid.
+fn read_plan(path: &std::path::Path) -> Option<String> {
+    let text = std::fs::read_to_string(path);
+    text.inspect_err(|error| say(&format!("failed to read the plan {}: {error}", path.display()))).ok()
+}
+
 /// Says something to the person, on stderr. After a hang-up there is nobody left to hear it.
 fn say(text: &str) {
     use std::io::Write as _;

@@ -1,13 +1,13 @@
 //! `rehearse`, `run` and `join`: everything that opens a cockpit.
 
-use std::{collections::BTreeMap, path::Path, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use color_eyre::eyre::{Result, WrapErr as _, bail, eyre};
 
 use super::{
     FINE, args, invalid,
     process::{connect, layout, start_engine, start_sandbox},
-    say, wanting,
+    read_plan, say, wanting,
 };
 use crate::{
     clock::{Clock, wall_now},
@@ -15,7 +15,7 @@ use crate::{
     journal::SessionDir,
     plan::{self, EnvironmentKind, Plan, PlanErrors},
     run::{Request, Seat},
-    sandbox::Endpoints,
+    sandbox::{Endpoints, scenario::Scenario},
     session::{DriveOptions, Link, News, drive, status},
     tui,
 };
@@ -37,8 +37,15 @@ pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
     if !args.headless {
         on_a_terminal()?;
     }
+    if let Err(error) = Scenario::load(&args.scenario) {
+        say(&error.to_string());
+        return Ok(invalid());
+    }
     let (source, name) = match &args.plan {
-        Some(path) => (read(path)?, path.display().to_string()),
+        Some(path) => match read_plan(path) {
+            Some(source) => (source, path.display().to_string()),
+            None => return Ok(invalid()),
+        },
         None => (SAMPLE.to_owned(), SAMPLE_NAME.to_owned()),
     };
     let environment = match sandbox_environment(&source, &name) {
@@ -92,7 +99,8 @@ async fn begin(dir: &SessionDir, plan: &Plan, source: &str, clock: Clock) -> Res
 
 pub(super) async fn run(args: &args::Run) -> Result<ExitCode> {
     on_a_terminal()?;
-    let (source, name) = (read(&args.plan)?, args.plan.display().to_string());
+    let Some(source) = read_plan(&args.plan) else { return Ok(invalid()) };
+    let name = args.plan.display().to_string();
     let plan = match plan::check(&source, &name, &args.env, &BTreeMap::new()) {
         Ok(checked) => {
             if !checked.warnings.is_empty() {
@@ -219,10 +227,6 @@ async fn end(link: &mut Link) {
     };
     // An engine that does not answer any more has nothing under way: the rehearsal is over either way.
     let _ = tokio::time::timeout(Duration::from_secs(5), over).await;
-}
-
-fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).wrap_err_with(|| format!("failed to read the plan {}", path.display()))
 }
 
 fn refuse(errors: &PlanErrors) -> ExitCode {
