@@ -134,7 +134,9 @@ fn share(length: u16, parts: usize, index: usize) -> (u16, u16) {
 fn chart(scene: &Scene<'_>, graph: &Graph<'_>, area: Rect, focused: bool, buf: &mut Buffer) {
     let verdict = graph.guardrail.and_then(|guardrail| scene.telemetry().verdicts.get(&guardrail.id));
     let kind = verdict.map(|verdict| verdict.kind);
-    let blind = kind == Some(VerdictKind::Blind) || graph.metrics.iter().all(|metric| stale(scene, metric));
+    // A guardrail that does not count yet may be blind for a good reason: nothing arrives on the new side.
+    let counts = graph.guardrail.is_some_and(|guardrail| crate::run::active(scene.state(), guardrail));
+    let blind = counts && kind == Some(VerdictKind::Blind) || graph.metrics.iter().all(|metric| stale(scene, metric));
     let name = match kind {
         Some(VerdictKind::Breach) => word(Role::Bad, format!("{} {}", scene.theme.glyphs.warn, graph.name)),
         _ => word(Role::Text, graph.name),
