@@ -212,7 +212,7 @@ pub struct Check {
     pub every: Duration,
     /// Limit of one request.
     pub timeout: Duration,
-    /// Extra trust anchors (PEM); None: the platform's.
+    /// Trust anchors (PEM) instead of the platform's; None: the platform's.
     pub ca_file: Option<PathBuf>,
 }
 

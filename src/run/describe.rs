@@ -148,7 +148,7 @@ fn run(what: &What) -> String {
         What::HoldReleased => "hold released".into(),
         What::Noted { text } => format!("note: {text}"),
         What::RollbackStarted { reason } => format!("ROLLBACK: {reason}"),
-        What::RollbackEnded { complete: true } => "rollback complete: everything is undone".into(),
+        What::RollbackEnded { complete: true } => "rollback complete: every undo is done".into(),
         _ => "rollback left: forward again".into(),
     }
 }

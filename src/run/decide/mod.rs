@@ -106,7 +106,7 @@ impl Desk<'_> {
         events.extend(bakes);
         let acts = |step: &StepState| step.phase.in_flight() && step.attempt().is_some_and(Attempt::acts);
         if after.next_undo().is_none() && !after.steps.iter().any(acts) {
-            events.extend(self.close("everything is undone"));
+            events.extend(self.close("every undo is done"));
             events.push(What::RollbackEnded { complete: true });
         }
         events

@@ -31,7 +31,9 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
         all.push(banner(Role::BadFill, "DISCONNECTED", words, "reconnecting"));
     }
     if let Some(reason) = &scene.telemetry().journal_trouble {
-        all.push(banner(Role::BadFill, "JOURNAL", format!("cannot be written: {reason}"), "nothing acts until it can"));
+        // The cause comes last and must be readable; the path before it is in the engine's log.
+        let cause = reason.rsplit(": ").next().unwrap_or(reason);
+        all.push(banner(Role::BadFill, "JOURNAL", format!("cannot be written: {cause}"), "nothing acts until it can"));
     }
     if let Some(rollback) = &state.rollback {
         let left = text::count(scene.price.undos.len(), "step");

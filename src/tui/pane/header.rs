@@ -25,7 +25,9 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     pen.put(Role::Strong, " ").put(Role::Strong, &scene.plan().name).gap(2).put(tag, &name).gap(2);
     let used = area.width as usize - pen.left();
     let (facts, people) = (facts(scene), people(scene));
-    let mut left = area.width as usize - used;
+    // Who drives stands on the right and gives way to nothing, but to the clock and the window on a narrow screen.
+    let reserved = if area.width < 100 { 0 } else { text::width(&people.0) + 2 };
+    let mut left = (area.width as usize - used).saturating_sub(reserved);
     // From the most to the least important; what does not fit is left out, and the order on the screen stays.
     let mut order: Vec<usize> = (0..facts.len()).collect();
     order.sort_by_key(|index| facts[*index].0);
@@ -79,7 +81,10 @@ fn facts(scene: &Scene<'_>) -> Vec<Fact> {
     } else {
         facts.push((5, "finish", format!("~{}", text::minute(scene.forecast.finish, scene.tz)), Role::Text));
     }
-    if let Some(abort) = scene.forecast.latest_abort {
+    // There is something to abort, a way back, and a window that it can fit into.
+    let open = scene.forecast.window_end.is_some_and(|end| end > now) && scene.price.passed.is_none();
+    let abort = scene.forecast.latest_abort.filter(|_| open && !scene.price.undos.is_empty());
+    if let Some(abort) = abort {
         let passed = abort < now;
         let role = if passed { Role::Bad } else { Role::Text };
         let words = text::minute(abort, scene.tz);

@@ -25,6 +25,10 @@ pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let old = &scene.plan().sides.old.label;
     if let Some(step) = &scene.price.passed {
         pen.put(Role::Bad, "no way back").put(Role::Dim, &format!(" since {step}"));
+    } else if scene.price.undos.is_empty()
+        && let Some(stands) = scene.state().steps.iter().find(|step| !step.applied.is_empty() && !step.undoable())
+    {
+        pen.put(Role::Warn, "nothing to undo").put(Role::Text, &format!("; {} stands and has no undo", stands.id));
     } else if scene.price.undos.is_empty() {
         pen.put(Role::Good, scene.theme.glyphs.done).put(Role::Text, " nothing to undo: as before");
     } else {
