@@ -31,10 +31,43 @@ until_shown() {
     sleep 1
   done
   echo "the screen did not show: $1" >&2
+  "${tmux[@]}" capture-pane -p -t s >&2
   exit 1
 }
 
-"${tmux[@]}" new-session -d -s s -x 160 -y 48 "$program rehearse --autopilot --and-back --speed 30"
+# press KEY...: one after the other, as slowly as a person who reads.
+press() {
+  for key in "$@"; do
+    "${tmux[@]}" send-keys -t s "$key"
+    sleep 1
+  done
+}
+
+# rehearse OPTION...: in a terminal of its own, ended with the next one.
+rehearse() {
+  "${tmux[@]}" kill-session -t s 2> /dev/null || true
+  local home; home=$(mktemp -d -p "$work")
+  "${tmux[@]}" new-session -d -s s -x 160 -y 48 \
+    "XDG_STATE_HOME=$home XDG_RUNTIME_DIR=$home $program rehearse --autopilot $*"
+}
+
+"${tmux[@]}" new-session -d -s keep
+# A gate that wants a name: the autopilot drives up to the drain, and then a person takes the seat.
+rehearse --speed 120
+until_shown 'drains for another' 90
+press t y
+until_shown '┬▸5 Lock deploys' 120
+press f Enter y
+until_shown '┬▸6 Maintenance page on' 60
+press f Enter
+until_shown 'ARMED\|armed' 10
+shot armed-160x48 160 48
+
+rehearse --scenario error-spike --speed 60
+until_shown 'rollback is proposed\|BREACH' 240
+shot breach-160x48 160 48
+
+rehearse --and-back --speed 30
 until_shown 'drains for another' 90
 sleep 12
 shot drain-160x48 160 48
