@@ -64,6 +64,11 @@ pub(super) enum Command {
         #[arg(long)]
         verify: bool,
     },
+    /// Print the whole way back of a session as AWS CLI, Heroku CLI and SQL commands, from its journal alone
+    RollbackScript {
+        /// Session id, or a unique part of it [default: the newest]
+        session: Option<String>,
+    },
     /// Serve the embedded world alone and print its endpoints
     Sandbox(Sandbox),
     /// Print completions for a shell

@@ -13,8 +13,8 @@ use super::{FINE, invalid, process::layout, read_plan, wanting};
 use crate::{
     journal::{Reader, SessionDir, print_for_people, print_for_programs, verify},
     plan::{self, EnvironmentKind, PlanErrors},
-    run::{State, clock_text, holds, price, seat_word},
-    session::{Status, status as look_at},
+    run::{self, State, clock_text, holds, price, seat_word},
+    session::{Status, recorded, status as look_at},
 };
 
 #[derive(Serialize)]
@@ -189,6 +189,14 @@ pub(super) fn journal(session: Option<&str>, json: bool, check: bool) -> Result<
     let printed = if json { print_for_programs(reader, &mut out) } else { print_for_people(reader, &mut out) };
     printed?;
     out.flush()?;
+    Ok(FINE)
+}
+
+pub(super) fn rollback_script(session: Option<&str>) -> Result<ExitCode> {
+    let dir = layout()?.find(session)?;
+    // Not the engine: this is for when there is none.
+    let recorded = recorded(&dir)?;
+    io::stdout().lock().write_all(run::rollback_script(&recorded.plan, &recorded.state).as_bytes())?;
     Ok(FINE)
 }
 

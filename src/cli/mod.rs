@@ -57,6 +57,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Status { session, json } => inspect::status(session.as_deref(), json).await,
         Command::Check { plan, env, json } => inspect::check(&plan, env.as_deref(), json),
         Command::Journal { session, json, verify } => inspect::journal(session.as_deref(), json, verify),
+        Command::RollbackScript { session } => inspect::rollback_script(session.as_deref()),
         Command::Sandbox(args) => sandbox::serve(&args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "cutover", &mut std::io::stdout());

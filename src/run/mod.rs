@@ -12,9 +12,11 @@
 //! | `gate`, `conditions` | evidence and consent; what must hold; what holds the run |
 //! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
 //! | `change`, `effect` | the exact change as data; what follows from an event |
+//! | `by_hand`, `way_back` | a change, and the whole way back, as commands that a person can type |
 //! | `sample` | the lossy stream beside the log |
 
 mod apply;
+mod by_hand;
 mod change;
 mod command;
 mod conditions;
@@ -31,8 +33,10 @@ mod sample;
 mod state;
 #[cfg(test)]
 mod tests;
+mod way_back;
 
 pub use apply::{ALIAS_TTL, Illegal};
+pub use by_hand::{ByHand, by_hand, command as shell_command};
 pub use change::{Change, Part, Preview, Row, side_of};
 pub use command::{Ask, Command, Refusal, Report, Request};
 pub use conditions::{
@@ -50,3 +54,4 @@ pub use phase::{Direction, Phase, Trigger};
 pub use price::{Forecast, Price, forecast, point_passed, price};
 pub use sample::{CheckSample, ProbeSample, Sample};
 pub use state::*;
+pub use way_back::rollback_script;

@@ -36,7 +36,7 @@ pub use link::{Link, News};
 pub use peer::login_name;
 pub use server::Server;
 pub use socket::{BindError, runtime_dir};
-pub use status::{Status, StatusError, Summary, status};
+pub use status::{Status, StatusError, Summary, recorded, status};
 
 #[cfg(test)]
 mod tests;

@@ -58,12 +58,16 @@ pub async fn status(dir: &SessionDir) -> Result<Status, StatusError> {
             if !matches!(error, ConnectError::Unreachable { .. }) {
                 tracing::warn!(%error, "the engine did not answer: reading its journal");
             }
-            from_journal(dir)
+            recorded(dir)
         }
     }
 }
 
-fn from_journal(dir: &SessionDir) -> Result<Status, StatusError> {
+/// What a session's directory alone says, frozen plan and journal, whether an engine runs it or not.
+///
+/// # Errors
+/// As [`status`].
+pub fn recorded(dir: &SessionDir) -> Result<Status, StatusError> {
     let plan = dir.frozen()?;
     let mut state = State::default();
     for event in Reader::open(dir.journal())? {

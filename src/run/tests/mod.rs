@@ -7,6 +7,7 @@ mod guardrail;
 mod interlock;
 mod phase;
 mod price;
+mod way_back;
 
 use std::time::Duration;
 

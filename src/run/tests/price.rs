@@ -8,7 +8,7 @@ use crate::run::{
 };
 
 /// Marks a step as done by one attempt that took some seconds, bakes included.
-fn done(state: &mut State, id: &str, changes: &[(Change, u64)], took: i64) {
+pub(super) fn done(state: &mut State, id: &str, changes: &[(Change, u64)], took: i64) {
     let step = state.steps.iter_mut().find(|step| step.id.0 == id).unwrap();
     step.phase = Phase::Done;
     step.applied = changes.iter().map(|(change, _)| change.clone()).filter(|change| !change.is_nothing()).collect();
@@ -30,11 +30,11 @@ fn done(state: &mut State, id: &str, changes: &[(Change, u64)], took: i64) {
     });
 }
 
-fn lowered() -> Change {
+pub(super) fn lowered() -> Change {
     records(&[set(1800, "old.")], &[set(60, "old.")])
 }
 
-fn switched() -> Vec<(Change, u64)> {
+pub(super) fn switched() -> Vec<(Change, u64)> {
     let half = [set(60, "old.").with_weight("old", 50), set(60, "new.").with_weight("new", 50)];
     vec![(records(&[set(60, "old.")], &half), 600), (records(&half, &[set(90, "new.")]), 0)]
 }

@@ -1,0 +1,138 @@
+//! A change by hand: what a person types when the program cannot run, or when its own undo failed.
+//!
+//! The commands are those of the AWS CLI (2), the Heroku CLI and psql, for bash. Whoever adds a kind of [`Change`] says
+//! here how it is made by hand: the `match` has no wildcard on purpose.
+
+use serde_json::{Value, json};
+
+use super::change::Change;
+use crate::plan::{RecordSet, batch};
+
+/// One change by hand. Every field is one command for bash, everything in it quoted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ByHand {
+    /// Makes the change. It leads from the change's first end to its second, and fails or does nothing elsewhere.
+    pub act: String,
+    /// Shows how the world is.
+    pub look: Option<String>,
+    /// Waits until the change has taken effect. It may use `$answer`, what `act` wrote on its output.
+    pub wait: Option<String>,
+    /// Making it again when it is made already is refused, by its service and as a whole.
+    pub once: bool,
+}
+
+/// How a change is made by hand. None: it changes nothing.
+#[must_use]
+pub fn by_hand(change: &Change) -> Option<ByHand> {
+    Some(match change {
+        Change::Nothing => return None,
+        Change::Records { zone_id, before, after } => records(zone_id, before, after),
+        Change::Maintenance { app, to, .. } => {
+            let word = if *to { "on" } else { "off" };
+            ByHand {
+                act: command(&["heroku", &format!("maintenance:{word}"), "--app", app]),
+                look: Some(command(&["heroku", "maintenance", "--app", app])),
+                wait: None,
+                once: false,
+            }
+        }
+        Change::Formation { app, to, .. } => {
+            let wanted: Vec<String> = to.iter().map(|(process, quantity)| format!("{process}={quantity}")).collect();
+            let wanted = wanted.iter().map(String::as_str);
+            let act: Vec<&str> = ["heroku", "ps:scale"].into_iter().chain(wanted).chain(["--app", app]).collect();
+            ByHand { act: command(&act), look: Some(command(&["heroku", "ps", "--app", app])), wait: None, once: false }
+        }
+        Change::Service { cluster, service, to, .. } => self::service(cluster, service, *to),
+        Change::Command { argv, observe, .. } => {
+            ByHand { act: command(argv), look: observe.as_ref().map(|argv| command(argv)), wait: None, once: true }
+        }
+    })
+}
+
+/// Source: Route 53 API reference, `ChangeResourceRecordSets`; a batch is atomic.
+fn records(zone_id: &str, before: &[RecordSet], after: &[RecordSet]) -> ByHand {
+    let changes: Vec<Value> = batch(before, after)
+        .into_iter()
+        .map(|(action, set)| json!({ "Action": action, "ResourceRecordSet": set_for_aws(&set) }))
+        .collect();
+    let batch = json!({ "Changes": changes }).to_string();
+    let name = before.iter().chain(after).map(|set| set.name.as_str()).next().unwrap_or_default();
+    let zone = ["--hosted-zone-id", zone_id];
+    let change = ["aws", "route53", "change-resource-record-sets"];
+    let list = ["aws", "route53", "list-resource-record-sets"];
+    let answer = ["--change-batch", &batch, "--query", "ChangeInfo.Id", "--output", "text"];
+    let from = ["--start-record-name", name, "--max-items", "4"];
+    ByHand {
+        act: command(&[&change[..], &zone, &answer].concat()),
+        look: Some(command(&[&list[..], &zone, &from].concat())),
+        wait: Some("aws route53 wait resource-record-sets-changed --id \"$answer\"".to_owned()),
+        once: true,
+    }
+}
+
+/// A record set as `--change-batch` takes it.
+fn set_for_aws(set: &RecordSet) -> Value {
+    let mut value = json!({ "Name": set.name, "Type": set.kind });
+    if let Some(weighted) = &set.weighted {
+        value["SetIdentifier"] = json!(weighted.set_identifier);
+        value["Weight"] = json!(weighted.weight);
+    }
+    match &set.alias {
+        Some(alias) => {
+            value["AliasTarget"] = json!({
+                "HostedZoneId": alias.zone_id,
+                "DNSName": alias.target,
+                "EvaluateTargetHealth": alias.evaluate_health,
+            });
+        }
+        None => {
+            value["TTL"] = json!(set.ttl);
+            let values: Vec<_> = set.values.iter().map(|value| json!({ "Value": value })).collect();
+            value["ResourceRecords"] = json!(values);
+        }
+    }
+    value
+}
+
+fn service(cluster: &str, service: &str, desired: u32) -> ByHand {
+    let desired = desired.to_string();
+    let place = ["--cluster", cluster];
+    let update = ["aws", "ecs", "update-service", "--service", service, "--desired-count", &desired];
+    let print = ["--query", "service.desiredCount", "--output", "text"];
+    let counts = "services[].[desiredCount,runningCount,pendingCount]";
+    let describe = ["aws", "ecs", "describe-services", "--services", service, "--query", counts];
+    let wait = ["aws", "ecs", "wait", "services-stable", "--services", service];
+    ByHand {
+        act: command(&[&update[..], &place, &print].concat()),
+        look: Some(command(&[&describe[..], &place, &["--output", "text"]].concat())),
+        wait: Some(command(&[&wait[..], &place].concat())),
+        once: false,
+    }
+}
+
+/// A command for bash from its words.
+#[must_use]
+pub fn command<S: AsRef<str>>(words: &[S]) -> String {
+    words.iter().map(|word| quoted(word.as_ref())).collect::<Vec<_>>().join(" ")
+}
+
+/// One word for bash: nothing in it has a meaning.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_have_no_meaning_for_the_shell() {
+        assert_eq!(command(&["rm", "-f", "/tmp/a b"]), "rm -f '/tmp/a b'");
+        assert_eq!(command(&["echo", "it's $HOME `x`", ""]), r"echo 'it'\''s $HOME `x`' ''");
+        assert_eq!(command(&["a\nb", "*", "~", "[x]"]), "'a\nb' '*' '~' '[x]'");
+    }
+}
