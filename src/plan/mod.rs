@@ -10,6 +10,7 @@
 //! Rejected: deserializing straight into [`Plan`]. serde stops at the first error, an error after substitution would
 //! lose its place, and rules that look at two parts of the file would have nowhere to point.
 
+mod database;
 mod error;
 mod expect;
 mod ids;
@@ -25,6 +26,7 @@ mod tests;
 mod tree;
 mod vars;
 
+pub use database::{Database, DatabaseAddress, DatabaseMeasure, Databases, SslMode, TableName, WriteLock};
 pub use error::{PlanErrors, Problem, Related, Severity};
 pub use kind::{Kind, Stage};
 pub use load::{Checked, check, environments, load, sandbox_placeholders};

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Dura
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{kind::Kind, record::Record};
+use super::{database::Databases, kind::Kind, record::Record};
 
 /// A step's id as written in the plan, unique in it (lower-case letters, digits and dashes).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct Plan {
     pub aws: Aws,
     /// Which Heroku app; None when no step, watch or runner needs it.
     pub heroku: Option<Heroku>,
+    /// Both databases; None when no step, watch or runner needs them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub databases: Option<Databases>,
     /// The resolvers to watch and the authoritative servers.
     pub dns: Dns,
     /// The two sides.

@@ -3,6 +3,8 @@
 //! Every scalar is a [`Text`], whatever its TOML type, because any of them may come from a variable
 //! (`ttl = "${old_ttl}"`); the rules parse it. `config/acme-shop.toml` shows every field, and a test holds that.
 
+mod database;
+
 use std::{collections::BTreeMap, fmt};
 
 use serde::{
@@ -10,6 +12,8 @@ use serde::{
     de::{Error, SeqAccess, Visitor},
 };
 use toml::Spanned;
+
+pub(super) use database::*;
 
 /// A scalar as text: a string as it is, a number or boolean as TOML prints it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,6 +141,7 @@ pub(super) struct RawPlan {
     pub(super) window: Option<Text>,
     pub(super) aws: Option<Spanned<RawAws>>,
     pub(super) heroku: Option<Spanned<RawHeroku>>,
+    pub(super) databases: Option<Spanned<RawDatabases>>,
     pub(super) dns: Option<RawDns>,
     pub(super) sides: Option<RawSides>,
     #[serde(default)]

@@ -11,7 +11,7 @@
 //! | `command`, `decide/` | what may be asked, and what it leads to |
 //! | `gate`, `conditions` | evidence and consent; what must hold; what holds the run |
 //! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
-//! | `change`, `effect` | the exact change as data; what follows from an event |
+//! | `change`, `database`, `effect` | the exact change as data; what follows from an event |
 //! | `by_hand`, `way_back` | a change, and the whole way back, as commands that a person can type |
 //! | `sample` | the lossy stream beside the log |
 
@@ -20,6 +20,7 @@ mod by_hand;
 mod change;
 mod command;
 mod conditions;
+mod database;
 mod decide;
 mod describe;
 mod effect;
@@ -43,6 +44,7 @@ pub use conditions::{
     Hold, HoldKind, active, answer_word, breached, clock_text, conditions, holds, resolvers_agree, role_word,
     verdict_word,
 };
+pub use database::{Access, Grant, Position, is_on};
 pub use decide::{DWELL, PATIENCE, decide, due};
 pub use describe::{describe, seat_word, side_word, target_word};
 pub use effect::{Effect, effect, observe, recovery};

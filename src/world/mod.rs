@@ -8,6 +8,7 @@
 //! | [`heroku`] | the Heroku Platform API |
 //! | [`dns`] | name servers, one question at a time |
 //! | [`http`] | the two sides, as a customer sees them |
+//! | [`postgres`] | both databases |
 //! | [`command`] | programs of the operator |
 //! | `error`, `clean` | what went wrong, in the words of a run; text from outside, made fit for a terminal |
 
@@ -20,6 +21,7 @@ pub mod ecs;
 mod error;
 pub mod heroku;
 pub mod http;
+pub mod postgres;
 pub mod route53;
 #[cfg(test)]
 pub(crate) mod testing;

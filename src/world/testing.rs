@@ -92,6 +92,7 @@ pub(crate) fn plan(address: SocketAddr) -> Plan {
         environment: Environment { name: "sandbox".into(), kind: EnvironmentKind::Sandbox },
         window: None,
         aws: Aws { region: "us-east-1".into(), endpoint: Some(format!("http://{address}")), ..Aws::default() },
+        databases: None,
         heroku: Some(Heroku { app: "acme-shop".into(), api: Some(format!("http://{address}")) }),
         dns: Dns::default(),
         sides: Sides { old: side("Heroku"), new: side("AWS") },

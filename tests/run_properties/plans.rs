@@ -96,6 +96,7 @@ pub(crate) fn plan(shape: &Shape) -> Plan {
         environment: Environment { name: "sandbox".into(), kind: EnvironmentKind::Sandbox },
         window: Some(Duration::from_secs(7200)),
         aws: Aws::default(),
+        databases: None,
         heroku: Some(Heroku { app: APP.into(), api: None }),
         dns: dns(),
         sides: Sides { old: side("Heroku"), new: side("AWS") },

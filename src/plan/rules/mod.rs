@@ -1,5 +1,6 @@
 //! The rules: from raw types to the validated plan. One small function each, errors with a place and a way out.
 
+mod database;
 mod effects;
 mod order;
 mod record;
@@ -45,6 +46,7 @@ pub(super) fn apply(raw: &RawPlan, environment: &Environment, ids: &Ids, report:
         window: raw.window.as_ref().and_then(|text| report.read(text, span_of_time)),
         aws: world::aws(&context, report),
         heroku: world::heroku(&context, report),
+        databases: database::databases(&context, report),
         dns: world::dns(&context, report),
         sides: world::sides(&context, report),
         records,

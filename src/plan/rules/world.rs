@@ -25,11 +25,11 @@ pub(super) const ROLES: [(&str, Role); 4] =
     [("web", Role::Web), ("worker", Role::Worker), ("cron", Role::Cron), ("writer", Role::Writer)];
 
 impl Context<'_> {
-    fn sandbox(&self) -> bool {
+    pub(super) fn sandbox(&self) -> bool {
         self.environment.kind == EnvironmentKind::Sandbox
     }
 
-    fn must_be_loopback(&self, text: &Text, loopback: bool, report: &mut Report) {
+    pub(super) fn must_be_loopback(&self, text: &Text, loopback: bool, report: &mut Report) {
         if self.sandbox() && !loopback {
             let message = format!("{} is not on loopback", quote(text.get_ref().as_str()));
             report.error(text.span(), message).help(IN_SANDBOX);
@@ -187,7 +187,7 @@ fn side(context: &Context<'_>, raw: &RawSide, report: &mut Report) -> SideInfo {
 }
 
 /// A host name or an IP address, without scheme and port.
-fn host(text: &str) -> Result<String, Fault> {
+pub(super) fn host(text: &str) -> Result<String, Fault> {
     if text.parse::<IpAddr>().is_ok() {
         return Ok(text.to_owned());
     }

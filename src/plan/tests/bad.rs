@@ -47,7 +47,7 @@ macro_rules! refused {
         }
     )+};
 }
-refused!(shape, variables, environment, sandbox, world, records, watches, steps, order);
+refused!(shape, variables, environment, sandbox, world, database, records, watches, steps, order);
 
 #[test]
 fn warnings() {

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 use super::{Checked, Plan, PlanErrors, check, load, sandbox_placeholders};
 
 const SAMPLE: &str = include_str!("../../../config/acme-shop.toml");
+/// What a plan with databases adds to the sample.
+const DATABASE: &str = include_str!("../../../config/database.toml");
 /// A small plan without a warning, for tests that break one thing.
 const BASE: &str = include_str!("base.toml");
 const ENVIRONMENTS: [&str; 3] = ["production", "staging", "sandbox"];

@@ -5,14 +5,14 @@ use std::{collections::BTreeSet, time::Duration};
 use serde::Deserialize;
 use toml::de::{DeTable, DeValue};
 
-use super::{ENVIRONMENTS, SAMPLE, given, sample};
+use super::{DATABASE, ENVIRONMENTS, SAMPLE, given, sample};
 use crate::plan::{
     EnvironmentKind, GateLevel, Plan, check, environments,
     raw::{
-        RawAlias, RawAws, RawCheck, RawCheckSuite, RawDns, RawDrain, RawEcsScale, RawEnvironment, RawExec,
-        RawGuardrail, RawHead, RawHeroku, RawHerokuScale, RawJson, RawKind, RawMaintenance, RawManual, RawMetric,
-        RawPlan, RawRecord, RawRunner, RawSet, RawSide, RawSides, RawStage, RawStep, RawSwitch, RawTraffic, RawTtl,
-        RawWatch,
+        RawAlias, RawAws, RawCheck, RawCheckSuite, RawDatabase, RawDatabases, RawDns, RawDrain, RawEcsScale,
+        RawEnvironment, RawExec, RawGuardrail, RawHead, RawHeroku, RawHerokuScale, RawJson, RawKind, RawMaintenance,
+        RawManual, RawMetric, RawPlan, RawRecord, RawRunner, RawSet, RawSide, RawSides, RawStage, RawStep, RawSwitch,
+        RawTraffic, RawTtl, RawWatch,
     },
     tree::fields_of,
 };
@@ -62,11 +62,23 @@ fn the_validated_plan_survives_its_journal_form() {
     }
 }
 
-/// Keys of every table that stands at a path of the sample; `*` stands for any key, lists are entered.
+#[test]
+fn the_sample_with_databases_loads_without_a_warning() {
+    for environment in ["production", "staging"] {
+        match check(DATABASE, "database.toml", environment, &given()) {
+            Ok(checked) => assert!(checked.warnings.is_empty(), "{}", checked.warnings.render(false)),
+            Err(errors) => panic!("{environment}:\n{}", errors.render(false)),
+        }
+    }
+}
+
+/// Keys of every table that stands at a path of a sample; `*` stands for any key, lists are entered.
 fn keys_at(path: &[&str]) -> BTreeSet<String> {
-    let table = DeTable::parse(SAMPLE).unwrap();
     let mut keys = BTreeSet::new();
-    gather(&DeValue::Table(table.into_inner()), path, &mut keys);
+    for sample in [SAMPLE, DATABASE] {
+        let table = DeTable::parse(sample).unwrap();
+        gather(&DeValue::Table(table.into_inner()), path, &mut keys);
+    }
     keys
 }
 
@@ -98,6 +110,8 @@ fn the_sample_shows_every_option() {
     shown::<RawEnvironment>(&["environments", "*"]);
     shown::<RawAws>(&["aws"]);
     shown::<RawHeroku>(&["heroku"]);
+    shown::<RawDatabases>(&["databases"]);
+    shown::<RawDatabase>(&["databases", "*"]);
     shown::<RawDns>(&["dns"]);
     shown::<RawSides>(&["sides"]);
     shown::<RawSide>(&["sides", "*"]);

@@ -68,6 +68,7 @@ fn plan() -> Plan {
         environment: Environment { name: "sandbox".into(), kind: EnvironmentKind::Sandbox },
         window: Some(Duration::from_secs(3600)),
         aws: Aws::default(),
+        databases: None,
         heroku: None,
         dns: Dns::default(),
         sides: Sides { old: side("Heroku"), new: side("AWS") },

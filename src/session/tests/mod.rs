@@ -48,6 +48,7 @@ fn plan(kind: EnvironmentKind) -> Plan {
         environment: Environment { name: "rehearsal".into(), kind },
         window: None,
         aws: Aws::default(),
+        databases: None,
         heroku: Some(Heroku { app: "acme-shop".into(), api: None }),
         dns: Dns::default(),
         sides: Sides { old: side("Heroku"), new: side("AWS") },

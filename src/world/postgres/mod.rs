@@ -1,0 +1,3 @@
+//! Both databases, through one client.
+
+pub mod sql;
