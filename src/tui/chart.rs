@@ -1,11 +1,19 @@
-//! A line chart in braille: real axes, gaps as gaps, a limit, a baseline, and marks where acts happened.
+//! A line chart in braille: real axes, gaps as gaps, limits, a baseline, marks where acts happened, and a crosshair.
 
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
     pen::Pen,
+    text,
     theme::{Role, Theme},
 };
+use crate::plan::Unit;
+
+/// Labels of values are cut to so many columns.
+const WIDEST_LABEL: usize = 8;
 
 /// One line.
 #[derive(Debug, Clone)]
@@ -18,24 +26,43 @@ pub(super) struct Series {
     pub(super) runs: Vec<Vec<(f64, f64)>>,
 }
 
+/// A horizontal line: a threshold, or what was normal before.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rule {
+    /// Where.
+    pub(super) value: f64,
+    /// A threshold, and not what was normal.
+    pub(super) limit: bool,
+}
+
+impl Rule {
+    const fn name(self) -> &'static str {
+        if self.limit { "limit" } else { "normal" }
+    }
+}
+
 /// Everything on one chart. Times are seconds from the left edge.
 pub(super) struct Chart<'a> {
     /// The lines, drawn in this order.
-    pub(super) series: &'a [Series],
+    pub(super) series: Vec<Series>,
     /// How much time is shown, seconds.
     pub(super) span: f64,
-    /// A threshold.
-    pub(super) limit: Option<f64>,
-    /// What was normal before.
-    pub(super) baseline: Option<f64>,
+    /// The time at the right edge.
+    pub(super) until: Timestamp,
+    /// The zone of the times on the axis.
+    pub(super) tz: &'a TimeZone,
+    /// Horizontal lines.
+    pub(super) rules: Vec<Rule>,
     /// Where acts happened, in order: time, and a label of a character or two.
     pub(super) marks: &'a [(f64, String)],
-    /// Labels under the left and right edge.
-    pub(super) edges: (&'a str, &'a str),
+    /// Where values are read.
+    pub(super) cross: Option<f64>,
     /// Nothing here is to be trusted: all of it is drawn dim.
     pub(super) blind: bool,
-    /// How values are written.
-    pub(super) label: &'a dyn Fn(f64) -> String,
+    /// Of the values.
+    pub(super) unit: Unit,
+    /// Least columns of the labels on the left, so that charts above each other align in time.
+    pub(super) gutter: usize,
 }
 
 /// The plotted area in cells, and the value at its top; its bottom is 0 or `low`.
@@ -47,14 +74,23 @@ struct Plot {
 }
 
 impl Chart<'_> {
+    /// Columns that the labels of the values need.
+    pub(super) fn labels_width(&self) -> usize {
+        self.labels().iter().map(|label| text::width(label)).max().unwrap_or(0).min(WIDEST_LABEL)
+    }
+
+    fn labels(&self) -> [String; 3] {
+        let (low, high) = self.bounds();
+        [high, f64::midpoint(low, high), low].map(|value| text::axis(self.unit, value))
+    }
+
     /// Draws it; needs three lines and a dozen columns to be of any use.
     pub(super) fn render(&self, buf: &mut Buffer, theme: Theme, area: Rect) {
         if area.height < 2 || area.width < 8 {
             return;
         }
         let (low, high) = self.bounds();
-        let labels = [high, f64::midpoint(low, high), low].map(self.label);
-        let gutter = labels.iter().map(|label| super::text::width(label)).max().unwrap_or(0).min(8);
+        let gutter = self.labels_width().max(self.gutter.min(WIDEST_LABEL));
         let gutter_columns = u16::try_from(gutter + 1).unwrap_or(8);
         let plot_area = Rect {
             x: area.x + gutter_columns,
@@ -63,57 +99,137 @@ impl Chart<'_> {
             ..area
         };
         let plot = Plot { area: plot_area, low, high, span: self.span };
-        axis(buf, theme, area, gutter, &labels);
-        self.edges(buf, theme, area, &plot);
-        self.rule(buf, theme, &plot, self.baseline, Role::Dim, theme.glyphs.base);
-        self.rule(buf, theme, &plot, self.limit, if self.blind { Role::Dim } else { Role::Bad }, theme.glyphs.limit);
-        for series in self.series {
+        axis(buf, theme, area, gutter, &self.labels());
+        self.times(buf, theme, area, &plot);
+        self.marks(buf, theme, &plot);
+        for rule in &self.rules {
+            self.rule(buf, theme, &plot, *rule);
+        }
+        for series in &self.series {
             self.line(buf, theme, &plot, series);
         }
+        for rule in &self.rules {
+            self.rule_label(buf, theme, &plot, *rule);
+        }
+        self.crosshair(buf, theme, area, &plot);
+        self.mark_labels(buf, theme, &plot);
     }
 
     /// From 0 (or the lowest value below it) to a round number above everything that should be seen.
     fn bounds(&self) -> (f64, f64) {
         let values = || self.series.iter().flat_map(|s| s.runs.iter().flatten()).map(|point| point.1);
-        let top = values().chain(self.baseline).fold(0.0, f64::max);
+        let normal = self.rules.iter().filter(|rule| !rule.limit).map(|rule| rule.value);
+        let top = values().chain(normal).fold(0.0, f64::max);
         let low = values().fold(0.0, f64::min);
         // A limit far above the data would flatten them; then its place is told at the top edge only.
-        let limit = self.limit.filter(|limit| *limit <= top * 4.0 || top <= 0.0).unwrap_or(0.0);
+        let limits = self.rules.iter().filter(|rule| rule.limit).map(|rule| rule.value);
+        let limit = limits.filter(|limit| *limit <= top * 4.0 || top <= 0.0).fold(0.0, f64::max);
         (low, round_up(top.max(limit) * 1.05))
     }
 
-    /// The axis of time: both edges, and the marks of what happened in between.
-    fn edges(&self, buf: &mut Buffer, theme: Theme, area: Rect, plot: &Plot) {
+    /// The axis of time: how long, the time of day at round steps, and now.
+    fn times(&self, buf: &mut Buffer, theme: Theme, area: Rect, plot: &Plot) {
         let line = Rect { y: area.bottom() - 1, height: 1, x: plot.area.x, width: plot.area.width };
+        let left = format!("-{}", text::brief(Duration::from_secs_f64(self.span)));
         let mut pen = Pen::new(buf, theme, line);
-        pen.put(Role::Dim, self.edges.0).right(Role::Dim, self.edges.1);
-        let last = usize::from(line.width).saturating_sub(super::text::width(self.edges.1) + 1);
-        let mut taken = 0;
-        for (at, label) in self.marks {
-            let Some(column) = plot.column(*at).map(usize::from) else { continue };
-            let mut marks = Pen::new(buf, theme, plot.area);
-            for _ in 0..plot.area.height {
-                marks.column(column).put(Role::Line, theme.glyphs.mark).line();
+        pen.put(Role::Dim, &left).right(Role::Dim, "now");
+        let last = usize::from(line.width).saturating_sub(4);
+        let mut taken = text::width(&left) + 1;
+        for (at, label) in self.ticks(usize::from(line.width)) {
+            let Some(column) = plot.column(at).map(usize::from) else { continue };
+            let crossed = self.cross.and_then(|at| plot.column(at)).is_some_and(|at| column.abs_diff(at.into()) < 7);
+            if crossed {
+                continue;
             }
-            // Beside the edge's own word, not over it.
-            let place = column.min(last.saturating_sub(super::text::width(label)));
-            if place >= taken {
-                Pen::new(buf, theme, line).column(place).put(Role::Focus, label);
-                taken = place + super::text::width(label) + 1;
+            let place = column.saturating_sub(text::width(&label) / 2);
+            if place >= taken && place + text::width(&label) <= last {
+                pen.column(place).put(Role::Dim, &label);
+                taken = place + text::width(&label) + 2;
             }
         }
     }
 
-    fn rule(&self, buf: &mut Buffer, theme: Theme, plot: &Plot, value: Option<f64>, role: Role, glyph: &str) {
-        let Some(row) = value.and_then(|value| plot.row(value)) else { return };
+    /// Round times of day, far enough apart to be written.
+    fn ticks(&self, columns: usize) -> Vec<(f64, String)> {
+        const STEPS: [i64; 12] = [60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
+        let apart = self.span * 9.0 / f64::from(u16::try_from(columns.max(1)).unwrap_or(u16::MAX));
+        let step = STEPS.into_iter().find(|step| whole(*step) >= apart).unwrap_or(86_400);
+        let until = self.until.as_second();
+        let offset = i64::from(self.tz.to_offset(self.until).seconds());
+        let first = (until + offset).div_euclid(step) * step - offset;
+        let back = (0..64).map(|number| first - number * step);
+        let mut ticks: Vec<_> = back
+            .map(|at| (self.span - whole(until - at), at))
+            .take_while(|(across, _)| *across >= 0.0)
+            .filter_map(|(across, at)| Some((across, text::minute(Timestamp::from_second(at).ok()?, self.tz))))
+            .collect();
+        ticks.reverse();
+        ticks
+    }
+
+    fn marks(&self, buf: &mut Buffer, theme: Theme, plot: &Plot) {
+        for column in self.marks.iter().filter_map(|(at, _)| plot.column(*at)) {
+            let mut marks = Pen::new(buf, theme, plot.area);
+            for _ in 0..plot.area.height {
+                marks.column(usize::from(column)).put(Role::Line, theme.glyphs.mark).line();
+            }
+        }
+    }
+
+    /// At the top of each mark, over the lines, where there is room beside the one before.
+    fn mark_labels(&self, buf: &mut Buffer, theme: Theme, plot: &Plot) {
+        let width = usize::from(plot.area.width);
+        let mut taken = 0;
+        for (at, label) in self.marks {
+            let Some(column) = plot.column(*at).map(usize::from) else { continue };
+            let place = column.min(width.saturating_sub(text::width(label)));
+            if place >= taken {
+                Pen::new(buf, theme, plot.area).column(place).put(Role::Focus, label);
+                taken = place + text::width(label) + 1;
+            }
+        }
+    }
+
+    fn rule(&self, buf: &mut Buffer, theme: Theme, plot: &Plot, rule: Rule) {
+        let glyphs = theme.glyphs;
+        let (glyph, role) = if rule.limit { (glyphs.limit, Role::Bad) } else { (glyphs.base, Role::Dim) };
+        let role = if self.blind { Role::Dim } else { role };
+        let width = usize::from(plot.area.width);
+        let Some(row) = plot.row(rule.value) else {
+            // Above the top edge: told there, so that nobody takes it for none.
+            let words = format!("{} {} {}", glyphs.up, rule.name(), text::value(self.unit, rule.value));
+            let words = if text::width(&words) * 2 <= width { words } else { glyphs.up.to_owned() };
+            Pen::new(buf, theme, plot.area).right(Role::Dim, &words);
+            return;
+        };
         for x in plot.area.left()..plot.area.right() {
             buf[(x, plot.area.y + row)].set_symbol(glyph).set_style(theme.style(role));
         }
     }
 
+    /// What a rule is, beside it, where no data are in the way.
+    fn rule_label(&self, buf: &mut Buffer, theme: Theme, plot: &Plot, rule: Rule) {
+        let words = format!("{} {}", rule.name(), text::value(self.unit, rule.value));
+        let (columns, width) = (text::width(&words), usize::from(plot.area.width));
+        let Some(row) = plot.row(rule.value).filter(|_| columns * 3 <= width) else { return };
+        let line = Rect { y: plot.area.y + row, height: 1, ..plot.area };
+        let free = |from: usize| {
+            let cells = (from..from + columns).filter_map(|column| u16::try_from(column).ok());
+            cells.into_iter().all(|column| {
+                let symbol = buf[(line.x + column, line.y)].symbol();
+                symbol == theme.glyphs.limit || symbol == theme.glyphs.base
+            })
+        };
+        let place = [1, width.saturating_sub(columns + 1)].into_iter().find(|from| free(*from));
+        if let Some(place) = place {
+            let role = if self.blind || !rule.limit { Role::Dim } else { Role::Bad };
+            Pen::new(buf, theme, line).column(place).put(role, &words);
+        }
+    }
+
     fn line(&self, buf: &mut Buffer, theme: Theme, plot: &Plot, series: &Series) {
         let role = if self.blind { Role::Dim } else { series.role };
-        let mut dots = Dots::new(plot.area);
+        let mut dots = Dots::new(plot.area, if series.dotted { 2 } else { 1 });
         for run in &series.runs {
             let points: Vec<_> = run.iter().filter_map(|point| plot.dot(*point)).collect();
             match points.as_slice() {
@@ -123,6 +239,32 @@ impl Chart<'_> {
         }
         dots.render(buf, theme, role, series.dotted);
     }
+
+    /// The line along which values are read; it goes behind what is drawn already.
+    fn crosshair(&self, buf: &mut Buffer, theme: Theme, area: Rect, plot: &Plot) {
+        let Some((at, column)) = self.cross.and_then(|at| Some((at, plot.column(at)?))) else { return };
+        let style = theme.style(Role::Focus);
+        for y in plot.area.top()..plot.area.bottom() {
+            let cell = &mut buf[(plot.area.x + column, y)];
+            let data =
+                !theme.ascii() && cell.symbol().chars().next().and_then(braille_bits).is_some_and(|bits| bits > 0);
+            if !data {
+                cell.set_symbol(theme.glyphs.axis);
+            }
+            cell.set_style(style);
+        }
+        let Ok(seconds) = i64::try_from(Duration::from_secs_f64((self.span - at).max(0.0)).as_secs()) else { return };
+        let label = format!(" {} ", text::minute(self.until - SignedDuration::from_secs(seconds), self.tz));
+        let last = plot.area.width.saturating_sub(u16::try_from(text::width(&label)).unwrap_or(0));
+        let line = Rect { x: plot.area.x, width: plot.area.width, y: area.bottom() - 1, height: 1 };
+        Pen::new(buf, theme, line).column(usize::from(column.saturating_sub(3).min(last))).put(Role::Focus, &label);
+    }
+}
+
+/// Seconds as they are plotted.
+#[expect(clippy::cast_precision_loss, reason = "a span of days is far below 2^52 seconds")]
+const fn whole(seconds: i64) -> f64 {
+    seconds as f64
 }
 
 /// Labels at top, middle and bottom, and the vertical axis.
@@ -187,11 +329,16 @@ fn round_up(value: f64) -> f64 {
 struct Dots {
     area: Rect,
     cells: Vec<u8>,
+    /// One dot in so many is set along a stroke.
+    every: u32,
+    /// Dots gone so far.
+    gone: u32,
 }
 
 impl Dots {
-    fn new(area: Rect) -> Self {
-        Self { area, cells: vec![0; usize::from(area.width) * usize::from(area.height)] }
+    fn new(area: Rect, every: u32) -> Self {
+        let cells = vec![0; usize::from(area.width) * usize::from(area.height)];
+        Self { area, cells, every, gone: 0 }
     }
 
     fn set(&mut self, (x, y): (u16, u16)) {
@@ -210,10 +357,13 @@ impl Dots {
         let (step_x, step_y) = ((end_x - x).signum(), (end_y - y).signum());
         let mut error = dx + dy;
         loop {
-            self.set((u16::try_from(x).unwrap_or(0), u16::try_from(y).unwrap_or(0)));
+            if self.gone.is_multiple_of(self.every) {
+                self.set((u16::try_from(x).unwrap_or(0), u16::try_from(y).unwrap_or(0)));
+            }
             if (x, y) == (end_x, end_y) {
                 return;
             }
+            self.gone = self.gone.wrapping_add(1);
             let twice = 2 * error;
             if twice >= dy {
                 error += dy;
@@ -228,8 +378,6 @@ impl Dots {
 
     fn render(&self, buf: &mut Buffer, theme: Theme, role: Role, dotted: bool) {
         let style = theme.style(role);
-        // Of a dotted line every second column is left out: a pattern that braille can show.
-        let mask = if dotted { 0x47 } else { 0xff };
         for (index, bits) in self.cells.iter().enumerate() {
             if *bits == 0 {
                 continue;
@@ -237,12 +385,11 @@ impl Dots {
             let x = self.area.x + u16::try_from(index % usize::from(self.area.width)).unwrap_or(0);
             let y = self.area.y + u16::try_from(index / usize::from(self.area.width)).unwrap_or(0);
             let cell = &mut buf[(x, y)];
-            let bits = if bits & mask == 0 { *bits } else { bits & mask };
             if theme.ascii() {
                 cell.set_symbol(if dotted { "." } else { "*" });
             } else {
                 let under = cell.symbol().chars().next().and_then(braille_bits).unwrap_or(0);
-                cell.set_char(char::from_u32(0x2800 + u32::from(bits | under)).unwrap_or(' '));
+                cell.set_char(char::from_u32(0x2800 + u32::from(*bits | under)).unwrap_or(' '));
             }
             cell.set_style(style);
         }
@@ -278,17 +425,25 @@ mod tests {
         (0..height).map(row).collect()
     }
 
-    fn chart<'a>(series: &'a [Series], label: &'a dyn Fn(f64) -> String) -> Chart<'a> {
+    static UTC: TimeZone = TimeZone::UTC;
+
+    fn chart(series: impl Into<Vec<Series>>) -> Chart<'static> {
         Chart {
-            series,
+            series: series.into(),
             span: 600.0,
-            limit: None,
-            baseline: None,
+            until: "2026-03-08T02:04:00Z".parse().unwrap(),
+            tz: &UTC,
+            rules: Vec::new(),
             marks: &[],
-            edges: ("-10 m", "now"),
+            cross: None,
             blind: false,
-            label,
+            unit: Unit::Count,
+            gutter: 0,
         }
+    }
+
+    const fn limit(value: f64) -> Rule {
+        Rule { value, limit: true }
     }
 
     #[test]
@@ -296,7 +451,7 @@ mod tests {
         let points = (0..10).filter(|i| !(3..7).contains(i)).map(|i| (f64::from(i) * 60.0, 5.0));
         let series = [Series { role: Role::New, dotted: false, runs: runs(points, 60.0) }];
         assert_eq!(series[0].runs.len(), 2);
-        let drawn = lines(&chart(&series, &|value| format!("{value:.0}")), 24, 4);
+        let drawn = lines(&chart(series), 24, 4);
         let line =
             drawn.iter().find(|line| line.contains('\u{2812}') || line.contains('\u{2809}') || line.contains('⠤'));
         let line = line.unwrap_or(&drawn[0]).clone();
@@ -306,26 +461,49 @@ mod tests {
     #[test]
     fn the_axis_ends_above_all_data_and_the_limit() {
         let series = [Series { role: Role::New, dotted: false, runs: vec![vec![(0.0, 70.0), (60.0, 90.0)]] }];
-        let label = |value: f64| format!("{value:.0}");
-        let mut chart = chart(&series, &label);
+        let mut chart = chart(series);
         assert_eq!(chart.bounds(), (0.0, 100.0));
-        chart.limit = Some(180.0);
+        chart.rules = vec![limit(180.0)];
         assert_eq!(chart.bounds(), (0.0, 200.0));
-        chart.limit = Some(2_000.0);
+        chart.rules = vec![limit(2_000.0)];
         assert_eq!(chart.bounds(), (0.0, 100.0), "a far limit does not flatten the data");
+        let drawn = lines(&chart, 60, 6);
+        assert!(drawn[0].contains("↑ limit 2000"), "and is told all the same: {drawn:#?}");
     }
 
     #[test]
     fn marks_and_limit_are_drawn() {
         let series = [Series { role: Role::New, dotted: false, runs: vec![vec![(0.0, 1.0), (600.0, 1.0)]] }];
-        let label = |value: f64| format!("{value:.0}");
-        let mut chart = chart(&series, &label);
-        chart.limit = Some(4.0);
+        let mut chart = chart(series);
+        chart.rules = vec![limit(4.0)];
         let marks = [(300.0, "6".to_owned())];
         chart.marks = &marks;
         let drawn = lines(&chart, 30, 6);
         assert!(drawn[..5].iter().any(|line| line.contains("╌╌╌╌")), "{drawn:#?}");
-        assert!(drawn[5].contains('6') && drawn[5].contains("-10 m") && drawn[5].contains("now"), "{drawn:#?}");
+        assert!(drawn[0].contains('6'), "{drawn:#?}");
+        assert!(drawn[5].contains("-10 m") && drawn[5].contains("02:00") && drawn[5].contains("now"), "{drawn:#?}");
+    }
+
+    #[test]
+    fn the_crosshair_goes_behind_the_line_and_tells_its_time() {
+        let series = [Series { role: Role::New, dotted: false, runs: vec![vec![(0.0, 1.0), (600.0, 1.0)]] }];
+        let mut chart = chart(series);
+        chart.cross = Some(300.0);
+        let drawn = lines(&chart, 40, 6);
+        assert!(drawn[5].contains("01:59"), "{drawn:#?}");
+        let column = |line: &String| line.chars().skip(4).position(|c| c == '│');
+        let columns: Vec<_> = drawn[..5].iter().filter_map(column).collect();
+        assert!(columns.len() == 4 && columns.windows(2).all(|pair| pair[0] == pair[1]), "{drawn:#?}");
+    }
+
+    #[test]
+    fn times_of_day_stand_at_round_minutes_of_the_zone() {
+        let mut chart = chart([]);
+        let kolkata = TimeZone::fixed(jiff::tz::Offset::from_seconds(19_800).unwrap());
+        chart.tz = &kolkata;
+        chart.span = 7_200.0;
+        let ticks: Vec<_> = chart.ticks(40).into_iter().map(|(_, label)| label).collect();
+        assert_eq!(ticks, ["06:00", "06:30", "07:00", "07:30"]);
     }
 
     proptest::proptest! {
@@ -335,7 +513,7 @@ mod tests {
             width in 0u16..60, height in 0u16..20,
         ) {
             let series = [Series { role: Role::Old, dotted: true, runs: runs(values.into_iter(), 60.0) }];
-            lines(&chart(&series, &|value| format!("{value}")), width.max(1), height.max(1));
+            lines(&chart(series), width.max(1), height.max(1));
         }
     }
 }

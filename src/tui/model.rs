@@ -1,12 +1,15 @@
 //! What a frame is drawn from: the snapshot, this screen's own state, and what follows from both, worked out once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{theme::Theme, ui::Ui};
+use super::{
+    theme::Theme,
+    ui::{RANGES, Ui},
+};
 use crate::{
-    plan::{Kind, Plan, StepId},
+    plan::{Bound, Kind, Plan, StepId},
     run::{
         Answer, Condition, ConditionId, Direction, Forecast, Hold, Phase, Price, Seat, conditions, forecast, holds,
         price,
@@ -152,6 +155,51 @@ pub(super) fn remaining(ttl: u32, asked: Timestamp, now: Timestamp) -> u32 {
 fn cached_ttl(telemetry: &Telemetry, now: Timestamp) -> Option<u32> {
     let new = telemetry.probes.iter().filter(|probe| probe.answer == Answer::New);
     new.filter_map(|probe| Some(remaining(probe.ttl?, probe.at, now))).max()
+}
+
+/// The names of all graphs, those with an upper limit first: what rises there hurts.
+pub(super) fn graphs(plan: &Plan) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for metric in &plan.metrics {
+        if !names.contains(&metric.graph.as_str()) {
+            names.push(&metric.graph);
+        }
+    }
+    let guarded = |name: &str| {
+        let own = |metric: &&crate::plan::Metric| metric.graph == name;
+        plan.metrics
+            .iter()
+            .filter(own)
+            .any(|metric| plan.guardrails.iter().any(|g| g.metric == metric.id && g.bound == Bound::Above))
+    };
+    names.sort_by_key(|name| !guarded(name));
+    names
+}
+
+/// How much time graphs show: a range of [`RANGES`], or everything there is.
+pub(super) fn span(snapshot: &Snapshot, range: usize, now: Timestamp) -> Duration {
+    let minutes = RANGES.get(range).copied().unwrap_or(30);
+    if minutes > 0 {
+        return Duration::from_secs(u64::from(minutes) * 60);
+    }
+    let first = snapshot.telemetry.metrics.values().filter_map(|data| data.first()).map(|datum| datum.at).min();
+    first.map_or(Duration::from_secs(1_800), |first| super::text::since(first, now).max(Duration::from_secs(300)))
+}
+
+/// The crosshair after a step of a sixtieth of the time shown (and not less than a datum) to the left (-1) or right (1);
+/// None once it leaves the newest datum.
+pub(super) fn cross(snapshot: &Snapshot, range: usize, at: Option<Timestamp>, steps: i64) -> Option<Timestamp> {
+    let now = snapshot.clock.now();
+    let period = snapshot.plan.metrics.iter().map(|metric| i64::from(metric.period)).min().unwrap_or(60).max(1);
+    let span = span(snapshot, range, now);
+    let long = i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    let step = (long / 60).max(period).div_euclid(period) * period;
+    let whole = |second: i64| second.div_euclid(period) * period;
+    let last = whole(now.as_second());
+    let from = at.map_or(last, |at| whole(at.as_second()));
+    let first = whole(now.as_second() - long) + period;
+    let to = from.saturating_add(step.saturating_mul(steps)).max(first);
+    (to <= last).then(|| Timestamp::from_second(to).ok()).flatten()
 }
 
 /// The seat of this cockpit.

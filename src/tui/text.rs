@@ -107,6 +107,12 @@ pub(super) fn value(unit: Unit, value: f64) -> String {
     }
 }
 
+/// A value on an axis: the unit is said by the title (`CPU %`), except where the number would be nothing without it.
+pub(super) fn axis(unit: Unit, number: f64) -> String {
+    let full = value(unit, number);
+    full.trim_end_matches("/s").trim_end_matches(" %").to_owned()
+}
+
 fn percent(value: f64) -> String {
     match value.abs() {
         v if v >= 10.0 || v == 0.0 => format!("{value:.0}"),

@@ -233,6 +233,7 @@ pub(super) struct Glyphs {
     pub(super) caret: &'static str,
     pub(super) focus: &'static str,
     pub(super) warn: &'static str,
+    pub(super) up: &'static str,
     pub(super) spark: [&'static str; 8],
 }
 
@@ -268,6 +269,7 @@ static UNICODE: Glyphs = Glyphs {
     caret: "▏",
     focus: "▸",
     warn: "▲",
+    up: "↑",
     spark: ["▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"],
 };
 
@@ -303,6 +305,7 @@ static ASCII: Glyphs = Glyphs {
     caret: "_",
     focus: ">",
     warn: "!",
+    up: "^",
     spark: ["_", "_", ".", ".", "-", "-", "=", "#"],
 };
 

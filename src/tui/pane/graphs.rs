@@ -1,6 +1,4 @@
-//! Graphs of the metrics: small multiples that share one stretch of time.
-
-use std::time::Duration;
+//! Graphs of the metrics: small multiples that share one stretch of time, and one of them on the whole screen.
 
 use jiff::Timestamp;
 use ratatui::{
@@ -8,47 +6,22 @@ use ratatui::{
     layout::{Margin, Rect},
 };
 
-use super::{Pane, Pen, Role, Scene, frame, framed, outline, text, titles, word};
+use super::{
+    Pane, Pen, Role, Scene, frame, framed, outline, padded,
+    reading::{self, Graph, graphs, newest, stale},
+    text, titles, word,
+};
 use crate::{
-    plan::{Bound, Guardrail, Metric, Side, Threshold, Unit},
-    run::{Datum, VerdictKind},
+    plan::{Metric, Side, Unit},
+    run::VerdictKind,
     tui::{
-        chart::{Chart, Series, runs},
-        ui::RANGES,
+        chart::{Chart, Rule, Series, runs},
+        model,
     },
 };
 
 /// Least height of a chart with its frame.
 const LEAST: u16 = 7;
-
-/// Metrics that share a chart.
-struct Graph<'a> {
-    name: &'a str,
-    metrics: Vec<&'a Metric>,
-    guardrail: Option<&'a Guardrail>,
-}
-
-/// All graphs in the order of the plan; `urgent`: those with a guardrail first.
-fn graphs<'a>(scene: &Scene<'a>, urgent: bool) -> Vec<Graph<'a>> {
-    let plan = scene.plan();
-    let mut graphs: Vec<Graph<'a>> = Vec::new();
-    for metric in &plan.metrics {
-        match graphs.iter_mut().find(|graph| graph.name == metric.graph) {
-            Some(graph) => graph.metrics.push(metric),
-            None => graphs.push(Graph { name: &metric.graph, metrics: vec![metric], guardrail: None }),
-        }
-    }
-    for graph in &mut graphs {
-        let mut own = plan.guardrails.iter().filter(|g| graph.metrics.iter().any(|m| m.id == g.metric));
-        graph.guardrail = own.find(|g| g.bound == Bound::Above);
-        // The old side is drawn first, so that the new one lies on top.
-        graph.metrics.sort_by_key(|metric| metric.side);
-    }
-    if urgent {
-        graphs.sort_by_key(|graph| graph.guardrail.is_none());
-    }
-    graphs
-}
 
 /// How many charts there are beside and below each other in the cockpit; None: no room for any.
 fn shape(area: Rect, graphs: usize) -> Option<(usize, usize)> {
@@ -67,32 +40,38 @@ fn shape(area: Rect, graphs: usize) -> Option<(usize, usize)> {
 
 /// The borders of all charts of the cockpit.
 pub(super) fn outlines(scene: &Scene<'_>, area: Rect, focused: bool, buf: &mut Buffer) {
-    let shape = shape(area, graphs(scene, true).len());
+    let shape = shape(area, model::graphs(scene.plan()).len()).filter(|_| !scene.ui.zoom);
     for place in shape.map_or_else(|| vec![area], |shape| places(area, shape)) {
         outline(scene, place, focused, buf);
     }
 }
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
-    let all = graphs(scene, true);
+    let all = graphs(scene);
     let focused = scene.ui.focus == Pane::Graphs;
+    if let Some(graph) = all.get(selected(scene, all.len())).filter(|_| scene.ui.zoom) {
+        alone(scene, graph, area, buf);
+        return;
+    }
     let Some(shape) = shape(area, all.len()) else {
         let inside = frame(scene, Pane::Graphs, area, &[word(Role::Text, "Graphs")], &[], buf);
-        let words = if all.is_empty() { "the plan has no [[metric]]" } else { "z shows the graphs" };
+        let words = if all.is_empty() { "the plan has no [[metric]]: nothing to draw" } else { "z shows the graphs" };
         Pen::new(buf, scene.theme, inside).gap(1).put(Role::Dim, words);
         return;
     };
-    let skip = if focused { scene.ui.scroll.min(all.len().saturating_sub(1)) } else { 0 };
-    for (graph, place) in all[skip..].iter().zip(places(area, shape)) {
-        chart(scene, graph, place, focused, buf);
-    }
+    grid(scene, &all, area, shape, focused, buf);
 }
 
 pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
-    let all = graphs(scene, false);
-    if all.is_empty() {
+    let all = graphs(scene);
+    let Some(one) = all.get(selected(scene, all.len())) else {
         let inside = framed(scene, area, &[word(Role::Text, "Graphs")], &[], buf);
         Pen::new(buf, scene.theme, inside).gap(1).put(Role::Dim, "the plan has no [[metric]]: nothing to draw");
+        return;
+    };
+    if scene.ui.zoom {
+        outline(scene, area, true, buf);
+        alone(scene, one, area, buf);
         return;
     }
     let columns = match area.width {
@@ -101,11 +80,29 @@ pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         _ => 3,
     };
     let rows = all.len().div_ceil(columns).min(usize::from(area.height / LEAST).max(1));
-    let skip = (scene.ui.scroll * columns).min(all.len().saturating_sub(columns * rows).next_multiple_of(columns));
-    let places = places(area, (columns, rows));
-    places.iter().zip(&all[skip..]).for_each(|(place, _)| outline(scene, *place, false, buf));
-    for (graph, place) in all[skip..].iter().zip(places) {
-        chart(scene, graph, place, false, buf);
+    places(area, (columns, rows)).into_iter().for_each(|place| outline(scene, place, false, buf));
+    grid(scene, &all, area, (columns, rows), true, buf);
+}
+
+/// The graph that keys act on.
+fn selected(scene: &Scene<'_>, graphs: usize) -> usize {
+    scene.ui.graph.min(graphs.saturating_sub(1))
+}
+
+/// As many charts as there is room for, the selected one among them; all with the same margin, so that they align.
+fn grid(scene: &Scene<'_>, all: &[Graph<'_>], area: Rect, shape: (usize, usize), focused: bool, buf: &mut Buffer) {
+    let (columns, rows) = shape;
+    let here = selected(scene, all.len());
+    let first = if focused { (here / columns).saturating_sub(rows - 1) * columns } else { 0 };
+    let last = all.len().saturating_sub(columns * rows).next_multiple_of(columns);
+    let first = first.min(last);
+    let marks = marks(scene);
+    let shown = || all[first..].iter().zip(places(area, shape));
+    let charts: Vec<_> = shown().map(|(graph, _)| chart(scene, graph, &marks)).collect();
+    let gutter = charts.iter().map(Chart::labels_width).max().unwrap_or(0);
+    for (index, ((graph, place), chart)) in shown().zip(charts).enumerate() {
+        let here = focused && first + index == here;
+        draw(scene, graph, &Chart { gutter, ..chart }, place, here, buf);
     }
 }
 
@@ -131,105 +128,44 @@ fn share(length: u16, parts: usize, index: usize) -> (u16, u16) {
     (edge(index), edge(index + 1) - edge(index) + 1)
 }
 
-fn chart(scene: &Scene<'_>, graph: &Graph<'_>, area: Rect, focused: bool, buf: &mut Buffer) {
-    let verdict = graph.guardrail.and_then(|guardrail| scene.telemetry().verdicts.get(&guardrail.id));
-    let kind = verdict.map(|verdict| verdict.kind);
-    // A guardrail that does not count yet may be blind for a good reason: nothing arrives on the new side.
-    let counts = graph.guardrail.is_some_and(|guardrail| crate::run::active(scene.state(), guardrail));
-    let blind = counts && kind == Some(VerdictKind::Blind) || graph.metrics.iter().all(|metric| stale(scene, metric));
-    let name = match kind {
+/// A chart in its frame, with the values in the title.
+fn draw(scene: &Scene<'_>, graph: &Graph<'_>, chart: &Chart<'_>, area: Rect, here: bool, buf: &mut Buffer) {
+    let name = match graph.verdict(scene) {
         Some(VerdictKind::Breach) => word(Role::Bad, format!("{} {}", scene.theme.glyphs.warn, graph.name)),
         _ => word(Role::Text, graph.name),
     };
-    titles(scene.theme, area, focused, &[name], &values(scene, graph, blind), buf);
-    let inside = area.inner(Margin::new(1, 1));
-    let span = span(scene);
-    let series: Vec<Series> = graph.metrics.iter().map(|metric| line(scene, metric, span)).collect();
-    if series.iter().all(|series| series.runs.is_empty()) {
-        let words = "no data yet: not green";
-        Pen::new(buf, scene.theme, inside).gap(1).put(Role::Dim, words);
+    titles(scene.theme, area, here, &[name], &reading::values(scene, graph, chart.blind), buf);
+    plot(scene, chart, area.inner(Margin::new(1, 1)), buf);
+}
+
+fn plot(scene: &Scene<'_>, chart: &Chart<'_>, area: Rect, buf: &mut Buffer) {
+    if chart.series.iter().all(|series| series.runs.is_empty()) {
+        Pen::new(buf, scene.theme, area).gap(1).put(Role::Dim, "no data in this time: not green");
         return;
     }
-    let unit = graph.metrics.first().map_or(Unit::Count, |metric| metric.unit);
-    let label = |value: f64| axis_label(unit, value);
-    let marks = marks(scene, span);
-    let left = format!("-{}", text::brief(Duration::from_secs_f64(span)));
-    let chart = Chart {
-        series: &series,
+    chart.render(buf, scene.theme, area);
+}
+
+fn chart<'a>(scene: &'a Scene<'a>, graph: &Graph<'_>, marks: &'a [(f64, String)]) -> Chart<'a> {
+    let span = span(scene);
+    let limits = graph.guardrails.iter().filter_map(|guardrail| reading::limit(scene, guardrail));
+    let rules = reading::baseline(scene, graph).map(|value| Rule { value, limit: false }).into_iter();
+    Chart {
+        series: graph.metrics.iter().map(|metric| line(scene, metric, span)).collect(),
         span,
-        limit: limit(scene, graph),
-        baseline: graph.metrics.iter().find_map(|metric| scene.state().baseline.get(&metric.id)).copied(),
-        marks: &marks,
-        edges: (&left, "now"),
-        blind,
-        label: &label,
-    };
-    chart.render(buf, scene.theme, inside);
-}
-
-/// Without the unit's sign where it is in the title anyway.
-fn axis_label(unit: Unit, value: f64) -> String {
-    let full = text::value(unit, value);
-    full.trim_end_matches("/s").trim_end_matches(" %").to_owned()
-}
-
-/// Current values and the age of the newest, for the title.
-fn values(scene: &Scene<'_>, graph: &Graph<'_>, blind: bool) -> Vec<super::Word> {
-    let mut words = Vec::new();
-    let both = graph.metrics.iter().any(|m| m.side == Side::Old) && graph.metrics.iter().any(|m| m.side == Side::New);
-    for metric in &graph.metrics {
-        let Some(datum) = newest(scene, metric) else { continue };
-        let (role, sign) = match metric.side {
-            Side::Old => (Role::Old, scene.theme.glyphs.dotted),
-            Side::New => (Role::New, scene.theme.glyphs.solid),
-        };
-        let value = if both { axis_label(metric.unit, datum.value) } else { text::value(metric.unit, datum.value) };
-        let gap = if words.is_empty() { "" } else { " " };
-        let role = if blind { Role::Dim } else { role };
-        words.push(word(role, if both { format!("{gap}{sign}{value}") } else { value }));
+        until: scene.now,
+        tz: scene.tz,
+        rules: rules.chain(limits.map(|value| Rule { value, limit: true })).collect(),
+        marks,
+        cross: scene.ui.cross.map(|at| across(scene, at, span)),
+        blind: graph.blind(scene),
+        unit: graph.metrics.first().map_or(Unit::Count, |metric| metric.unit),
+        gutter: 0,
     }
-    let ages = graph.metrics.iter().filter_map(|metric| Some(age(scene, metric, newest(scene, metric)?)));
-    if let Some(age) = ages.max() {
-        let role = if blind { Role::Warn } else { Role::Dim };
-        let sign = if blind { " blind" } else { "" };
-        words.push(word(role, format!("{sign} {}", text::brief(age))));
-    }
-    words
 }
 
-fn newest(scene: &Scene<'_>, metric: &Metric) -> Option<Datum> {
-    scene.telemetry().metrics.get(&metric.id)?.last().copied()
-}
-
-/// Age of a datum, from the end of the period that it covers.
-fn age(scene: &Scene<'_>, metric: &Metric, datum: Datum) -> Duration {
-    text::since(datum.at, scene.now).saturating_sub(Duration::from_secs(u64::from(metric.period)))
-}
-
-/// A service is a few periods behind at most; older than that tells nothing about now.
-fn stale(scene: &Scene<'_>, metric: &Metric) -> bool {
-    let limit = Duration::from_secs(u64::from(metric.period) * 5);
-    newest(scene, metric).is_none_or(|datum| age(scene, metric, datum) > limit)
-}
-
-/// The limit in the metric's unit, once it is known.
-fn limit(scene: &Scene<'_>, graph: &Graph<'_>) -> Option<f64> {
-    let guardrail = graph.guardrail?;
-    let known = scene.telemetry().verdicts.get(&guardrail.id).and_then(|verdict| verdict.threshold);
-    known.or_else(|| match guardrail.threshold {
-        Threshold::Absolute(value) => Some(value),
-        Threshold::Relative(factor) => scene.state().baseline.get(&guardrail.metric).map(|base| base * factor),
-    })
-}
-
-/// How much time is shown, seconds.
 fn span(scene: &Scene<'_>) -> f64 {
-    let minutes = RANGES.get(scene.ui.range).copied().unwrap_or(30);
-    if minutes > 0 {
-        return f64::from(minutes) * 60.0;
-    }
-    let first = scene.telemetry().metrics.values().filter_map(|data| data.first()).map(|datum| datum.at).min();
-    first.map_or(1800.0, |first| text::since(first, scene.now).as_secs_f64().max(300.0))
+    model::span(scene.snapshot, scene.ui.range, scene.now).as_secs_f64()
 }
 
 /// Seconds from the left edge.
@@ -238,20 +174,19 @@ fn across(scene: &Scene<'_>, at: Timestamp, span: f64) -> f64 {
 }
 
 fn line(scene: &Scene<'_>, metric: &Metric, span: f64) -> Series {
-    let data = scene.telemetry().metrics.get(&metric.id).map_or(&[][..], Vec::as_slice);
     let period = f64::from(metric.period);
     // A datum tells about its period; it is drawn at the end of it, when it could be known.
-    let points = data.iter().map(|datum| (across(scene, datum.at, span) + period, datum.value));
-    let role = if metric.side == Side::Old { Role::Old } else { Role::New };
+    let points = reading::data(scene, metric).iter().map(|datum| (across(scene, datum.at, span) + period, datum.value));
+    let role = reading::side(scene, metric.side).0;
     Series { role, dotted: metric.side == Side::Old, runs: runs(points.filter(|(at, _)| *at >= 0.0), period) }
 }
 
 /// Where steps acted on the world: the number of the step, and `R` before it for an undo.
-fn marks(scene: &Scene<'_>, span: f64) -> Vec<(f64, String)> {
+fn marks(scene: &Scene<'_>) -> Vec<(f64, String)> {
+    let span = span(scene);
     let mut marks = Vec::new();
     for (index, step) in scene.state().steps.iter().enumerate() {
-        let acts = step.attempts.iter().filter(|attempt| attempt.parts.iter().any(|part| !part.change.is_nothing()));
-        for attempt in acts {
+        for attempt in step.attempts.iter().filter(|attempt| attempt.acts()) {
             let back = attempt.direction == crate::run::Direction::Back;
             let label = if back { format!("R{}", index + 1) } else { (index + 1).to_string() };
             marks.push((across(scene, attempt.started_at, span), label));
@@ -261,12 +196,83 @@ fn marks(scene: &Scene<'_>, span: f64) -> Vec<(f64, String)> {
     marks
 }
 
+/// One graph on all of an area: the chart, and below it every number that belongs to it.
+fn alone(scene: &Scene<'_>, graph: &Graph<'_>, area: Rect, buf: &mut Buffer) {
+    let marks = marks(scene);
+    let chart = chart(scene, graph, &marks);
+    draw_title(scene, graph, &chart, area, buf);
+    let inside = padded(area.inner(Margin::new(1, 1)));
+    let lines = u16::try_from(graph.metrics.len() + graph.guardrails.len() + 2).unwrap_or(u16::MAX);
+    let lines = lines.min(inside.height.saturating_sub(LEAST));
+    plot(scene, &chart, Rect { height: inside.height - lines, ..inside }, buf);
+    let below = Rect { y: inside.bottom() - lines, height: lines, ..inside };
+    numbers(scene, graph, &mut Pen::new(buf, scene.theme, below));
+}
+
+fn draw_title(scene: &Scene<'_>, graph: &Graph<'_>, chart: &Chart<'_>, area: Rect, buf: &mut Buffer) {
+    let all = model::graphs(scene.plan()).len();
+    let place = format!("  {} of {all}", selected(scene, all) + 1);
+    let name = [word(Role::Text, graph.name), word(Role::Dim, place)];
+    titles(scene.theme, area, true, &name, &reading::values(scene, graph, chart.blind), buf);
+}
+
+/// Columns of the numbers: now, under the crosshair, least, mean and most of the time shown.
+const NUMBER: usize = 10;
+
+fn numbers(scene: &Scene<'_>, graph: &Graph<'_>, pen: &mut Pen<'_>) {
+    let title = pen.width().saturating_sub(NUMBER * 5).clamp(8, 44);
+    pen.line().cell(Role::Dim, "", title);
+    let cross = scene.ui.cross.map_or_else(String::new, |at| text::minute(at, scene.tz));
+    for head in ["now", &cross, "least", "mean", "most"] {
+        pen.cell_right(Role::Dim, head, NUMBER);
+    }
+    pen.line();
+    for metric in &graph.metrics {
+        let (role, sign) = reading::side(scene, metric.side);
+        pen.put(role, sign).gap(1).cell(Role::Text, &metric.title, title - 2);
+        let shown = |value: Option<f64>| {
+            value.map_or_else(|| scene.theme.glyphs.dash.to_owned(), |value| text::value(metric.unit, value))
+        };
+        let (least, mean, most) = statistics(scene, metric);
+        let cross = scene.ui.cross.map(|at| reading::at_time(scene, metric, at).map(|datum| datum.value));
+        pen.cell_right(role, &shown(newest(scene, metric).map(|datum| datum.value)), NUMBER);
+        pen.cell_right(Role::Focus, &cross.map(shown).unwrap_or_default(), NUMBER);
+        for value in [least, mean, most] {
+            pen.cell_right(Role::Text, &shown(value), NUMBER);
+        }
+        pen.line();
+    }
+    for guardrail in &graph.guardrails {
+        let known = scene.telemetry().verdicts.get(&guardrail.id).map(|verdict| verdict.kind);
+        let counts = crate::run::active(scene.state(), guardrail);
+        let (role, words) = match known {
+            Some(VerdictKind::Breach) => (Role::Bad, "BREACH"),
+            Some(VerdictKind::Holding) => (Role::Good, "holding"),
+            _ if counts => (Role::Warn, "blind"),
+            _ => (Role::Dim, "does not count yet"),
+        };
+        pen.put(Role::Bad, scene.theme.glyphs.limit).gap(1).put(Role::Text, &guardrail.title).gap(1);
+        let lasting = text::clock(guardrail.lasting);
+        let bound = reading::bound(scene, graph, guardrail);
+        pen.put(Role::Dim, &format!("bad {bound} for {lasting}: ")).put(role, words).line();
+    }
+}
+
+/// Least, mean and most of the time shown.
+fn statistics(scene: &Scene<'_>, metric: &Metric) -> (Option<f64>, Option<f64>, Option<f64>) {
+    let span = span(scene);
+    let shown = reading::data(scene, metric).iter().filter(|datum| across(scene, datum.at, span) >= 0.0);
+    let values: Vec<f64> = shown.map(|datum| datum.value).collect();
+    let count = u32::try_from(values.len()).ok().filter(|count| *count > 0).map(f64::from);
+    let least = values.iter().copied().reduce(f64::min);
+    let most = values.iter().copied().reduce(f64::max);
+    (least, count.map(|count| values.iter().sum::<f64>() / count), most)
+}
+
 pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
-    for graph in graphs(scene, true) {
-        let verdict = graph.guardrail.and_then(|guardrail| scene.telemetry().verdicts.get(&guardrail.id));
-        let kind = verdict.map(|verdict| verdict.kind);
+    for graph in graphs(scene) {
         let metric = graph.metrics.iter().rev().find_map(|metric| Some((metric, newest(scene, metric)?)));
-        let (role, words) = match (metric, kind) {
+        let (role, words) = match (metric, graph.verdict(scene)) {
             (None, _) => (Role::Dim, "no data".to_owned()),
             (Some((metric, datum)), Some(VerdictKind::Breach)) => {
                 (Role::Bad, format!("{} {}", scene.theme.glyphs.warn, text::value(metric.unit, datum.value)))

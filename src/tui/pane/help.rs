@@ -46,7 +46,7 @@ fn about(scene: &Scene<'_>) -> &'static str {
             "Step: what exactly it changes, what must hold, what going back costs, and what to press."
         }
         (View::Cockpit, Pane::Graphs) | (View::Graphs, _) => {
-            "Graphs: metrics of both sides (dotted: old). The dashed line is the guardrail, the fine one the baseline; a number under the axis is the step that acted there. Dim is blind: no data is not green."
+            "Graphs: metrics of both sides (dotted: old). The dashed line is the guardrail, the fine one what was normal; a number at the top is the step that acted there. Arrows choose a graph and move the crosshair, z shows one with all its numbers. Dim is blind: no data is not green."
         }
         (View::Cockpit, Pane::Dns) | (View::Dns, _) => {
             "DNS: what the authority and every resolver answer, and the TTL that is left, counted down here between probes. `stretches`: keeps it longer than it may. `stale`: goes on answering old at TTL 0."

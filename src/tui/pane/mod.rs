@@ -31,6 +31,7 @@ mod journal;
 mod log;
 mod overlay;
 mod press;
+mod reading;
 mod rollback;
 mod step;
 mod steps;

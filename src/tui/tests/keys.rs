@@ -425,3 +425,33 @@ fn two_hundred_random_sessions_pass_no_gate() {
         assert_eq!(before.count(), known, "session {session}");
     }
 }
+
+#[test]
+fn arrows_read_the_graphs_and_esc_takes_the_crosshair_away() {
+    let mut desk = Desk::new("drain");
+    desk.press(KeyCode::Char('2'));
+    desk.rest(200);
+    for _ in 0..3 {
+        desk.press(KeyCode::Left);
+        desk.rest(200);
+    }
+    let at = desk.fixture.ui.cross.expect("a crosshair");
+    desk.press(KeyCode::Right);
+    desk.rest(200);
+    let step = desk.fixture.ui.cross.expect("still there").duration_since(at);
+    assert_eq!(step, SignedDuration::from_secs(60), "a datum a key on a range of 30 minutes");
+    for _ in 0..3 {
+        desk.press(KeyCode::Right);
+        desk.rest(200);
+    }
+    assert_eq!(desk.fixture.ui.cross, None, "past the newest datum there is nothing to read");
+    desk.press(KeyCode::Left);
+    desk.rest(200);
+    desk.press(KeyCode::Down);
+    desk.rest(200);
+    desk.press(KeyCode::Esc);
+    desk.rest(200);
+    assert_eq!((desk.fixture.ui.cross, desk.fixture.ui.graph), (None, 1));
+    assert_eq!(desk.fixture.ui.view, crate::tui::keymap::View::Graphs);
+    assert!(desk.sent.is_empty());
+}

@@ -86,6 +86,19 @@ fn every_view_has_its_screen() {
 }
 
 #[test]
+fn graphs_are_read_along_one_line() {
+    let mut fixture = breached();
+    fixture.ui.view = View::Graphs;
+    fixture.ui.range = 1;
+    fixture.ui.cross = Some("2026-03-08T02:41:00Z".parse().unwrap());
+    fixture.ui.graph = 4;
+    snapshot("crosshair", &fixture);
+    fixture.ui.zoom = true;
+    fixture.ui.graph = 0;
+    snapshot("one_graph", &fixture);
+}
+
+#[test]
 fn an_armed_gate_shows_what_it_wants() {
     snapshot("armed_type", &armed("sandbox", "switch-shop"));
     snapshot("armed_confirm", &armed("sandbox", "unfreeze"));

@@ -1,0 +1,248 @@
+//! What commands do to this screen, and what they ask of the engine.
+
+use std::time::{Duration, Instant};
+
+use super::{Intent, Overlay, RANGES, Ui, Waiting};
+use crate::{
+    plan::Kind,
+    run::{Phase, Request},
+    session::message::Snapshot,
+    tui::{
+        Exit,
+        form::{About, Decision, Form, Question},
+        gate::{Latch, Stroke, Wants},
+        keymap::{Command, Context, View, command},
+        model::{self, Target},
+        pane::Pane,
+    },
+};
+
+impl Ui {
+    /// Where keys have their meaning now.
+    pub(in crate::tui) fn contexts(&self) -> &'static [Context] {
+        use Context::{Everywhere, Graphs, Journal, List, Step};
+        match (self.view, self.focus) {
+            (View::Cockpit, Pane::Steps | Pane::Step) => &[Step, List, Everywhere],
+            (View::Cockpit, Pane::Graphs) | (View::Graphs, _) => &[Graphs, List, Everywhere],
+            (View::Journal, _) => &[Journal, List, Everywhere],
+            (View::Checklist, _) => &[Step, List, Everywhere],
+            _ => &[List, Everywhere],
+        }
+    }
+
+    pub(super) fn command(&mut self, snapshot: Option<&Snapshot>, stroke: &Stroke) -> Vec<Intent> {
+        let Some(command) = command(&stroke.key, self.contexts()) else { return Vec::new() };
+        match command {
+            Command::Detach => return vec![Intent::Leave(Exit::Detached)],
+            Command::Redraw => return vec![Intent::Redraw],
+            Command::Help => self.overlay = Some(Overlay::Help(0)),
+            Command::Zoom => self.zoom = !self.zoom,
+            Command::View(view) => self.enter(view),
+            Command::Back => self.back(),
+            Command::NextPane => self.focus(self.focus.after()),
+            Command::PreviousPane => self.focus(self.focus.before()),
+            Command::Wider => self.range = (self.range + 1).min(RANGES.len() - 1),
+            Command::Closer => self.range = self.range.saturating_sub(1),
+            Command::Whole => self.range = RANGES.len() - 1,
+            Command::Search => self.overlay = Some(Overlay::Form(Form::new(About::Search, ""))),
+            _ => {
+                let Some(snapshot) = snapshot else {
+                    self.say("not attached yet: wait for the engine, or q", false, stroke.at);
+                    return Vec::new();
+                };
+                return self.on_run(snapshot, command, stroke);
+            }
+        }
+        Vec::new()
+    }
+
+    fn enter(&mut self, view: View) {
+        self.view = view;
+        self.zoom = false;
+        self.scroll = 0;
+    }
+
+    fn focus(&mut self, pane: Pane) {
+        self.view = View::Cockpit;
+        self.focus = pane;
+        self.scroll = 0;
+    }
+
+    fn back(&mut self) {
+        if self.cross.take().is_some() {
+            return;
+        }
+        if self.zoom {
+            self.zoom = false;
+        } else if !self.search.is_empty() {
+            self.search.clear();
+        } else {
+            self.enter(View::Cockpit);
+        }
+    }
+
+    /// Commands that look at the run or ask for something.
+    fn on_run(&mut self, snapshot: &Snapshot, command: Command, stroke: &Stroke) -> Vec<Intent> {
+        let target = model::target(snapshot, self.pinned);
+        match command {
+            Command::Up | Command::Down | Command::PageUp | Command::PageDown | Command::First | Command::Last => {
+                return self.travel(snapshot, &target, command);
+            }
+            Command::CrossBack => self.cross = model::cross(snapshot, self.range, self.cross, -1),
+            Command::CrossOn => self.cross = model::cross(snapshot, self.range, self.cross, 1),
+            Command::PreviousStep => return self.look_at(snapshot, target.index.saturating_sub(1)),
+            Command::NextStep => return self.look_at(snapshot, target.index + 1),
+            Command::Follow => self.pinned = None,
+            Command::Arm => return self.arm(snapshot, &target, stroke),
+            Command::Tick => return self.tick(snapshot, &target, stroke),
+            Command::Look => return vec![look_again(snapshot, &target)],
+            Command::Note => self.open(About::Note, snapshot),
+            _ => self.ask(snapshot, &target, command, stroke.at),
+        }
+        Vec::new()
+    }
+
+    fn open(&mut self, about: About, snapshot: &Snapshot) {
+        self.overlay = Some(Overlay::Form(Form::new(about, &snapshot.plan.name)));
+    }
+
+    fn decide(&mut self, about: Decision) {
+        let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
+        self.overlay = Some(Overlay::Question(Question { about, latch }));
+    }
+
+    /// Commands that ask the person something first.
+    fn ask(&mut self, snapshot: &Snapshot, target: &Target, command: Command, now: Instant) {
+        let state = &snapshot.state;
+        let phase = state.step(&target.step).map_or(Phase::Waiting, |step| step.phase);
+        let step = target.step.clone();
+        match command {
+            Command::Rollback => {
+                self.decide(Decision::Rollback(model::rollback_reason(snapshot)));
+            }
+            Command::Forward if state.rollback.is_some() => self.decide(Decision::Forward),
+            Command::Forward => self.say("not rolling back", false, now),
+            Command::Hold if state.hold.is_some() => self.decide(Decision::Release),
+            Command::Hold => self.open(About::Hold, snapshot),
+            Command::Seat if state.driver().is_some_and(|driver| driver.conn == snapshot.you.conn) => {
+                self.say("you drive already", false, now);
+            }
+            Command::Seat => self.decide(Decision::Seat),
+            Command::End if state.complete() || state.rolled_back => self.decide(Decision::End),
+            Command::End => self.open(About::End, snapshot),
+            Command::Skip => self.open(About::Skip(step), snapshot),
+            Command::Stop if phase.in_flight() => self.decide(Decision::Stop(step)),
+            Command::Stop => self.say(format!("{step} is not under way"), false, now),
+            Command::Resolve if phase == Phase::InDoubt => self.open(About::Resolve(step), snapshot),
+            Command::Resolve => self.say(format!("{step} is not in doubt"), false, now),
+            Command::Override => match model::overridable(snapshot, target) {
+                Some(condition) => self.open(About::Override(step, condition), snapshot),
+                None => self.say("nothing here can be overridden", false, now),
+            },
+            _ => {}
+        }
+    }
+
+    fn arm(&mut self, snapshot: &Snapshot, target: &Target, stroke: &Stroke) -> Vec<Intent> {
+        if self.view != View::Cockpit || (self.zoom && self.focus != Pane::Step) {
+            self.enter(View::Cockpit);
+            self.focus = Pane::Step;
+            return Vec::new();
+        }
+        if let Some(refusal) = model::unarmable(snapshot, target) {
+            self.say(refusal, true, stroke.at);
+            return self.look_at(snapshot, target.index);
+        }
+        match self.gate.arm(stroke) {
+            Ok(request) => self.waiting.put(stroke.at, Waiting::Arm(request)),
+            Err(reason) => self.say(reason, false, stroke.at),
+        }
+        Vec::new()
+    }
+
+    fn tick(&mut self, snapshot: &Snapshot, target: &Target, stroke: &Stroke) -> Vec<Intent> {
+        let Some(step) = snapshot.state.step(&target.step) else { return Vec::new() };
+        let items = model::items(&snapshot.plan, &target.step).len();
+        if items == 0 {
+            self.say("this step has nothing to tick", false, stroke.at);
+            return Vec::new();
+        }
+        if !stroke.alone || stroke.key.kind != crossterm::event::KeyEventKind::Press {
+            return Vec::new();
+        }
+        let item = self.item.min(items - 1);
+        let number = u32::try_from(item).unwrap_or(u32::MAX);
+        let done = !step.ticked.contains(&number);
+        if done && step.phase == Phase::Running {
+            self.item = (item + 1).min(items - 1);
+        }
+        vec![Intent::Send(Request::Tick { step: target.step.clone(), item: number, done })]
+    }
+
+    /// Moves through whatever has the focus.
+    fn travel(&mut self, snapshot: &Snapshot, target: &Target, command: Command) -> Vec<Intent> {
+        let ticking = snapshot.state.step(&target.step).is_some_and(|step| step.phase == Phase::Running);
+        let manual = matches!(snapshot.plan.step(&target.step).map(|step| &step.kind), Some(Kind::Manual { .. }));
+        if self.contexts().contains(&Context::Graphs) {
+            let last = model::graphs(&snapshot.plan).len().saturating_sub(1);
+            self.graph = moved(self.graph, command).min(last);
+            return Vec::new();
+        }
+        let steps = self.view == View::Cockpit && matches!(self.focus, Pane::Steps | Pane::Step);
+        if steps && self.focus == Pane::Step && manual && ticking {
+            let last = model::items(&snapshot.plan, &target.step).len().saturating_sub(1);
+            self.item = moved(self.item, command).min(last);
+            return Vec::new();
+        }
+        if steps || self.view == View::Checklist {
+            return self.look_at(snapshot, moved(target.index, command));
+        }
+        // Logs rest at their end: up goes back in time.
+        let upside_down = self.view == View::Journal || (self.view == View::Cockpit && self.focus == Pane::Log);
+        let command = match command {
+            Command::Up if upside_down => Command::Down,
+            Command::Down if upside_down => Command::Up,
+            Command::PageUp if upside_down => Command::PageDown,
+            Command::PageDown if upside_down => Command::PageUp,
+            Command::First if upside_down => Command::Last,
+            Command::Last if upside_down => Command::First,
+            command => command,
+        };
+        self.scroll = moved(self.scroll, command).min(10_000);
+        Vec::new()
+    }
+
+    /// Looks at a step; its change is read if it is not known.
+    fn look_at(&mut self, snapshot: &Snapshot, index: usize) -> Vec<Intent> {
+        let index = index.min(snapshot.state.steps.len().saturating_sub(1));
+        let here = model::target(snapshot, None).index;
+        self.pinned = (index != here).then_some(index);
+        if model::target(snapshot, None).index != index {
+            self.item = 0;
+        }
+        let target = model::target(snapshot, self.pinned);
+        let known = snapshot.state.step(&target.step).is_some_and(|step| step.preview(target.direction).is_some());
+        if known {
+            return Vec::new();
+        }
+        vec![Intent::Send(Request::Look { step: target.step, direction: target.direction })]
+    }
+}
+
+fn moved(at: usize, command: Command) -> usize {
+    match command {
+        Command::Up => at.saturating_sub(1),
+        Command::Down => at + 1,
+        Command::PageUp => at.saturating_sub(10),
+        Command::PageDown => at + 10,
+        Command::First => 0,
+        Command::Last => 9_999,
+        _ => at,
+    }
+}
+
+fn look_again(snapshot: &Snapshot, target: &Target) -> Intent {
+    let in_doubt = snapshot.state.step(&target.step).is_some_and(|step| step.phase == Phase::InDoubt);
+    let step = target.step.clone();
+    Intent::Send(if in_doubt { Request::Observe { step } } else { Request::Look { step, direction: target.direction } })
+}
