@@ -108,6 +108,10 @@ fn print(endpoints: &Endpoints, json: bool) -> Result<()> {
         let (ip, port) = (origin.https.ip(), origin.https.port());
         writeln!(out, "curl --connect-to ::{ip}:{port} https://shop.example.test:{port}/health    # {label}")?;
     }
+    for (label, database) in [("old side", &endpoints.old_database), ("new side", &endpoints.new_database)] {
+        let (ip, port) = (database.address.ip(), database.address.port());
+        writeln!(out, "psql 'host={ip} port={port} user={} dbname={}'    # {label}", database.user, database.database)?;
+    }
     writeln!(out, "curl {}/sandbox/ledger    # what took effect, in order", endpoints.control)?;
     out.flush()?;
     Ok(())

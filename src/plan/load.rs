@@ -81,6 +81,8 @@ pub fn environments(source: &str, origin: &str) -> Result<BTreeMap<String, Envir
 /// | `sandbox.resolvers` | `name=address:port` joined by commas |
 /// | `sandbox.old_address`, `sandbox.new_address` | the address of each side's origin |
 /// | `sandbox.http_port`, `sandbox.https_port` | the ports of both origins |
+/// | `sandbox.old_database`, `sandbox.new_database` | the address of each side's PostgreSQL |
+/// | `sandbox.database_port` | the port of both |
 /// | `sandbox.ca_file` | the PEM file that trusts the origins' certificates |
 /// | `sandbox.aws_endpoint`, `sandbox.heroku_endpoint` | the base URLs of the APIs |
 #[must_use]
@@ -92,6 +94,9 @@ pub fn sandbox_placeholders() -> BTreeMap<String, String> {
         ("new_address", "127.0.0.22"),
         ("http_port", "8080"),
         ("https_port", "8443"),
+        ("old_database", "127.0.0.23"),
+        ("new_database", "127.0.0.24"),
+        ("database_port", "5432"),
         ("ca_file", "sandbox-ca.pem"),
         ("aws_endpoint", "http://127.0.0.1:4566"),
         ("heroku_endpoint", "http://127.0.0.1:4567"),

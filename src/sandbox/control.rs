@@ -49,6 +49,6 @@ fn state(world: &World) -> Value {
     json!({
         "now": now.to_string(), "started": world.started.to_string(), "speed": world.clock.speed(),
         "scenario": world.scenario.about, "sides": sides, "shared": shared, "users": lock(&world.users).states(),
-        "ecs": services, "mutations": world.ledger.entries().len(),
+        "ecs": services, "postgres": lock(&world.databases).summary(), "mutations": world.ledger.entries().len(),
     })
 }

@@ -47,6 +47,9 @@ pub enum Trigger {
     /// A service's desired count changed.
     #[serde(rename = "ecs.update")]
     EcsUpdate,
+    /// Who may do what in a database changed, a sequence was set, or a session was terminated.
+    #[serde(rename = "postgres.access")]
+    PostgresAccess,
 }
 
 /// One fault of a scenario: begins `at` a time after the start or `after` an event, and lasts.
@@ -131,7 +134,7 @@ pub enum FaultKind {
     },
     /// A service refuses a share of the requests as too many.
     Throttle {
-        /// `route53`, `cloudwatch`, `ecs`, `sts` or `heroku`.
+        /// `route53`, `cloudwatch`, `ecs`, `sts`, `heroku` or `postgres`.
         service: String,
         /// 0 to 1.
         share: f64,
@@ -163,10 +166,14 @@ pub enum FaultKind {
     },
     /// Every AWS service finds the credentials expired.
     ExpiredCredentials,
+    /// Replication stops: the new database's apply worker fails at every attempt.
+    ReplicationStall,
+    /// Another role than the app's goes on writing to the old database.
+    LeakyFreeze,
 }
 
 /// The services that faults can name.
-const SERVICES: &[&str] = &["route53", "cloudwatch", "ecs", "sts", "heroku"];
+const SERVICES: &[&str] = &["route53", "cloudwatch", "ecs", "sts", "heroku", "postgres"];
 
 impl FaultKind {
     fn check(&self) -> Result<(), String> {
@@ -289,6 +296,16 @@ impl Faults {
         }) > 0.0
     }
 
+    /// Whether replication is stopped now.
+    pub(super) fn stalls_replication(&self, now: Timestamp) -> bool {
+        self.sum(now, |kind| matches!(kind, FaultKind::ReplicationStall).then_some(1.0)) > 0.0
+    }
+
+    /// Whether another role writes to the old database now.
+    pub(super) fn leaks_writes(&self, now: Timestamp) -> bool {
+        self.sum(now, |kind| matches!(kind, FaultKind::LeakyFreeze).then_some(1.0)) > 0.0
+    }
+
     /// How long a change takes now, when a fault says so.
     pub(super) fn slow_change(&self, now: Timestamp) -> Option<Duration> {
         lock(&self.0).iter().filter(|fault| fault.is_active(now)).find_map(|fault| match fault.spec.kind {
@@ -322,7 +339,7 @@ impl Fault {
             {
                 Some(Obstacle::Closed)
             }
-            FaultKind::ExpiredCredentials if service != "heroku" => Some(Obstacle::Expired),
+            FaultKind::ExpiredCredentials if service != "heroku" && service != "postgres" => Some(Obstacle::Expired),
             _ => None,
         }
     }

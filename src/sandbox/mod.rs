@@ -6,6 +6,7 @@
 //!   '-> load on the old or the new side -> model -> metrics <- CloudWatch
 //!            |                               |
 //!        Heroku, ECS (what runs)         origins (latency, errors as anyone sees them)
+//!            '-> rows on the old or the new database; the old one replicates to the new one
 //! ```
 //!
 //! | file | what it is |
@@ -14,6 +15,7 @@
 //! | `aws/`, `heroku` | the services' APIs |
 //! | `traffic`, `model`, `metrics`, `world` | users, load, what is recorded of it, the heartbeat |
 //! | `origin`, `tls` | the app on both sides, over HTTP and HTTPS |
+//! | `postgres/` | both databases, replication, and a front that speaks PostgreSQL |
 //! | [`scenario`], [`faults`] | what the world is like and what goes wrong in it |
 //! | [`ledger`], `control` | what really took effect, for tests and people |
 //!
@@ -29,6 +31,7 @@ pub mod ledger;
 mod metrics;
 mod model;
 mod origin;
+mod postgres;
 pub mod scenario;
 mod start;
 mod tls;
@@ -88,6 +91,8 @@ pub struct Ports {
     pub http: u16,
     /// HTTPS of both origins.
     pub https: u16,
+    /// PostgreSQL of both databases.
+    pub postgres: u16,
 }
 
 /// Where everything listens. Save it as JSON to hand it to another process.
@@ -113,6 +118,10 @@ pub struct Endpoints {
     pub old_origin: OriginEndpoint,
     /// The load balancer. Its ports equal those of the old origin: only the address differs, as in reality.
     pub new_origin: OriginEndpoint,
+    /// Heroku Postgres.
+    pub old_database: DatabaseEndpoint,
+    /// RDS. Its port equals that of the old database.
+    pub new_database: DatabaseEndpoint,
     /// The certificate authority that signed the origins' certificates, PEM.
     pub ca_pem_path: PathBuf,
     /// Wall-clock instant at which session time and wall time were equal.
@@ -147,6 +156,17 @@ pub struct OriginEndpoint {
     pub http: SocketAddr,
     /// HTTPS.
     pub https: SocketAddr,
+}
+
+/// One database, over PostgreSQL's protocol. Nobody is asked for a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseEndpoint {
+    /// Address and port.
+    pub address: SocketAddr,
+    /// The database's name.
+    pub database: String,
+    /// The role of the operator's tools.
+    pub user: String,
 }
 
 /// Why a sandbox did not start.

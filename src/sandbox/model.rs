@@ -17,15 +17,11 @@ const WARM_UP: f64 = 150.0;
 const BASE_ERRORS: f64 = 0.0002;
 /// Beyond this load a side sheds requests instead of getting slower.
 const MAX_LOAD: f64 = 0.97;
-/// Database connections that every web process and every worker keeps open.
-const POOL_PER_WEB: f64 = 5.0;
-const POOL_PER_WORKER: f64 = 4.0;
 /// Jobs that are enqueued together, on average.
 const BURST: f64 = 20.0;
 /// Time constants, seconds: how quickly what is measured follows the load.
 const CPU_LAG: f64 = 20.0;
 const MEMORY_LAG: f64 = 180.0;
-const CONNECTIONS_LAG: f64 = 15.0;
 
 /// What runs on one side now.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -47,6 +43,10 @@ pub(super) struct SideInput {
     pub(super) fault_errors: f64,
     /// 1 is normal.
     pub(super) latency_factor: f64,
+    /// Share of requests that fail because the database refuses what they write, 0 to 1.
+    pub(super) write_errors: f64,
+    /// Share of jobs that fail for the same reason and go back to the queue, 0 to 1.
+    pub(super) job_errors: f64,
 }
 
 /// What one side does now: what its origin answers, and what the metrics say.
@@ -56,6 +56,10 @@ pub(super) struct SideState {
     pub(super) requests: f64,
     /// Share of them that fail, 0 to 1.
     pub(super) error_rate: f64,
+    /// The part of it that whoever only reads meets, 0 to 1.
+    pub(super) read_error_rate: f64,
+    /// Jobs a second that workers here finish.
+    pub(super) jobs: f64,
     /// Median latency, milliseconds.
     pub(super) p50_ms: f64,
     /// 95th percentile of the latency, milliseconds.
@@ -73,11 +77,9 @@ pub(super) struct SideState {
     warmth: f64,
 }
 
-/// What both sides share: one database, one queue.
+/// What both sides share: one queue, and the load of whoever writes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub(super) struct SharedState {
-    /// Connections open on the database.
-    pub(super) connections: f64,
     /// Percent.
     pub(super) database_cpu: f64,
     /// Jobs that wait.
@@ -137,13 +139,16 @@ impl Model {
         let demand = (self.traffic.requests_per_second * wave * self.mood).max(0.0);
         self.old.step(dt, demand, old, self.traffic.dyno_capacity, IDLE_LATENCY_OLD);
         self.new.step(dt, demand, new, self.traffic.task_capacity, IDLE_LATENCY_NEW);
-        self.share(dt, old.processes, new.processes);
+        self.share(dt, old, new);
     }
 
-    fn share(&mut self, dt: f64, old: Processes, new: Processes) {
+    fn share(&mut self, dt: f64, old: &SideInput, new: &SideInput) {
+        let able = |side: &SideInput| f64::from(side.processes.worker) * (1.0 - side.job_errors);
+        let (old_able, new_able) = (able(old), able(new));
+        let schedulers = old.processes.scheduler.min(new.processes.scheduler);
         let served = self.old.served() + self.new.served();
         let arriving = served * self.traffic.job_share;
-        let capacity = f64::from(old.worker + new.worker) * self.traffic.worker_capacity;
+        let capacity = (old_able + new_able) * self.traffic.worker_capacity;
         let waiting = self.shared.queue + arriving * dt;
         let done = waiting.min(capacity * dt);
         // A queue that keeps up still holds what arrived in bursts: some times rho / (1 - rho) jobs, as queues of bursts do.
@@ -153,14 +158,11 @@ impl Model {
         let keeps_up = capacity > 0.0 && waiting - done < floor;
         shared.queue = if keeps_up { floor } else { waiting - done };
         shared.jobs_done += done;
-        if old.scheduler > 0 && new.scheduler > 0 {
+        let part = done / (dt * (old_able + new_able)).max(f64::MIN_POSITIVE);
+        (self.old.jobs, self.new.jobs) = (part * old_able, part * new_able);
+        if schedulers > 0 {
             shared.double_scheduler_seconds += dt;
         }
-        let in_flight = |side: &SideState| side.served() * side.p50_ms / 1000.0;
-        let wanted = POOL_PER_WEB * f64::from(old.web + new.web)
-            + POOL_PER_WORKER * f64::from(old.worker + new.worker)
-            + 1.2 * (in_flight(&self.old) + in_flight(&self.new));
-        shared.connections += (wanted - shared.connections) * approach(dt, CONNECTIONS_LAG);
         let cpu = (5.0 + 0.11 * served + 0.5 * done / dt.max(0.001) + 0.6 * self.noise.normal()).clamp(1.0, 100.0);
         shared.database_cpu += (cpu - shared.database_cpu) * approach(dt, CPU_LAG);
     }
@@ -175,7 +177,8 @@ impl SideState {
         self.load = if capacity > 0.0 { self.requests / capacity } else { 0.0 };
         let shed = (1.0 - MAX_LOAD / self.load.max(MAX_LOAD)).clamp(0.0, 1.0);
         let failing = (BASE_ERRORS + input.fault_errors).min(1.0);
-        self.error_rate = if refused { 1.0 } else { 1.0 - (1.0 - shed) * (1.0 - failing) };
+        self.read_error_rate = if refused { 1.0 } else { 1.0 - (1.0 - shed) * (1.0 - failing) };
+        self.error_rate = 1.0 - (1.0 - self.read_error_rate) * (1.0 - input.write_errors);
         self.warm(dt, capacity, refused);
         self.latency(input.latency_factor, idle, refused);
         let working = if refused { 0.0 } else { self.load.min(1.0) };
@@ -270,7 +273,7 @@ mod tests {
     const AWS: Processes = Processes { web: 2, worker: 0, scheduler: 0, maintenance: false };
 
     fn input(processes: Processes, share: f64) -> SideInput {
-        SideInput { processes, share, fault_errors: 0.0, latency_factor: 1.0 }
+        SideInput { processes, share, fault_errors: 0.0, latency_factor: 1.0, write_errors: 0.0, job_errors: 0.0 }
     }
 
     fn after(seconds: u32, old: SideInput, new: SideInput) -> Model {

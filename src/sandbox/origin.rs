@@ -47,7 +47,9 @@ pub(super) async fn handle(world: Arc<World>, side: Side, call: Call) -> Reply {
         page(StatusCode::SERVICE_UNAVAILABLE, "Offline for Maintenance")
     } else if processes.web == 0 {
         page(StatusCode::SERVICE_UNAVAILABLE, "Service Temporarily Unavailable")
-    } else if chance < failing(&world, side, state.error_rate, state.maintenance) {
+    } else if chance < failing(&world, side, state.read_error_rate, state.maintenance)
+        || (call.method == Method::POST && chance < lock(&world.databases).refused_orders(side))
+    {
         page(StatusCode::INTERNAL_SERVER_ERROR, "We're sorry, but something went wrong")
     } else {
         app(side, &call)

@@ -10,7 +10,7 @@ use super::{SandboxError, dns::Habit, faults::FaultSpec};
 
 /// The live names.
 const SHOP: &str = "shop.example.test";
-const API: &str = "api.example.test";
+pub(super) const API: &str = "api.example.test";
 
 /// The users when a scenario says nothing else: (group, name, resolvers, share, seconds of keep-alive).
 const USUAL_USERS: &[(&str, &str, &[&str], f64, u64)] = &[
@@ -32,8 +32,10 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("calm", include_str!("../../config/scenarios/calm.toml")),
     ("error-spike", include_str!("../../config/scenarios/error-spike.toml")),
     ("expired-credentials", include_str!("../../config/scenarios/expired-credentials.toml")),
+    ("leaky-freeze", include_str!("../../config/scenarios/leaky-freeze.toml")),
     ("lost-answer", include_str!("../../config/scenarios/lost-answer.toml")),
     ("metrics-gap", include_str!("../../config/scenarios/metrics-gap.toml")),
+    ("replication-stall", include_str!("../../config/scenarios/replication-stall.toml")),
     ("route53-outage", include_str!("../../config/scenarios/route53-outage.toml")),
     ("slow-change", include_str!("../../config/scenarios/slow-change.toml")),
     ("stubborn-resolver", include_str!("../../config/scenarios/stubborn-resolver.toml")),

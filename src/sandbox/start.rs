@@ -9,14 +9,15 @@ use std::{
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
-    Endpoints, HOSTED_ZONE, LOAD_BALANCER_NAME, OriginEndpoint, Ports, ResolverEndpoint, SandboxConfig, SandboxError,
-    aws, control,
+    DatabaseEndpoint, Endpoints, HOSTED_ZONE, LOAD_BALANCER_NAME, OriginEndpoint, Ports, ResolverEndpoint,
+    SandboxConfig, SandboxError, aws, control,
     dns::{self, DnsConfig, DnsHandles, ResolverInfo},
     faults::Side,
     heroku, http, origin,
+    postgres::{self, wire::Front},
     scenario::Scenario,
     tls::Authority,
-    traffic::{NEW_ADDRESS, OLD_ADDRESS, Users},
+    traffic::{NEW_ADDRESS, NEW_DATABASE, OLD_ADDRESS, OLD_DATABASE, Users},
     world::World,
     zone::{RecordSet, RecordType, ZoneStore},
 };
@@ -77,7 +78,7 @@ pub async fn start(config: SandboxConfig) -> Result<Sandbox, SandboxError> {
     world.live_through_history();
 
     let mut tasks = JoinSet::new();
-    let Sockets { aws, heroku, control, http: plain, https: secure } = sockets;
+    let Sockets { aws, heroku, control, http: plain, https: secure, postgres } = sockets;
     tasks.spawn(http::serve(aws, None, http::sharing(world.clone(), aws::handle)));
     tasks.spawn(http::serve(heroku, None, http::sharing(world.clone(), heroku::handle)));
     let control_state = (world.clone(), endpoints.clone());
@@ -94,6 +95,9 @@ pub async fn start(config: SandboxConfig) -> Result<Sandbox, SandboxError> {
         let handler = move |world, call| origin::handle(world, side, call);
         tasks.spawn(http::serve(listener, tls, http::sharing(world.clone(), handler)));
     }
+    for (side, listener) in [(Side::Old, postgres.0), (Side::New, postgres.1)] {
+        tasks.spawn(postgres::wire::serve(listener, Arc::new(Front::new(world.clone(), side))));
+    }
     tasks.spawn(async move { world.run().await });
     Ok(Sandbox { endpoints, tasks, _dns: dns, own_dir })
 }
@@ -105,19 +109,23 @@ struct Sockets {
     control: TcpListener,
     http: (TcpListener, TcpListener),
     https: (TcpListener, TcpListener),
+    postgres: (TcpListener, TcpListener),
 }
 
 impl Sockets {
     async fn bind(ports: Ports) -> Result<Self, SandboxError> {
         let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let pair =
-            |port| origin::bind_pair(SocketAddr::from((OLD_ADDRESS, port)), SocketAddr::from((NEW_ADDRESS, port)));
+        let both = |old: Ipv4Addr, new: Ipv4Addr, port| {
+            origin::bind_pair(SocketAddr::from((old, port)), SocketAddr::from((new, port)))
+        };
+        let pair = |port| both(OLD_ADDRESS, NEW_ADDRESS, port);
         Ok(Self {
             aws: http::bind(loopback(ports.aws)).await?,
             heroku: http::bind(loopback(ports.heroku)).await?,
             control: http::bind(loopback(ports.control)).await?,
             http: pair(ports.http).await?,
             https: pair(ports.https).await?,
+            postgres: both(OLD_DATABASE, NEW_DATABASE, ports.postgres).await?,
         })
     }
 
@@ -136,11 +144,18 @@ impl Sockets {
             resolvers: dns.resolvers().into_iter().map(resolver).collect(),
             old_origin: OriginEndpoint { http: address(&self.http.0)?, https: address(&self.https.0)? },
             new_origin: OriginEndpoint { http: address(&self.http.1)?, https: address(&self.https.1)? },
+            old_database: database(&self.postgres.0)?,
+            new_database: database(&self.postgres.1)?,
             ca_pem_path,
             clock_epoch: clock.epoch(),
             clock_speed: clock.speed(),
         })
     }
+}
+
+fn database(listener: &TcpListener) -> Result<DatabaseEndpoint, SandboxError> {
+    let (database, user) = (postgres::DATABASE.to_owned(), postgres::OPERATOR.to_owned());
+    Ok(DatabaseEndpoint { address: address(listener)?, database, user })
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, SandboxError> {

@@ -14,16 +14,30 @@ use super::{
     dns::{DnsHandles, Resolver},
     faults::Side,
     model::approach,
-    scenario::UserGroup,
+    scenario::{API, UserGroup},
 };
 
 /// Where the two origins stand.
 pub(super) const OLD_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 10);
 pub(super) const NEW_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 10);
 
+/// Where the two databases stand.
+pub(super) const OLD_DATABASE: Ipv4Addr = Ipv4Addr::new(127, 0, 1, 20);
+pub(super) const NEW_DATABASE: Ipv4Addr = Ipv4Addr::new(127, 0, 2, 20);
+
 /// Caches behind the address of each resolver: a large provider's answers change one cache at a time, not for all users
 /// at once, and the shares of weighted record sets come out as their weights say.
 const CACHES: usize = 8;
+
+/// Which parts of all requests go where, 0 to 1.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shares {
+    pub(super) old: f64,
+    pub(super) new: f64,
+    /// Of the old side's, those to the shop: only its users place orders, the API's clients read.
+    pub(super) old_shop: f64,
+    pub(super) new_shop: f64,
+}
 
 /// All users.
 #[derive(Debug)]
@@ -79,12 +93,16 @@ impl Users {
 
     /// Lets `dt` session seconds pass: connections close and open again where DNS leads now. Returns the shares of all
     /// requests that go to the old and to the new side.
-    pub(super) fn step(&mut self, dt: f64) -> (f64, f64) {
-        let mut shares = (0.0, 0.0);
+    pub(super) fn step(&mut self, dt: f64) -> Shares {
+        let mut shares = Shares::default();
         for group in &mut self.0 {
             group.step(dt);
-            shares.0 += group.share * group.old;
-            shares.1 += group.share * group.new;
+            shares.old += group.share * group.old;
+            shares.new += group.share * group.new;
+            if group.host != API {
+                shares.old_shop += group.share * group.old;
+                shares.new_shop += group.share * group.new;
+            }
         }
         shares
     }

@@ -21,8 +21,9 @@ use super::{
     lock,
     metrics::{MetricId, Metrics},
     model::{Model, Processes, SideInput, SideState},
+    postgres::{Databases, ORDER_SHARE, Work},
     scenario::Scenario,
-    traffic::Users,
+    traffic::{Shares, Users},
     zone::ZoneStore,
 };
 use crate::clock::{Clock, monotonic};
@@ -50,6 +51,7 @@ pub(super) struct World {
     pub(super) metrics: Mutex<Metrics>,
     pub(super) model: Mutex<Model>,
     pub(super) users: Mutex<Users>,
+    pub(super) databases: Mutex<Databases>,
     requests: AtomicU64,
 }
 
@@ -69,6 +71,7 @@ impl World {
             metrics: Mutex::default(),
             model: Mutex::new(Model::new(scenario.traffic.clone(), scenario.seed)),
             users: Mutex::new(users),
+            databases: Mutex::new(Databases::new(now, scenario.seed)),
             scenario,
             requests: AtomicU64::new(0),
         }
@@ -102,7 +105,8 @@ impl World {
         let history = self.scenario.metrics.history;
         let begin = self.started.checked_sub(jiff::SignedDuration::try_from(history).unwrap_or_default());
         // Users had no reason to move then, and asking the resolvers of today would tell nothing about it.
-        self.advance(begin.unwrap_or(self.started), self.started, |_| (1.0, 0.0));
+        let at_home = Shares { old: 1.0, ..Shares::default() };
+        self.advance(begin.unwrap_or(self.started), self.started, |_| at_home);
     }
 
     /// Ticks until the future is dropped.
@@ -121,7 +125,7 @@ impl World {
 
     /// Lets session time pass from one instant to another; `shares` says which part of all requests goes to the old and
     /// to the new side after so many seconds more.
-    fn advance(&self, from: Timestamp, to: Timestamp, shares: impl Fn(f64) -> (f64, f64)) {
+    fn advance(&self, from: Timestamp, to: Timestamp, shares: impl Fn(f64) -> Shares) {
         let mut at = from;
         while at < to {
             let left = to.duration_since(at).as_secs_f64();
@@ -131,22 +135,42 @@ impl World {
         }
     }
 
-    fn step(&self, now: Timestamp, dt: f64, (old_share, new_share): (f64, f64)) {
-        let input = |side, share| SideInput {
+    fn step(&self, now: Timestamp, dt: f64, shares: Shares) {
+        let mut databases = lock(&self.databases);
+        let input = |side, share: f64, shop: f64| SideInput {
             processes: self.processes(side, now.max(self.started)),
             share,
             fault_errors: self.faults.error_rate(side, now),
             latency_factor: self.faults.latency_factor(side, now),
+            write_errors: ORDER_SHARE * shop / share.max(f64::MIN_POSITIVE) * databases.refused_orders(side),
+            job_errors: databases.refused_jobs(side),
         };
-        let (old, new) = (input(Side::Old, old_share), input(Side::New, new_share));
+        let old = input(Side::Old, shares.old, shares.old_shop);
+        let new = input(Side::New, shares.new, shares.new_shop);
         let mut model = lock(&self.model);
         model.step(dt, &old, &new);
+        // The databases begin as the past left them: what happens from here on is written row by row.
+        if now <= self.started {
+            databases.open_pools(now, [old.processes, new.processes]);
+        } else {
+            let work = |state: &SideState, input: &SideInput, shop: f64| Work {
+                processes: input.processes,
+                orders: state.requests * shop / input.share.max(f64::MIN_POSITIVE)
+                    * (1.0 - state.read_error_rate)
+                    * ORDER_SHARE,
+                jobs: state.jobs,
+            };
+            let works = [work(&model.old, &old, shares.old_shop), work(&model.new, &new, shares.new_shop)];
+            databases.step(now, dt, works, self.faults.leaks_writes(now), self.faults.stalls_replication(now));
+        }
+        let connections = databases.connections(Side::New) as f64;
+        drop(databases);
         let mut metrics = lock(&self.metrics);
         if !self.faults.loses_metrics(Side::Old, now) {
             Recorder { now, dt, metrics: &mut metrics }.heroku(&mut model);
         }
         if !self.faults.loses_metrics(Side::New, now) {
-            Recorder { now, dt, metrics: &mut metrics }.aws(&mut model, new.processes);
+            Recorder { now, dt, metrics: &mut metrics }.aws(&mut model, new.processes, connections);
         }
     }
 }
@@ -164,7 +188,7 @@ impl Recorder<'_> {
         self.requests(model, Side::Old, [id("RequestCount"), id("Errors5xx"), id("ResponseTime")]);
     }
 
-    fn aws(&mut self, model: &mut Model, processes: Processes) {
+    fn aws(&mut self, model: &mut Model, processes: Processes, connections: f64) {
         let balancer = |name| MetricId::new("AWS/ApplicationELB", name, &[("LoadBalancer", super::LOAD_BALANCER)]);
         // Without a target the load balancer itself answers 503.
         let errors = if processes.web > 0 { "HTTPCode_Target_5XX_Count" } else { "HTTPCode_ELB_5XX_Count" };
@@ -175,7 +199,7 @@ impl Recorder<'_> {
             self.metrics.put(&service("MemoryUtilization"), self.now, model.new.memory);
         }
         let database = |name| MetricId::new("AWS/RDS", name, &[("DBInstanceIdentifier", "acme-shop")]);
-        self.metrics.put(&database("DatabaseConnections"), self.now, model.shared.connections.round());
+        self.metrics.put(&database("DatabaseConnections"), self.now, connections);
         self.metrics.put(&database("CPUUtilization"), self.now, model.shared.database_cpu);
         let queue = MetricId::new("AWS/SQS", "ApproximateNumberOfMessagesVisible", &[("QueueName", "acme-shop-jobs")]);
         self.metrics.put(&queue, self.now, model.shared.queue.round());
