@@ -155,9 +155,11 @@ impl Executor {
     fn context(&self, step: Step, stop: CancellationToken, state: &State) -> StepContext {
         let jobs = self.jobs.clone();
         let drained_at = drained_at(&self.plan, &step, state);
+        let attempt = state.step(&step.id).and_then(|known| known.attempt());
         StepContext {
             plan: Arc::clone(&self.plan),
-            attempt: state.step(&step.id).and_then(|s| s.attempt()).map_or(0, |attempt| attempt.number),
+            attempt: attempt.map_or(0, |attempt| attempt.number),
+            token: attempt.map_or_else(String::new, |attempt| attempt.token.clone()),
             step,
             world: self.world.clone(),
             clock: self.clock,

@@ -43,7 +43,7 @@ impl Plan {
 
 impl Step {
     /// What a `type` gate asks to type: the (first) record's name without its last dot for `dns.*`, the app for
-    /// `heroku.*`, the service for `ecs.scale`, the step's id for the rest.
+    /// `heroku.*`, the service for `ecs.scale`, the task's family for `ecs.run-task`, the step's id for the rest.
     #[must_use]
     pub fn typed_name(&self, plan: &Plan) -> String {
         let named = match &self.kind {
@@ -51,6 +51,7 @@ impl Step {
                 plan.heroku.as_ref().map(|heroku| heroku.app.clone())
             }
             Kind::EcsScale { service, .. } => Some(service.clone()),
+            Kind::EcsRunTask(task) => Some(task.family().to_owned()),
             kind => kind
                 .records()
                 .first()

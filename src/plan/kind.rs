@@ -71,6 +71,15 @@ pub enum Kind {
         /// Desired count.
         desired: u32,
     },
+    /// A one-off ECS task: a release command, a migration, a smoke job.
+    EcsRunTask(TaskSpec),
+    /// Wait until the newest deployment of ECS services has rolled out and all of them are healthy.
+    EcsWaitStable {
+        /// Cluster name.
+        cluster: String,
+        /// Service names, at least one.
+        services: Vec<String>,
+    },
     /// Hold for a time with all guardrails and checks holding.
     Watch {
         /// How long without a break.
@@ -89,6 +98,52 @@ pub enum Kind {
         /// How much harm it can do.
         class: Class,
     },
+}
+
+/// A one-off task as the plan asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSpec {
+    /// Cluster name.
+    pub cluster: String,
+    /// `family:revision`, or an ARN; a family alone means its newest revision at the time of the preview.
+    pub definition: String,
+    /// The container whose command is replaced and whose exit code decides; None: the definition has only one.
+    pub container: Option<String>,
+    /// Program and arguments, in the place of the definition's own.
+    pub command: Vec<String>,
+    /// Where it runs.
+    pub launch: Launch,
+    /// Subnet ids (`awsvpc` networking; Fargate has no other).
+    pub subnets: Vec<String>,
+    /// Security group ids.
+    pub security_groups: Vec<String>,
+    /// Whether it gets a public address: in a subnet without NAT it cannot pull its image otherwise.
+    pub public_ip: bool,
+    /// Log group that its lines go to; None: as the definition's `awslogs` options say.
+    pub log_group: Option<String>,
+    /// A command that puts it back, run as another task of the same definition.
+    pub undo_command: Option<Vec<String>>,
+    /// How much harm it can do.
+    pub class: Class,
+}
+
+impl TaskSpec {
+    /// The definition's family: what a person calls the task.
+    #[must_use]
+    pub fn family(&self) -> &str {
+        let name = self.definition.rsplit('/').next().unwrap_or(&self.definition);
+        name.split(':').next().unwrap_or(name)
+    }
+}
+
+/// Where a one-off task runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Launch {
+    /// Fargate.
+    Fargate,
+    /// The cluster's own instances.
+    Ec2,
 }
 
 /// One weighted stage of a switch.
@@ -114,6 +169,8 @@ impl Kind {
             Self::HerokuMaintenance { .. } => "heroku.maintenance",
             Self::HerokuScale { .. } => "heroku.scale",
             Self::EcsScale { .. } => "ecs.scale",
+            Self::EcsRunTask(_) => "ecs.run-task",
+            Self::EcsWaitStable { .. } => "ecs.wait-stable",
             Self::Watch { .. } => "watch",
             Self::Exec { .. } => "exec",
         }
@@ -126,9 +183,11 @@ impl Kind {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Manual { .. } | Self::CheckSuite { .. } | Self::DnsDrain { .. } | Self::Watch { .. } => {
-                Class::ReadOnly
-            }
+            Self::Manual { .. }
+            | Self::CheckSuite { .. }
+            | Self::DnsDrain { .. }
+            | Self::EcsWaitStable { .. }
+            | Self::Watch { .. } => Class::ReadOnly,
             Self::DnsLowerTtl { .. } | Self::DnsRaiseTtl { .. } | Self::HerokuMaintenance { on: false } => {
                 Class::Reversible
             }
@@ -136,7 +195,7 @@ impl Kind {
             Self::HerokuScale { formation } if formation.values().any(|quantity| *quantity == 0) => Class::Destructive,
             Self::EcsScale { desired: 0, .. } => Class::Destructive,
             Self::HerokuScale { .. } | Self::EcsScale { .. } => Class::Reversible,
-            Self::Exec { class, .. } => *class,
+            Self::Exec { class, .. } | Self::EcsRunTask(TaskSpec { class, .. }) => *class,
         }
     }
 

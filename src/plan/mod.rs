@@ -28,7 +28,7 @@ mod vars;
 
 pub use database::{Database, DatabaseAddress, DatabaseMeasure, Databases, SslMode, TableName, WriteLock};
 pub use error::{PlanErrors, Problem, Related, Severity};
-pub use kind::{Kind, Stage};
+pub use kind::{Kind, Launch, Stage, TaskSpec};
 pub use load::{Checked, check, environments, load, sandbox_placeholders};
 pub use model::*;
 pub use record::{Action, Alias, OtherType, Record, RecordSet, RecordType, Weighted, batch};

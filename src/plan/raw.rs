@@ -338,6 +338,10 @@ pub(super) enum RawKind {
     HerokuScale(RawHerokuScale),
     #[serde(rename = "ecs.scale")]
     EcsScale(RawEcsScale),
+    #[serde(rename = "ecs.run-task")]
+    EcsRunTask(Box<RawRunTask>),
+    #[serde(rename = "ecs.wait-stable")]
+    EcsWaitStable(RawWaitStable),
     #[serde(rename = "watch")]
     Watch(RawWatch),
     #[serde(rename = "exec")]
@@ -405,6 +409,29 @@ pub(super) struct RawEcsScale {
     pub(super) cluster: Text,
     pub(super) service: Text,
     pub(super) desired: Text,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRunTask {
+    pub(super) cluster: Text,
+    pub(super) definition: Text,
+    pub(super) container: Option<Text>,
+    pub(super) command: List,
+    pub(super) launch: Option<Text>,
+    pub(super) subnets: Option<List>,
+    pub(super) security_groups: Option<List>,
+    pub(super) public_ip: Option<Text>,
+    pub(super) log_group: Option<Text>,
+    pub(super) undo_command: Option<List>,
+    pub(super) class: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWaitStable {
+    pub(super) cluster: Text,
+    pub(super) services: List,
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
-use super::change::Change;
-use crate::plan::{RecordSet, batch};
+use super::{change::Change, task::Task};
+use crate::plan::{Launch, RecordSet, batch};
 
 /// One change by hand. Every field is one command for bash, everything in it quoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,7 @@ pub fn by_hand(change: &Change) -> Option<ByHand> {
             ByHand { act: command(&act), look: Some(command(&["heroku", "ps", "--app", app])), wait: None, once: false }
         }
         Change::Service { cluster, service, to, .. } => self::service(cluster, service, *to),
+        Change::Task(task) => self::task(task),
         Change::Command { argv, observe, .. } => {
             ByHand { act: command(argv), look: observe.as_ref().map(|argv| command(argv)), wait: None, once: true }
         }
@@ -106,6 +107,36 @@ fn service(cluster: &str, service: &str, desired: u32) -> ByHand {
         act: command(&[&update[..], &place, &print].concat()),
         look: Some(command(&[&describe[..], &place, &["--output", "text"]].concat())),
         wait: Some(command(&[&wait[..], &place].concat())),
+        once: false,
+    }
+}
+
+/// Source: AWS CLI reference, `ecs run-task`. The exit code of the task's own container decides.
+fn task(task: &Task) -> ByHand {
+    let overrides = json!({ "containerOverrides": [{ "name": task.container, "command": task.command }] }).to_string();
+    let launch = match task.launch {
+        Launch::Fargate => "FARGATE",
+        Launch::Ec2 => "EC2",
+    };
+    let public = if task.public_ip { "ENABLED" } else { "DISABLED" };
+    let vpc = json!({ "subnets": task.subnets, "securityGroups": task.security_groups, "assignPublicIp": public });
+    let network = json!({ "awsvpcConfiguration": vpc }).to_string();
+    let place = ["--cluster", &task.cluster];
+    let run = ["aws", "ecs", "run-task", "--task-definition", &task.definition, "--launch-type", launch];
+    let network: &[&str] = if task.subnets.is_empty() { &[] } else { &["--network-configuration", &network] };
+    let print = ["--overrides", &overrides, "--query", "tasks[0].taskArn", "--output", "text"];
+    let code = format!("tasks[0].containers[?name==`{}`].exitCode | [0]", task.container);
+    let code = command(&["--query", &code, "--output", "text"]);
+    let cluster = command(&place);
+    let family = task.definition.split(':').next().unwrap_or_default();
+    let list = ["aws", "ecs", "list-tasks", "--family", family, "--desired-status", "STOPPED"];
+    ByHand {
+        act: command(&[&run[..], network, &place, &print].concat()),
+        look: Some(command(&[&list[..], &place].concat())),
+        wait: Some(format!(
+            "aws ecs wait tasks-stopped {cluster} --tasks \"$answer\" && \
+             [ \"$(aws ecs describe-tasks {cluster} --tasks \"$answer\" {code})\" = 0 ]"
+        )),
         once: false,
     }
 }

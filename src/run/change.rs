@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::task::Task;
 use crate::plan::{RecordSet, Side};
 
 /// One change of the world.
@@ -53,6 +54,8 @@ pub enum Change {
         /// After.
         to: u32,
     },
+    /// A one-off ECS task.
+    Task(Box<Task>),
     /// A command without a shell.
     Command {
         /// Program and arguments.
@@ -82,6 +85,7 @@ impl Change {
             Self::Service { cluster, service, from, to } => {
                 Self::Service { cluster: cluster.clone(), service: service.clone(), from: *to, to: *from }
             }
+            Self::Task(task) => Self::Task(Box::new(task.reversed()?)),
             Self::Command { argv, observe, undo, undoing } => Self::Command {
                 argv: undo.clone()?,
                 observe: observe.clone(),
@@ -110,7 +114,7 @@ impl Change {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         match self {
-            Self::Nothing | Self::Command { .. } => false,
+            Self::Nothing | Self::Task(_) | Self::Command { .. } => false,
             Self::Records { before, after, .. } => before == after,
             Self::Maintenance { from, to, .. } => from == to,
             Self::Formation { from, to, .. } => from == to,
@@ -143,6 +147,7 @@ impl Change {
             Self::Service { cluster, service, from, to } => {
                 vec![Row::new(format!("{cluster}/{service} tasks"), from.to_string(), to.to_string())]
             }
+            Self::Task(task) => task.rows(),
             Self::Command { argv, .. } => vec![Row::new("run".to_owned(), String::new(), argv.join(" "))],
         }
     }
@@ -184,7 +189,7 @@ pub struct Row {
 }
 
 impl Row {
-    const fn new(label: String, before: String, after: String) -> Self {
+    pub(super) const fn new(label: String, before: String, after: String) -> Self {
         Self { label, before, after }
     }
 }

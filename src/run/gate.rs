@@ -129,7 +129,7 @@ pub struct Condition {
     pub detail: String,
 }
 
-/// What a `type` gate asks to be typed: the record's name, the app, the service, or the step's id.
+/// What a `type` gate asks to be typed: the record's name, the app, the service, the task's family, or the step's id.
 #[must_use]
 pub fn typed_name(plan: &Plan, step: &Step) -> String {
     match &step.kind {
@@ -137,6 +137,7 @@ pub fn typed_name(plan: &Plan, step: &Step) -> String {
             plan.heroku.as_ref().map_or_else(|| step.id.0.clone(), |heroku| heroku.app.clone())
         }
         Kind::EcsScale { service, .. } => service.clone(),
+        Kind::EcsRunTask(task) => task.family().to_owned(),
         kind => {
             let record = kind.records().first().and_then(|id| plan.record(id));
             record.map_or_else(|| step.id.0.clone(), |record| record.name().trim_end_matches('.').to_owned())

@@ -11,7 +11,7 @@
 //! | `command`, `decide/` | what may be asked, and what it leads to |
 //! | `gate`, `conditions` | evidence and consent; what must hold; what holds the run |
 //! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
-//! | `change`, `database`, `effect` | the exact change as data; what follows from an event |
+//! | `change`, `task`, `database`, `effect` | the exact change as data; what follows from an event |
 //! | `by_hand`, `way_back` | a change, and the whole way back, as commands that a person can type |
 //! | `sample` | the lossy stream beside the log |
 
@@ -32,6 +32,7 @@ mod phase;
 mod price;
 mod sample;
 mod state;
+mod task;
 #[cfg(test)]
 mod tests;
 mod way_back;
@@ -56,4 +57,5 @@ pub use phase::{Direction, Phase, Trigger};
 pub use price::{Forecast, Price, forecast, point_passed, price};
 pub use sample::{CheckSample, ProbeSample, Sample};
 pub use state::*;
+pub use task::{Task, TaskLog, started_by};
 pub use way_back::rollback_script;

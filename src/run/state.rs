@@ -135,6 +135,9 @@ pub struct Attempt {
     pub evidence: Evidence,
     /// Index of the part sent last.
     pub part: u32,
+    /// Token of the part sent last: what was started with it is found again by it.
+    #[serde(default)]
+    pub token: String,
     /// The part sent last has not ended.
     pub in_flight: bool,
     /// The world was read for it since its last part ended.

@@ -134,7 +134,7 @@ pub enum FaultKind {
     },
     /// A service refuses a share of the requests as too many.
     Throttle {
-        /// `route53`, `cloudwatch`, `ecs`, `sts`, `heroku` or `postgres`.
+        /// One of [`SERVICES`].
         service: String,
         /// 0 to 1.
         share: f64,
@@ -164,6 +164,13 @@ pub enum FaultKind {
         /// Only this operation; all without it.
         operation: Option<String>,
     },
+    /// One-off tasks that are started while it lasts end with this exit code.
+    TaskFails {
+        /// 1 to 255.
+        code: u8,
+    },
+    /// Deployments that begin while it lasts do not come up.
+    RolloutFails,
     /// Every AWS service finds the credentials expired.
     ExpiredCredentials,
     /// Replication stops: the new database's apply worker fails at every attempt.
@@ -173,7 +180,7 @@ pub enum FaultKind {
 }
 
 /// The services that faults can name.
-const SERVICES: &[&str] = &["route53", "cloudwatch", "ecs", "sts", "heroku", "postgres"];
+const SERVICES: &[&str] = &["route53", "cloudwatch", "ecs", "logs", "sts", "heroku", "postgres"];
 
 impl FaultKind {
     fn check(&self) -> Result<(), String> {
@@ -311,6 +318,26 @@ impl Faults {
         lock(&self.0).iter().filter(|fault| fault.is_active(now)).find_map(|fault| match fault.spec.kind {
             FaultKind::SlowChange { insync } => Some(insync),
             _ => None,
+        })
+    }
+
+    /// The exit code of a one-off task that is started now, when a fault says so.
+    pub(super) fn task_exit(&self, now: Timestamp) -> Option<u8> {
+        self.hit(now, |kind| if let FaultKind::TaskFails { code } = kind { Some(*code) } else { None })
+    }
+
+    /// Whether a deployment that begins now does not come up.
+    pub(super) fn fails_rollout(&self, now: Timestamp) -> bool {
+        self.hit(now, |kind| matches!(kind, FaultKind::RolloutFails).then_some(())).is_some()
+    }
+
+    /// What the first active fault of a kind says; it counts as a hit.
+    fn hit<T>(&self, now: Timestamp, of: impl Fn(&FaultKind) -> Option<T>) -> Option<T> {
+        let mut faults = lock(&self.0);
+        faults.iter_mut().filter(|fault| fault.is_active(now)).find_map(|fault| {
+            let said = of(&fault.spec.kind)?;
+            fault.hits += 1;
+            Some(said)
         })
     }
 

@@ -7,7 +7,8 @@
 //! | `dns` | `dns.lower-ttl`, `dns.switch`, `dns.raise-ttl`: which record sets they want |
 //! | `drain` | `dns.drain` |
 //! | `heroku` | `heroku.maintenance`, `heroku.scale` |
-//! | `ecs` | `ecs.scale` |
+//! | `ecs` | `ecs.scale`, `ecs.wait-stable` |
+//! | `task` | `ecs.run-task` |
 //! | `exec` | `exec` |
 //! | `checks` | `check.suite` |
 //! | `watch` | `watch` |
@@ -22,6 +23,7 @@ mod exec;
 mod heroku;
 mod records;
 mod served;
+mod task;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -47,6 +49,8 @@ pub struct StepContext {
     pub step: Step,
     /// Number of the attempt, for its output.
     pub attempt: u32,
+    /// Token of the part that was sent last; empty: nothing was.
+    pub token: String,
     /// Everything outside.
     pub world: World,
     /// Session time.
@@ -130,13 +134,17 @@ pub async fn preview(context: &StepContext, direction: Direction, applied: &[Cha
         Kind::EcsScale { cluster, service, desired } => {
             ecs::preview(context, (cluster, service), *desired, forward, applied).await
         }
+        Kind::EcsRunTask(spec) if forward => task::preview(context, spec).await,
+        Kind::EcsRunTask(_) => task::preview_back(context, applied).await,
         Kind::Exec { apply, observe, undo, .. } if forward => {
             exec::preview(context, apply, observe.as_ref(), undo.as_ref())
         }
         Kind::Exec { .. } => exec::preview_back(context, applied),
-        Kind::Manual { .. } | Kind::CheckSuite { .. } | Kind::DnsDrain { .. } | Kind::Watch { .. } => {
-            Ok(Preview::single(Change::Nothing))
-        }
+        Kind::Manual { .. }
+        | Kind::CheckSuite { .. }
+        | Kind::DnsDrain { .. }
+        | Kind::EcsWaitStable { .. }
+        | Kind::Watch { .. } => Ok(Preview::single(Change::Nothing)),
     }
 }
 
@@ -159,6 +167,7 @@ pub async fn apply(context: &StepContext, change: &Change, token: &str) -> Outco
         Change::Maintenance { to, .. } => heroku::apply_maintenance(context, *to).await,
         Change::Formation { to, .. } => heroku::apply_scale(context, to).await,
         Change::Service { cluster, service, to, .. } => ecs::apply(context, cluster, service, *to).await,
+        Change::Task(task) => task::apply(context, task, token).await,
         Change::Command { argv, .. } => exec::apply(context, argv, token).await,
         Change::Nothing => read(context).await,
     }
@@ -168,6 +177,7 @@ async fn read(context: &StepContext) -> Outcome {
     match &context.step.kind {
         Kind::CheckSuite { checks, sides, rounds } => checks::apply(context, checks, sides, *rounds).await,
         Kind::DnsDrain { records, .. } => drain::apply(context, records).await,
+        Kind::EcsWaitStable { cluster, services } => ecs::wait_stable(context, cluster, services).await,
         Kind::Watch { lasting, old_side_silent } => watch::apply(context, *lasting, *old_side_silent).await,
         _ => done("nothing to do"),
     }
@@ -193,6 +203,7 @@ async fn observe_once(context: &StepContext, change: &Change, accepted: bool) ->
         Change::Maintenance { from, to, .. } => heroku::observe_maintenance(context, *from, *to).await,
         Change::Formation { from, to, .. } => heroku::observe_scale(context, from, to).await,
         Change::Service { cluster, service, from, to } => ecs::observe(context, cluster, service, *from, *to).await,
+        Change::Task(task) => task::observe(context, task, accepted).await,
         Change::Command { observe: Some(argv), undoing, .. } => exec::observe(context, argv, *undoing).await,
         Change::Command { .. } | Change::Nothing if accepted => Observation::Done,
         Change::Command { .. } => {

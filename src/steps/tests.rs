@@ -3,6 +3,7 @@
 mod doubt;
 mod journey;
 mod readers;
+mod tasks;
 
 use std::{
     collections::BTreeMap,
@@ -50,6 +51,7 @@ impl Stage {
             plan: self.plan.clone(),
             step: self.plan.step(&StepId::from(step)).unwrap().clone(),
             attempt: 1,
+            token: TOKEN.to_owned(),
             world: self.world.clone(),
             clock: self.world.clock(),
             drained_at: None,

@@ -165,6 +165,10 @@ impl Fixture {
                 let from = formation.keys().map(|process| (process.clone(), 1)).collect();
                 Change::Formation { app, from, to: formation.clone() }
             }
+            Kind::EcsRunTask(spec) => {
+                let image = ("release", "123456789012.dkr.ecr.us-east-1.amazonaws.com/acme-shop@sha256:4a5b");
+                Change::Task(Box::new(crate::run::Task::of(spec, &spec.definition, image, None)))
+            }
             Kind::EcsScale { cluster, service, desired } => {
                 Change::Service { cluster: cluster.clone(), service: service.clone(), from: 0, to: *desired }
             }

@@ -1,6 +1,9 @@
 //! ECS services: how many tasks are wanted and how many run.
 
-use aws_sdk_ecs::Client;
+use aws_sdk_ecs::{
+    Client,
+    types::{Deployment, ServiceEvent},
+};
 
 use super::{
     aws::Aws,
@@ -9,11 +12,14 @@ use super::{
 };
 use crate::run::{Trouble, TroubleKind};
 
+/// Events of a service that are looked at: ECS keeps a hundred.
+const EVENTS: usize = 20;
+
 /// ECS of the plan's account and region.
 #[derive(Debug)]
 pub struct Ecs {
-    read: Client,
-    act: Client,
+    pub(super) read: Client,
+    pub(super) act: Client,
 }
 
 /// A service as ECS describes it.
@@ -29,6 +35,25 @@ pub struct Service {
     pub deployments: usize,
     /// The newest event in ECS's own words, cleaned.
     pub event: Option<String>,
+    /// The newest events, oldest first: id and words, cleaned.
+    pub events: Vec<(String, String)>,
+    /// The deployment that is to stay; None: the service has another controller than ECS.
+    pub rollout: Option<Rollout>,
+}
+
+/// How far the newest deployment of a service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rollout {
+    /// `family:revision` that it brings.
+    pub definition: String,
+    /// `IN_PROGRESS`, `COMPLETED` or `FAILED`; empty where ECS does not say.
+    pub state: String,
+    /// Why it is so, in ECS's own words, cleaned.
+    pub reason: String,
+    /// Tasks of it that run.
+    pub running: u32,
+    /// Tasks of it that did not come up.
+    pub failed: u32,
 }
 
 impl Service {
@@ -63,6 +88,8 @@ impl Ecs {
             pending: count(found.pending_count()),
             deployments: found.deployments().len(),
             event: found.events().first().and_then(|event| event.message()).map(clean),
+            events: found.events().iter().take(EVENTS).rev().filter_map(event).collect(),
+            rollout: found.deployments().iter().find(|one| one.status() == Some("PRIMARY")).map(rollout),
         })
     }
 
@@ -84,6 +111,25 @@ impl Ecs {
             }
         }
     }
+}
+
+fn event(event: &ServiceEvent) -> Option<(String, String)> {
+    Some((event.id()?.to_owned(), clean(event.message()?)))
+}
+
+fn rollout(deployment: &Deployment) -> Rollout {
+    Rollout {
+        definition: clean(short(deployment.task_definition().unwrap_or_default())),
+        state: deployment.rollout_state().map(|state| state.as_str().to_owned()).unwrap_or_default(),
+        reason: clean(deployment.rollout_state_reason().unwrap_or_default()),
+        running: count(deployment.running_count()),
+        failed: count(deployment.failed_tasks()),
+    }
+}
+
+/// The last part of an ARN; a name is its own.
+pub(super) fn short(arn: &str) -> &str {
+    arn.rsplit('/').next().unwrap_or(arn)
 }
 
 fn count(tasks: i32) -> u32 {

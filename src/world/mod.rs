@@ -4,7 +4,7 @@
 //! | file | what it talks to |
 //! |---|---|
 //! | `aws` | region, credentials, endpoint, time-outs; reads are retried, mutations are sent once |
-//! | [`route53`], [`ecs`], [`cloudwatch`] | the AWS services |
+//! | [`route53`], [`ecs`] and [`tasks`], [`cloudwatch`], [`logs`] | the AWS services |
 //! | [`heroku`] | the Heroku Platform API |
 //! | [`dns`] | name servers, one question at a time |
 //! | [`http`] | the two sides, as a customer sees them |
@@ -21,8 +21,10 @@ pub mod ecs;
 mod error;
 pub mod heroku;
 pub mod http;
+pub mod logs;
 pub mod postgres;
 pub mod route53;
+pub mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
@@ -39,7 +41,9 @@ pub use aws::Aws;
 pub use clean::{MAX_REASON, clean, clean_to};
 pub use error::{Failure, trouble};
 
-use self::{cloudwatch::CloudWatch, command::Environment, ecs::Ecs, heroku::Heroku, http::Checker, route53::Route53};
+use self::{
+    cloudwatch::CloudWatch, command::Environment, ecs::Ecs, heroku::Heroku, http::Checker, logs::Logs, route53::Route53,
+};
 use crate::{
     clock::Clock,
     plan::{EnvironmentKind, Plan},
@@ -71,6 +75,7 @@ struct Inner {
     route53: Route53,
     ecs: Ecs,
     cloudwatch: CloudWatch,
+    logs: Logs,
     heroku: Option<Heroku>,
     checker: Checker,
     environment: Environment,
@@ -91,6 +96,7 @@ impl World {
             route53: Route53::new(&aws, clock),
             ecs: Ecs::new(&aws),
             cloudwatch: CloudWatch::new(&aws),
+            logs: Logs::new(&aws),
             heroku,
             checker: Checker::new(plan, clock),
             environment: Environment::of(plan),
@@ -128,6 +134,12 @@ impl World {
     #[must_use]
     pub fn cloudwatch(&self) -> &CloudWatch {
         &self.0.cloudwatch
+    }
+
+    /// Lines of tasks.
+    #[must_use]
+    pub fn logs(&self) -> &Logs {
+        &self.0.logs
     }
 
     /// The Heroku app.

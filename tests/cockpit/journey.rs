@@ -68,7 +68,7 @@ fn by_hand_to_the_very_end() {
     let home = Home::new();
     let mut screen = home.rehearse(&["--speed", SPEED], WIDE);
     drive(&home, &mut screen, "the end", |status| status.state.complete());
-    screen.wait_for("16/16");
+    screen.wait_for("18/18");
     let compared = assert_agreement(&home);
     assert!(compared.acts >= 11 && compared.intents == compared.acts, "{compared:?}");
     agrees_with_route53(&home, Answer::New);

@@ -71,4 +71,36 @@ expect 'RUNNING ' ecs describe-tasks --cluster acme --tasks "$task" --query 'tas
 expect '*(ServiceNotFoundException)*' ecs update-service --cluster acme --service nope --desired-count 1
 expect '*(ClusterNotFoundException)*' ecs list-services --cluster nope
 
+expect 'acme-release 42 acme/release ' ecs describe-task-definition --task-definition acme-release \
+  --query 'taskDefinition.[family,revision,join(`/`,[containerDefinitions[0].logConfiguration.options."awslogs-stream-prefix",containerDefinitions[0].name])]'
+expect '*(ClientException)*' ecs describe-task-definition --task-definition acme-release:7
+network='awsvpcConfiguration={subnets=[subnet-1]}'
+run() {
+  "$venv/bin/aws" ecs run-task --cluster acme --task-definition acme-release:42 --launch-type FARGATE \
+    --started-by "cutover-$1" --client-token "$1" --network-configuration "$network" --output text \
+    --overrides '{"containerOverrides":[{"name":"release","command":["bundle","exec","rails","db:migrate"]}]}' \
+    --query 'tasks[0].taskArn'
+}
+task=$(run one); again=$(run one)
+expect 'arn:aws:ecs:us-east-1:123456789012:task-definition/acme-release:42 cutover-one ' ecs describe-tasks --cluster acme --tasks "$task" \
+  --query 'tasks[0].[taskDefinitionArn,startedBy]'
+[ "$task" = "$again" ] || { echo "FAIL a token that starts two tasks"; failures=$((failures + 1)); }
+sleep 3
+expect '' ecs wait tasks-stopped --cluster acme --tasks "$task"
+expect 'STOPPED 0 ' ecs describe-tasks --cluster acme --tasks "$task" --query 'tasks[0].[lastStatus,containers[0].exitCode]'
+expect "$task " ecs list-tasks --cluster acme --started-by cutover-one --desired-status STOPPED --query taskArns
+expect 'STOPPED ' ecs stop-task --cluster acme --task "$(run two)" --reason enough --query 'task.desiredStatus'
+expect '*(InvalidParameterException)*' ecs run-task --cluster acme --task-definition acme-release:42
+expect 'PRIMARY IN_PROGRESS ACTIVE COMPLETED ' ecs update-service --cluster acme --service web \
+  --task-definition acme-web:41 --query 'service.deployments[].[status,rolloutState]'
+
+expect '/ecs/acme-release ' logs describe-log-groups --log-group-name-prefix /ecs/acme-r --query 'logGroups[].logGroupName'
+stream="acme/release/${task##*/}"
+expect "$stream " logs describe-log-streams --log-group-name /ecs/acme-release --log-stream-name-prefix "$stream" --query 'logStreams[].logStreamName'
+expect '$ bundle exec rails db:migrate *done ' logs get-log-events --log-group-name /ecs/acme-release \
+  --log-stream-name "$stream" --start-from-head --query 'events[].message'
+expect '* IndexOrdersOnShippedAt: migrating ' logs filter-log-events --log-group-name /ecs/acme-release \
+  --filter-pattern IndexOrdersOnShippedAt --query 'events[].message'
+expect '*(ResourceNotFoundException)*' logs get-log-events --log-group-name /ecs/acme-release --log-stream-name none
+
 [ "$failures" = 0 ] || { echo "$failures failed"; exit 1; }

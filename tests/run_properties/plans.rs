@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use cutover::plan::{
-    Aws, Bound, Check, Class, Consequence, Dns, Environment, EnvironmentKind, GateLevel, Guardrail, Heroku, Kind, Plan,
-    Record, RecordSet, RecordType, Resolver, Role, Runner, RunnerSource, Side, SideInfo, Sides, Stage, Step, StepId,
-    Threshold,
+    Aws, Bound, Check, Class, Consequence, Dns, Environment, EnvironmentKind, GateLevel, Guardrail, Heroku, Kind,
+    Launch, Plan, Record, RecordSet, RecordType, Resolver, Role, Runner, RunnerSource, Side, SideInfo, Sides, Stage,
+    Step, StepId, TaskSpec, Threshold,
 };
 use proptest::prelude::*;
 
@@ -57,6 +57,8 @@ fn catalogue(stages: usize, records: usize) -> Vec<Entry> {
     let plain = |id, kind| (id, kind, Vec::new(), false);
     vec![
         plain("inventory", Kind::Manual { items: vec!["cron".into(), "hooks".into()] }),
+        plain("migrate", migration(argv("migrate"), argv("unmigrate"))),
+        plain("stable", Kind::EcsWaitStable { cluster: CLUSTER.into(), services: vec!["web".into()] }),
         plain("smoke", Kind::CheckSuite { checks: vec!["home".into()], sides: vec![Side::New], rounds: 1 }),
         plain("lower", Kind::DnsLowerTtl { records: all(), ttl: 60 }),
         plain("drain", Kind::DnsDrain { records: all(), margin: Duration::from_secs(5) }),
@@ -79,6 +81,22 @@ fn catalogue(stages: usize, records: usize) -> Vec<Entry> {
         plain("raise", Kind::DnsRaiseTtl { records: vec!["r0".into()], ttl: 300 }),
         ("farewell", Kind::Manual { items: vec!["give up the old side".into()] }, Vec::new(), true),
     ]
+}
+
+fn migration(command: Vec<String>, undo: Vec<String>) -> Kind {
+    Kind::EcsRunTask(TaskSpec {
+        cluster: CLUSTER.into(),
+        definition: "release:7".into(),
+        container: None,
+        command,
+        launch: Launch::Fargate,
+        subnets: vec!["subnet-1".into()],
+        security_groups: Vec::new(),
+        public_ip: false,
+        log_group: None,
+        undo_command: Some(undo),
+        class: Class::Reversible,
+    })
 }
 
 pub(crate) fn plan(shape: &Shape) -> Plan {

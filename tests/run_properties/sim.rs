@@ -246,6 +246,7 @@ fn drift(change: &mut Change) {
         Change::Maintenance { from, .. } => *from = !*from,
         Change::Formation { from, .. } => from.values_mut().for_each(|count| *count += 1),
         Change::Service { from, .. } => *from += 1,
+        Change::Task(task) => task.image.push('0'),
         Change::Command { argv, .. } => argv.push("--other".into()),
         Change::Nothing => {}
     }

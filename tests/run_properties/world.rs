@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::{
-    plan::{Kind, Plan, Record, RecordSet, Role, Side, Step},
-    run::{Cell, Change, Observation, Part, Preview, StepState, Trouble, TroubleKind},
+    plan::{Kind, Plan, Record, RecordSet, Role, Side, Step, TaskSpec},
+    run::{Cell, Change, Observation, Part, Preview, StepState, Task, Trouble, TroubleKind},
 };
 
 use super::plans::{APP, CLUSTER, ZONE};
@@ -39,9 +39,12 @@ impl World {
     pub(crate) fn forward(&self, plan: &Plan, step: &Step) -> Preview {
         let records = |ids: &[String]| ids.iter().filter_map(|id| plan.record(id)).cloned().collect::<Vec<_>>();
         match &step.kind {
-            Kind::Manual { .. } | Kind::CheckSuite { .. } | Kind::DnsDrain { .. } | Kind::Watch { .. } => {
-                Preview::single(Change::Nothing)
-            }
+            Kind::Manual { .. }
+            | Kind::CheckSuite { .. }
+            | Kind::DnsDrain { .. }
+            | Kind::EcsWaitStable { .. }
+            | Kind::Watch { .. } => Preview::single(Change::Nothing),
+            Kind::EcsRunTask(spec) => Preview::single(Change::Task(Box::new(task(spec)))),
             Kind::DnsLowerTtl { records: ids, ttl } | Kind::DnsRaiseTtl { records: ids, ttl } => {
                 let before = self.standing(&records(ids));
                 let after = before.iter().map(|set| set.with_ttl(*ttl)).collect();
@@ -82,7 +85,7 @@ impl World {
                 from.iter_mut().for_each(|(process, count)| *count = self.formation[process]);
             }
             Change::Service { service, from, .. } => *from = self.services[service],
-            Change::Nothing | Change::Command { .. } => {}
+            Change::Nothing | Change::Task(_) | Change::Command { .. } => {}
         }
         Preview::single(change)
     }
@@ -124,6 +127,8 @@ impl World {
             Change::Maintenance { to, .. } => self.maintenance = *to,
             Change::Formation { to, .. } => self.formation.extend(to.clone()),
             Change::Service { service, to, .. } => drop(self.services.insert(service.clone(), *to)),
+            Change::Task(task) if task.undoing => drop(self.commands.remove("migrate")),
+            Change::Task(_) => drop(self.commands.insert("migrate".into())),
             Change::Command { argv, .. } if argv[1] == "uncopy" => drop(self.commands.remove("copy")),
             Change::Command { argv, .. } => drop(self.commands.insert(argv[1].clone())),
         }
@@ -138,6 +143,10 @@ impl World {
             Change::Formation { from, to, .. } => (self.has(to), self.has(from)),
             Change::Service { service, from, to, .. } => {
                 (self.services[service] == *to, self.services[service] == *from)
+            }
+            Change::Task(task) => {
+                let done = self.commands.contains("migrate") != task.undoing;
+                (done, !done)
             }
             Change::Command { observe: None, .. } => (accepted, false),
             Change::Command { argv, .. } => {
@@ -168,7 +177,7 @@ impl World {
     /// As it was before the plan began, except for what cannot be put back.
     pub(crate) fn as_before(&self, plan: &Plan) -> bool {
         let before = Self { commands: self.commands.clone(), ..Self::new(plan) };
-        *self == before && !self.commands.contains("copy")
+        *self == before && !self.commands.contains("copy") && !self.commands.contains("migrate")
     }
 
     /// The runners as they are.
@@ -181,6 +190,10 @@ impl World {
             (Side::New, Role::Worker, cell(self.services["worker"] > 0)),
         ]
     }
+}
+
+fn task(spec: &TaskSpec) -> Task {
+    Task::of(spec, &spec.definition, ("release", "acme@sha256:1"), None)
 }
 
 fn part(before: &[RecordSet], after: &[RecordSet], bake: std::time::Duration) -> Part {

@@ -6,6 +6,7 @@ mod order;
 mod record;
 mod records;
 mod steps;
+mod tasks;
 mod watches;
 mod world;
 

@@ -17,6 +17,7 @@ use super::{
     },
     Context,
     record::ttl,
+    tasks,
     world::{ROLES, SIDES, needs_heroku},
 };
 
@@ -27,7 +28,7 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(60);
 
 const GATES: [(&str, GateLevel); 4] =
     [("start", GateLevel::Start), ("confirm", GateLevel::Confirm), ("type", GateLevel::Type), ("two", GateLevel::Two)];
-const CLASSES: [(&str, Class); 3] =
+pub(super) const CLASSES: [(&str, Class); 3] =
     [("read-only", Class::ReadOnly), ("reversible", Class::Reversible), ("destructive", Class::Destructive)];
 
 pub(super) fn build(context: &Context<'_>, records: &[Record], report: &mut Report) -> Vec<Step> {
@@ -130,6 +131,7 @@ fn times(kind: &Kind, records: &[Record]) -> (Duration, Duration) {
         Kind::HerokuMaintenance { .. } => (seconds(15), minutes(2)),
         Kind::HerokuScale { .. } => (seconds(30), minutes(5)),
         Kind::EcsScale { .. } => (minutes(2), minutes(10)),
+        Kind::EcsRunTask(_) | Kind::EcsWaitStable { .. } => (minutes(2), minutes(20)),
         Kind::Watch { lasting, .. } => (*lasting, lasting.saturating_mul(3) + minutes(30)),
         Kind::Exec { .. } => (minutes(1), minutes(10)),
     }
@@ -168,6 +170,8 @@ fn kind(context: &Context<'_>, raw: &RawKind, report: &mut Report) -> Kind {
             service: report.read(&raw.service, words).unwrap_or_default(),
             desired: report.read(&raw.desired, |text| number(0..=5000, text)).unwrap_or_default(),
         },
+        RawKind::EcsRunTask(raw) => tasks::run_task(raw, report),
+        RawKind::EcsWaitStable(raw) => tasks::wait_stable(raw, report),
         RawKind::Watch(raw) => watch(context, raw, report),
         RawKind::Exec(raw) => exec(raw, report),
     }
@@ -287,7 +291,7 @@ fn exec(raw: &RawExec, report: &mut Report) -> Kind {
 }
 
 /// A program and its arguments, never a shell's text: what is shown at the gate is what runs.
-fn argv(list: &List, report: &mut Report) -> Vec<String> {
+pub(super) fn argv(list: &List, report: &mut Report) -> Vec<String> {
     let items = match list.get_ref() {
         Items::Many(items) => items,
         Items::One(text) => {

@@ -11,8 +11,8 @@ use crate::plan::{
     raw::{
         RawAlias, RawAws, RawCheck, RawCheckSuite, RawDatabase, RawDatabases, RawDns, RawDrain, RawEcsScale,
         RawEnvironment, RawExec, RawGuardrail, RawHead, RawHeroku, RawHerokuScale, RawJson, RawKind, RawMaintenance,
-        RawManual, RawMetric, RawPlan, RawRecord, RawRunner, RawSet, RawSide, RawSides, RawStage, RawStep, RawSwitch,
-        RawTraffic, RawTtl, RawWatch,
+        RawManual, RawMetric, RawPlan, RawRecord, RawRunTask, RawRunner, RawSet, RawSide, RawSides, RawStage, RawStep,
+        RawSwitch, RawTraffic, RawTtl, RawWaitStable, RawWatch,
     },
     tree::fields_of,
 };
@@ -145,6 +145,8 @@ fn the_sample_shows_every_kind_of_step_and_its_options() {
             "heroku.maintenance" => fields_of::<RawMaintenance>(),
             "heroku.scale" => fields_of::<RawHerokuScale>(),
             "ecs.scale" => fields_of::<RawEcsScale>(),
+            "ecs.run-task" => fields_of::<RawRunTask>(),
+            "ecs.wait-stable" => fields_of::<RawWaitStable>(),
             "watch" => fields_of::<RawWatch>(),
             "exec" => fields_of::<RawExec>(),
             other => panic!("add the fields of `{other}` here"),

@@ -44,7 +44,7 @@ impl StepState {
 
 /// Writes down that a change is about to be sent. The first part needs a passed gate; it takes its consent from there.
 pub(super) fn intend(state: &mut StepState, gate: Option<Gate>, event: &Event) -> Result<(), Illegal> {
-    let What::Intended { direction, attempt, part, change, .. } = &event.what else { return Ok(()) };
+    let What::Intended { direction, attempt, part, change, token, .. } = &event.what else { return Ok(()) };
     if *part == 0 {
         let gate = gate.filter(|gate| gate.direction == *direction);
         let gate = gate.ok_or(Illegal::OutOfPlace("an intent without consent"))?;
@@ -56,7 +56,7 @@ pub(super) fn intend(state: &mut StepState, gate: Option<Gate>, event: &Event) -
         if let Some(last) = state.attempts.last_mut().filter(|last| last.ended_at.is_none()) {
             last.ended_at = Some(event.at);
         }
-        state.attempts.push(begun(*attempt, gate, event.at));
+        state.attempts.push(begun(*attempt, gate, token, event.at));
     } else {
         state.go(Trigger::GoOn, event.at)?;
         let current = state.attempt_mut()?;
@@ -65,6 +65,7 @@ pub(super) fn intend(state: &mut StepState, gate: Option<Gate>, event: &Event) -
         }
         consented(&current.parts, *part, change)?;
         current.part = *part;
+        current.token.clone_from(token);
         current.in_flight = true;
         current.baking_until = None;
         current.outcome = None;
@@ -82,7 +83,7 @@ fn consented(parts: &[Part], part: u32, change: &Change) -> Result<(), Illegal> 
     if same { Ok(()) } else { Err(Illegal::OutOfPlace("an intent that is not what was consented to")) }
 }
 
-fn begun(number: u32, gate: Gate, at: Timestamp) -> Attempt {
+fn begun(number: u32, gate: Gate, token: &str, at: Timestamp) -> Attempt {
     Attempt {
         number,
         direction: gate.direction,
@@ -91,6 +92,7 @@ fn begun(number: u32, gate: Gate, at: Timestamp) -> Attempt {
         parts: gate.preview.parts,
         evidence: gate.evidence,
         part: 0,
+        token: token.to_owned(),
         in_flight: true,
         observed: false,
         baking_until: None,

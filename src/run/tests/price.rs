@@ -21,6 +21,7 @@ pub(super) fn done(state: &mut State, id: &str, changes: &[(Change, u64)], took:
         parts: changes.iter().map(part).collect(),
         evidence: Evidence(String::new()),
         part: 0,
+        token: String::new(),
         in_flight: false,
         observed: true,
         baking_until: None,

@@ -3,9 +3,11 @@
 
 pub(super) mod cloudwatch;
 pub(super) mod ecs;
+mod logs;
 pub(super) mod route53;
 mod route53_rules;
 mod sts;
+mod tasks;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -113,6 +115,9 @@ fn recognise(call: &Call) -> Option<Asked<'_>> {
         Some(("AmazonEC2ContainerServiceV20141113", operation)) => {
             return asked("ecs", operation, Protocol::Json("application/x-amz-json-1.1"));
         }
+        Some(("Logs_20140328", operation)) => {
+            return asked("logs", operation, Protocol::Json("application/x-amz-json-1.1"));
+        }
         Some(("GraniteServiceVersion20100801", operation)) => {
             return asked("cloudwatch", operation, Protocol::Json("application/x-amz-json-1.0"));
         }
@@ -135,6 +140,7 @@ fn carry_out(world: &World, call: &Call, asked: &Asked<'_>, request_id: &str) ->
     let input = read_input(call, asked.protocol)?;
     let output = match asked.service {
         "ecs" => ecs::serve(world, &asked.operation, input, request_id)?,
+        "logs" => logs::serve(world, &asked.operation, &input)?,
         "sts" => sts::serve(&asked.operation, call)?,
         _ => cloudwatch::serve(world, &asked.operation, input)?,
     };

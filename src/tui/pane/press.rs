@@ -59,7 +59,7 @@ fn deed(step: &Step, direction: Direction) -> &'static str {
         (Kind::HerokuMaintenance { on: true }, _) => "turn maintenance on",
         (Kind::HerokuMaintenance { on: false }, _) => "turn maintenance off",
         (Kind::HerokuScale { .. } | Kind::EcsScale { .. }, _) => "scale",
-        (Kind::Exec { .. }, _) => "run it",
+        (Kind::Exec { .. } | Kind::EcsRunTask(_), _) => "run it",
         _ => "do it",
     }
 }

@@ -243,6 +243,7 @@ fn ends(change: &Change) -> (String, String) {
         Change::Maintenance { from, to, .. } => (from.to_string(), to.to_string()),
         Change::Formation { from, to, .. } => (format!("{from:?}"), format!("{to:?}")),
         Change::Service { from, to, .. } => (from.to_string(), to.to_string()),
+        Change::Task(task) => (format!("{:?}", task.undo), format!("{:?}", Some(&task.command))),
         Change::Command { argv, undo, .. } => (format!("{undo:?}"), format!("{:?}", Some(argv))),
     }
 }

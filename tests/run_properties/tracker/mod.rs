@@ -268,6 +268,7 @@ impl Tracker {
         match &self.plan.step(step).unwrap().kind {
             Kind::HerokuMaintenance { .. } | Kind::HerokuScale { .. } => APP.into(),
             Kind::EcsScale { service, .. } => service.clone(),
+            Kind::EcsRunTask(task) => task.family().to_owned(),
             kind if !kind.records().is_empty() => "r0.example.test".into(),
             _ => step.0.clone(),
         }
