@@ -9,6 +9,7 @@ use super::{
     coordinator::{Coordinator, Inputs, Timers},
     executor::Executor,
     health::Silence,
+    rehearsed,
     scribe::{Scribe, SubmitError},
     telemetry::Telemetry,
 };
@@ -135,7 +136,7 @@ pub async fn serve(dir: &SessionDir) -> Result<(), EngineError> {
     let server = Server::bind(dir, runtime_dir().as_deref())?;
     let plan = Arc::new(plan);
     let mut scribe = Scribe::new(Arc::clone(&plan), setup.clock, state, journal);
-    let first = first_events(&mut scribe, dir.id(), setup.clock, begun)?;
+    let first = first_events(&mut scribe, dir, setup.clock, begun)?;
     for event in &first {
         // The hub was made from the same state a moment ago.
         hub.publish(event).map_err(|source| EngineError::Replay { path: dir.journal(), source })?;
@@ -197,11 +198,14 @@ fn take_up(dir: &SessionDir, plan: &Plan) -> Result<(Journal, State), EngineErro
     }
 }
 
-fn first_events(scribe: &mut Scribe, id: &str, clock: Clock, begun: bool) -> Result<Vec<Event>, EngineError> {
+fn first_events(scribe: &mut Scribe, dir: &SessionDir, clock: Clock, begun: bool) -> Result<Vec<Event>, EngineError> {
     let mut events = Vec::new();
     if !begun {
-        let begin = Report::Begin { session: id.to_owned(), speed: clock.speed() };
-        events.extend(scribe.submit(Actor::Engine, Ask::Report(begin)).map_err(EngineError::Begin)?);
+        let begin = Report::Begin { session: dir.id().to_owned(), speed: clock.speed() };
+        let rehearsed = rehearsed::newest(dir).map(Report::Rehearsed);
+        for report in [begin].into_iter().chain(rehearsed) {
+            events.extend(scribe.submit(Actor::Engine, Ask::Report(report)).map_err(EngineError::Begin)?);
+        }
     }
     let started =
         Report::Started { pid: std::process::id(), host: host_name(), version: env!("CARGO_PKG_VERSION").to_owned() };

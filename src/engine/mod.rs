@@ -7,12 +7,14 @@
 //! | `executor` | runs one effect in the world and reports its end |
 //! | `health` | what the watches see, for steps that wait |
 //! | `telemetry` | keeps what was measured beside the journal, for the report |
+//! | `rehearsed` | what the newest finished session of the same plan took |
 //! | `boot` | lock, replay or begin, sandbox assertions, sockets; then the loop |
 
 mod boot;
 mod coordinator;
 mod executor;
 mod health;
+mod rehearsed;
 mod scribe;
 mod telemetry;
 

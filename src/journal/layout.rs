@@ -98,6 +98,12 @@ impl Layout {
         Self { root: root.into() }
     }
 
+    /// The root that a session lives under.
+    #[must_use]
+    pub fn around(session: &SessionDir) -> Self {
+        Self::at(session.path.ancestors().nth(3).unwrap_or(&session.path))
+    }
+
     /// Makes the directory of a new session. `now` is wall time.
     ///
     /// # Errors

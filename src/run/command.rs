@@ -12,6 +12,7 @@ use super::{
     guardrail::VerdictKind,
     interlock::Cell,
     phase::Direction,
+    rehearsal::Rehearsal,
 };
 use crate::plan::{Role, Side, StepId};
 
@@ -154,6 +155,8 @@ pub enum Report {
         /// Wall second in session seconds: scales dwell and patience.
         speed: f64,
     },
+    /// What an earlier session of the same plan took.
+    Rehearsed(Rehearsal),
     /// This engine takes over.
     Started {
         /// Process id.

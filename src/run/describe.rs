@@ -1,9 +1,12 @@
 //! One line for people from each event: the log pane, `cutover journal` and notifications read the same words.
 
+use jiff::SignedDuration;
+
 use super::{
-    conditions::{answer_word, role_word, verdict_word},
+    conditions::{answer_word, clock_text, role_word, verdict_word},
     event::{Actor, Event, Observation, Outcome, Seat, Target, What},
     phase::Direction,
+    rehearsal::Rehearsal,
 };
 use crate::plan::Side;
 
@@ -12,6 +15,7 @@ use crate::plan::Side;
 pub fn describe(event: &Event) -> String {
     match &event.what {
         What::SessionStarted { .. } | What::EngineStarted { .. } | What::SessionEnded => session(&event.what),
+        What::Rehearsed(rehearsal) => rehearsed(rehearsal),
         What::Attached { .. } | What::Detached | What::SeatTaken { .. } => people(event),
         What::Previewed { .. } | What::PreviewFailed { .. } => preview(&event.what),
         What::Armed { .. } | What::Disarmed { .. } | What::Typed | What::Consented { .. } => gate(&event.what),
@@ -39,6 +43,12 @@ fn session(what: &What) -> String {
         What::EngineStarted { pid, host, version } => format!("engine {version} started, pid {pid} on {host}"),
         _ => "session ended".into(),
     }
+}
+
+fn rehearsed(rehearsal: &Rehearsal) -> String {
+    let took = clock_text(SignedDuration::try_from(rehearsal.total()).unwrap_or(SignedDuration::MAX));
+    let Rehearsal { of, environment, forward, .. } = rehearsal;
+    format!("rehearsed on {environment} in session {of}: {} steps ran {took}", forward.len())
 }
 
 fn people(event: &Event) -> String {

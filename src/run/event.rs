@@ -11,6 +11,7 @@ use super::{
     guardrail::VerdictKind,
     interlock::Cell,
     phase::Direction,
+    rehearsal::Rehearsal,
 };
 use crate::plan::{GateLevel, Role, Side, StepId};
 
@@ -92,6 +93,8 @@ pub enum What {
         /// How long an armed gate stays open, session time.
         patience: Duration,
     },
+    /// What the newest finished session of the same plan took, read when this one began.
+    Rehearsed(Rehearsal),
     /// An engine took over: the first of a session, or after a crash.
     EngineStarted {
         /// Process id.

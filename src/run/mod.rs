@@ -11,6 +11,7 @@
 //! | `command`, `decide/` | what may be asked, and what it leads to |
 //! | `gate`, `conditions` | evidence and consent; what must hold; what holds the run |
 //! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
+//! | `rehearsal` | what an earlier session of the same plan took |
 //! | `change`, `task`, `database`, `effect` | the exact change as data; what follows from an event |
 //! | `by_hand`, `way_back` | a change, and the whole way back, as commands that a person can type |
 //! | `sample` | the lossy stream beside the log |
@@ -30,6 +31,7 @@ mod guardrail;
 mod interlock;
 mod phase;
 mod price;
+mod rehearsal;
 mod sample;
 mod state;
 mod task;
@@ -55,6 +57,7 @@ pub use guardrail::{Datum, Verdict, VerdictKind, judge};
 pub use interlock::{Cell, Matrix, Violation, effects as runner_effects};
 pub use phase::{Direction, Phase, Trigger};
 pub use price::{Forecast, Price, forecast, point_passed, price};
+pub use rehearsal::Rehearsal;
 pub use sample::{CheckSample, ProbeSample, Sample};
 pub use state::*;
 pub use task::{Task, TaskLog, started_by};

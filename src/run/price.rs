@@ -11,7 +11,7 @@ use super::{
     phase::Phase,
     state::{State, StepState},
 };
-use crate::plan::{Plan, RecordSet, StepId};
+use crate::plan::{Plan, RecordSet, Step, StepId};
 
 /// The price of rolling back now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,8 +33,14 @@ pub struct Price {
 /// When the run will be over and until when it can be aborted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forecast {
-    /// When the last step ends if nobody waits.
+    /// When the last step ends if nobody waits: as rehearsed, or as planned where nothing was rehearsed.
     pub finish: Timestamp,
+    /// Running time of what is left, as planned.
+    pub planned: Duration,
+    /// Running time of what is left, as rehearsed (a step that was not: as planned); None: there was no rehearsal.
+    pub rehearsed: Option<Duration>,
+    /// The last moment at which what is left still fits the window, by the longer of both; nobody's waiting is in it.
+    pub latest_start: Option<Timestamp>,
     /// End of the window, if the plan has one.
     pub window_end: Option<Timestamp>,
     /// The last moment at which a rollback still fits the window.
@@ -46,7 +52,7 @@ pub struct Forecast {
 #[must_use]
 pub fn price(plan: &Plan, state: &State, cached_ttl: Option<u32>) -> Price {
     let standing: Vec<_> = state.steps.iter().rev().filter(|step| step.undoable()).collect();
-    let undo_time = standing.iter().map(|step| undo_duration(plan, step)).sum();
+    let undo_time = standing.iter().map(|step| undo_duration(plan, state, step)).sum();
     let seconds = standing.iter().filter_map(|step| moved_ttl(&step.applied)).max();
     let ttl = Duration::from_secs(u64::from(seconds.map_or(0, |ttl| ttl.max(cached_ttl.unwrap_or(0)))));
     Price {
@@ -66,29 +72,41 @@ pub fn point_passed<'a>(plan: &'a Plan, state: &State) -> Option<&'a StepId> {
     plan.steps.iter().find(|step| step.point_of_no_return && done(&step.id)).map(|step| &step.id)
 }
 
-/// When the run will be over, counting planned durations of what is left and no waiting of people.
+/// When the run will be over, counting durations of what is left and no waiting of people.
 #[must_use]
 pub fn forecast(plan: &Plan, state: &State, price: &Price, now: Timestamp) -> Forecast {
-    let left: Duration =
-        plan.steps.iter().filter(|step| !settled(state, &step.id)).map(|s| left_of(s, state, now)).sum();
+    let open = || plan.steps.iter().filter(|step| !settled(state, &step.id));
+    let planned: Duration = open().map(|step| left_of(step, step.expected, state, now)).sum();
+    let rehearsed = state.rehearsed.as_ref().map(|rehearsal| {
+        let took = |step: &Step| rehearsal.forward.get(&step.id).copied().unwrap_or(step.expected);
+        open().map(|step| left_of(step, took(step), state, now)).sum::<Duration>()
+    });
+    let left = rehearsed.unwrap_or(planned);
     let started = state.session.as_ref().map(|session| session.started_at);
     let window_end = started.zip(plan.window).and_then(|(start, window)| start.checked_add(window).ok());
-    let latest_abort = window_end.and_then(|end| end.checked_sub(price.total).ok());
-    Forecast { finish: now.checked_add(left).unwrap_or(Timestamp::MAX), window_end, latest_abort }
+    Forecast {
+        finish: now.checked_add(left).unwrap_or(Timestamp::MAX),
+        planned,
+        rehearsed,
+        latest_start: window_end.and_then(|end| end.checked_sub(left.max(planned)).ok()),
+        window_end,
+        latest_abort: window_end.and_then(|end| end.checked_sub(price.total).ok()),
+    }
 }
 
-fn left_of(step: &crate::plan::Step, state: &State, now: Timestamp) -> Duration {
+fn left_of(step: &Step, takes: Duration, state: &State, now: Timestamp) -> Duration {
     let begun = state.step(&step.id).filter(|s| s.phase.in_flight()).and_then(StepState::attempt);
     let spent = begun.map_or(SignedDuration::ZERO, |attempt| now.duration_since(attempt.started_at));
-    step.expected.saturating_sub(Duration::try_from(spent).unwrap_or(Duration::ZERO))
+    takes.saturating_sub(Duration::try_from(spent).unwrap_or(Duration::ZERO))
 }
 
 fn settled(state: &State, id: &StepId) -> bool {
     state.step(id).is_some_and(|step| step.phase.settled())
 }
 
-/// An undo takes as long as the same change took going forward: both wait for the same service.
-fn undo_duration(plan: &Plan, step: &StepState) -> Duration {
+/// An undo takes as long as the same change took going forward (both wait for the same service), and not less than it
+/// took in the rehearsal.
+fn undo_duration(plan: &Plan, state: &State, step: &StepState) -> Duration {
     let done = step.attempts.iter().rev().find_map(|attempt| Some((attempt.started_at, attempt.ended_at?, attempt)));
     let bakes = |attempt: &super::state::Attempt| attempt.parts.iter().map(|part| part.bake).sum::<Duration>();
     let measured = done.and_then(|(start, end, attempt)| {
@@ -96,7 +114,9 @@ fn undo_duration(plan: &Plan, step: &StepState) -> Duration {
         let ran = Duration::try_from(end.duration_since(start)).ok()?;
         Some(ran.saturating_sub(bakes(attempt)) / parts)
     });
-    measured.unwrap_or_else(|| plan.step(&step.id).map_or(Duration::ZERO, |step| step.expected))
+    let here = measured.unwrap_or_else(|| plan.step(&step.id).map_or(Duration::ZERO, |step| step.expected));
+    let rehearsed = state.rehearsed.as_ref().and_then(|rehearsal| rehearsal.back.get(&step.id)).copied();
+    here.max(rehearsed.unwrap_or_default())
 }
 
 /// The TTL that caches may hold of what these changes put in place of another target; None if only a TTL changed.

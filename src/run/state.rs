@@ -15,6 +15,7 @@ use super::{
     guardrail::VerdictKind,
     interlock::Matrix,
     phase::{Direction, Phase},
+    rehearsal::Rehearsal,
 };
 use crate::plan::{Plan, StepId};
 
@@ -30,6 +31,9 @@ pub struct State {
     pub at: Option<Timestamp>,
     /// None until the first event.
     pub session: Option<Session>,
+    /// What an earlier session of the same plan took; None: there was none on this machine.
+    #[serde(default)]
+    pub rehearsed: Option<Rehearsal>,
     /// One a step, in plan order.
     pub steps: Vec<StepState>,
     /// The armed gate; at most one.

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crossterm::event::{Event, KeyEvent, KeyEventKind};
+use crossterm::{
+    Command as _,
+    clipboard::CopyToClipboard,
+    event::{Event, KeyEvent, KeyEventKind},
+};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     time::{sleep_until, timeout},
@@ -50,6 +54,8 @@ pub(super) struct App {
     drawn: Instant,
     last_key: Option<Instant>,
     looked: Option<(crate::plan::StepId, Instant)>,
+    /// What goes to the terminal before the next frame.
+    ahead: String,
 }
 
 /// What woke the loop.
@@ -116,6 +122,7 @@ impl App {
             drawn: now,
             last_key: None,
             looked: None,
+            ahead: String::new(),
         })
     }
 
@@ -231,6 +238,7 @@ impl App {
                 Intent::Leave(_) if self.over() => return Some(Exit::Over),
                 Intent::Leave(exit) => return Some(exit),
                 Intent::Redraw => self.screen.invalidate(),
+                Intent::Copy => self.copy(now),
                 Intent::Send(request) => {
                     if let Err(refusal) = self.link.request(request) {
                         self.ui.refused(refusal.0, now);
@@ -240,6 +248,19 @@ impl App {
             self.soon(now);
         }
         None
+    }
+
+    /// Hands what has the focus to the terminal; whether it takes it, it does not say.
+    fn copy(&mut self, now: Instant) {
+        let Some(snapshot) = self.follower.as_ref().map(Follower::snapshot) else { return };
+        let Options { theme, tz } = &self.options;
+        let times = (snapshot.clock.at_wall(wall_now()), now);
+        let text = pane::value(&Scene::new(snapshot, &self.ui, (*theme, tz), times, None));
+        self.ahead.clear();
+        // Writing into a string cannot fail.
+        let _ = CopyToClipboard::to_clipboard_from(&text).write_ansi(&mut self.ahead);
+        let lines = super::text::count(text.lines().count(), "line");
+        self.ui.say(format!("{lines} to the clipboard (OSC 52); C shows them without borders"), false, now);
     }
 
     fn over(&self) -> bool {
@@ -328,7 +349,8 @@ impl App {
                 Painted::default()
             }
         };
-        let frame = self.screen.encode();
+        let mut frame = std::mem::take(&mut self.ahead).into_bytes();
+        frame.extend(self.screen.encode());
         if frame.is_empty() {
             self.ui.painted(painted, now);
         } else {

@@ -16,7 +16,8 @@ use crate::{
     plan::{Kind, Plan, Record, RecordSet, Side, StepId, load, sandbox_placeholders},
     run::{
         AUTHORITY, Actor, Answer, Cell, Change, CheckSample, Datum, Direction, Event, Observation, Operator, Outcome,
-        Part, Preview, ProbeSample, Sample, Seat, State, Target, Trouble, TroubleKind, Verdict, VerdictKind, What,
+        Part, Preview, ProbeSample, Rehearsal, Sample, Seat, State, Target, Trouble, TroubleKind, Verdict, VerdictKind,
+        What,
     },
     session::message::{Snapshot, Telemetry},
 };
@@ -67,6 +68,24 @@ impl Fixture {
         fixture.engine(started);
         fixture.engine(What::EngineStarted { pid: 4711, host: "bastion".into(), version: "0.1.0".into() });
         fixture.person(What::Attached { seat: Seat::Driver });
+        fixture
+    }
+
+    /// The same plan was rehearsed on staging a week ago.
+    pub(super) fn rehearsed(environment: &str) -> Self {
+        let mut fixture = Self::new(environment);
+        let took = |(index, step): (usize, &crate::plan::Step)| {
+            let share = 80 + u32::try_from(index * 7 % 50).unwrap();
+            (step.id.clone(), step.expected * share / 100)
+        };
+        let rehearsal = Rehearsal {
+            of: "20260301-210000-c0de".into(),
+            environment: "staging".into(),
+            ended_at: fixture.now - SignedDuration::from_hours(165),
+            forward: fixture.snapshot.plan.steps.iter().enumerate().map(took).collect(),
+            back: std::collections::BTreeMap::new(),
+        };
+        fixture.engine(What::Rehearsed(rehearsal));
         fixture
     }
 

@@ -11,6 +11,7 @@
 //! | `app` | the loop; the only place that acts |
 //! | `terminal`, `input`, `screen` | the terminal: taken and given back, keys from it, frames to it |
 //! | `ui/`, `keymap`, `form` | this screen's own state, and what commands do to it; the one table of keys; questions to the person |
+//! | `sift` | the journal as it is looked through |
 //! | `gate` | when a key is a decision and when it is an accident |
 //! | `model`, `layout`, `pane/` | what is drawn, where, and each pane |
 //! | `theme`, `pen`, `chart`, `text` | how things look |
@@ -30,6 +31,7 @@ mod model;
 mod pane;
 mod pen;
 mod screen;
+mod sift;
 mod terminal;
 #[cfg(test)]
 mod tests;

@@ -155,6 +155,11 @@ pub(super) fn minute(at: Timestamp, tz: &TimeZone) -> String {
     at.to_zoned(tz.clone()).strftime("%H:%M").to_string()
 }
 
+/// Day and time of day, `1 Mar 21:05`.
+pub(super) fn day(at: Timestamp, tz: &TimeZone) -> String {
+    at.to_zoned(tz.clone()).strftime("%-d %b %H:%M").to_string()
+}
+
 /// The zone's short name, `EST`.
 pub(super) fn zone(at: Timestamp, tz: &TimeZone) -> String {
     at.to_zoned(tz.clone()).strftime("%Z").to_string()

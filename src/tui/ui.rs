@@ -13,11 +13,9 @@ use super::{
     gate::{Gatekeeper, Held, Latch, Ruling, Shown, Stroke, Turn},
     keymap::{Command, Context, View, command},
     pane::Pane,
+    sift::Kinds,
 };
-use crate::{
-    run::{Request, describe},
-    session::message::Snapshot,
-};
+use crate::{run::Request, session::message::Snapshot};
 
 /// How long a message to the person stays on the screen.
 const TOAST: Duration = Duration::from_secs(8);
@@ -31,6 +29,8 @@ pub(super) enum Intent {
     Leave(Exit),
     /// Draw everything again.
     Redraw,
+    /// Put what has the focus into the terminal's clipboard.
+    Copy,
 }
 
 /// What lies over the screen.
@@ -38,6 +38,8 @@ pub(super) enum Intent {
 pub(super) enum Overlay {
     /// The keys; scrolled by so many lines.
     Help(usize),
+    /// What has the focus, without borders; scrolled by so many lines.
+    Plain(usize),
     /// A form.
     Form(Form),
     /// A decision.
@@ -97,6 +99,8 @@ pub(super) struct Ui {
     pub(super) cross: Option<Timestamp>,
     /// Words that lines of the journal must have.
     pub(super) search: String,
+    /// Kinds of events that the journal shows.
+    pub(super) kinds: Kinds,
     pub(super) overlay: Option<Overlay>,
     pub(super) toast: Option<Toast>,
     /// Why this person's last gate closed, said more exactly than the engine can.
@@ -119,6 +123,7 @@ impl Ui {
             graph: 0,
             cross: None,
             search: String::new(),
+            kinds: Kinds::default(),
             overlay: None,
             toast: None,
             disarmed: None,
@@ -236,13 +241,11 @@ impl Ui {
         match self.overlay.take() {
             None => self.command(snapshot, stroke),
             Some(Overlay::Help(at)) => {
-                self.overlay = match command(&stroke.key, &[Context::List]) {
-                    Some(Command::Down) => Some(Overlay::Help(at + 1)),
-                    Some(Command::Up) => Some(Overlay::Help(at.saturating_sub(1))),
-                    Some(Command::PageDown) => Some(Overlay::Help(at + 10)),
-                    Some(Command::PageUp) => Some(Overlay::Help(at.saturating_sub(10))),
-                    _ => None,
-                };
+                self.overlay = scrolled(stroke, at).map(Overlay::Help);
+                Vec::new()
+            }
+            Some(Overlay::Plain(at)) => {
+                self.overlay = scrolled(stroke, at).map(Overlay::Plain);
                 Vec::new()
             }
             Some(Overlay::Form(mut form)) => match form.stroke(stroke) {
@@ -285,7 +288,13 @@ impl Ui {
     }
 }
 
-/// One line of the log, as it is searched and shown.
-pub(super) fn log_line(event: &crate::run::Event) -> String {
-    format!("{} {}", event.by.name(), describe(event))
+/// Where an overlay that scrolls stands after a key; None: the key closes it.
+fn scrolled(stroke: &Stroke, at: usize) -> Option<usize> {
+    match command(&stroke.key, &[Context::List])? {
+        Command::Down => Some(at + 1),
+        Command::Up => Some(at.saturating_sub(1)),
+        Command::PageDown => Some(at + 10),
+        Command::PageUp => Some(at.saturating_sub(10)),
+        _ => None,
+    }
 }

@@ -288,6 +288,7 @@ impl State {
                 self.rollback = None;
                 self.rolled_back = *complete;
             }
+            What::Rehearsed(rehearsal) => self.rehearsed = Some(rehearsal.clone()),
             What::BaselineCaptured { values } => self.baseline = values.clone(),
             What::VerdictChanged { guardrail, verdict, value } => {
                 self.verdicts.insert(guardrail.clone(), VerdictState { kind: *verdict, since: at, value: *value });

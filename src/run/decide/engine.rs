@@ -11,6 +11,7 @@ use crate::{
         event::{Actor, Observation, Outcome, Seat, Trouble, TroubleKind, What},
         gate::{Evidence, Gate},
         phase::{Direction, Phase},
+        rehearsal::Rehearsal,
         state::{Attempt, StepState},
     },
 };
@@ -21,6 +22,7 @@ impl Desk<'_> {
     pub(super) fn report(&self, report: &Report, by: &Actor) -> Decision {
         match report {
             Report::Begin { session, speed } => self.begin(session, *speed),
+            Report::Rehearsed(rehearsal) => self.rehearsed(rehearsal),
             Report::Started { pid, host, version } => self.started(*pid, host, version),
             Report::Attached(seat) => Ok(vec![What::Attached { seat: self.free_seat(*seat) }]),
             Report::Detached => Ok(self.detached(by)),
@@ -48,6 +50,15 @@ impl Desk<'_> {
             dwell: scaled(DWELL),
             patience: scaled(PATIENCE),
         }])
+    }
+
+    /// The measure is taken once, before anything has run: what is foreseen must not jump in the middle of a night.
+    fn rehearsed(&self, rehearsal: &Rehearsal) -> Decision {
+        let fresh = self.state.rehearsed.is_none() && self.state.steps.iter().all(|step| step.attempts.is_empty());
+        if self.state.session.is_none() || !fresh {
+            return Err(Refusal::new("a rehearsal is read when a session begins, and only then"));
+        }
+        Ok(vec![What::Rehearsed(rehearsal.clone())])
     }
 
     /// A new engine trusts nothing that was only in the old one's memory: an armed gate closes, what was on its way to

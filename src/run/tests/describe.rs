@@ -4,8 +4,8 @@ use super::{at, records, set};
 use crate::{
     plan::{GateLevel, Role, Side, StepId},
     run::{
-        Actor, Answer, Cell, ConditionId, Direction, Event, Evidence, Observation, Outcome, Preview, Seat, Target,
-        Trouble, TroubleKind, VerdictKind, What, describe,
+        Actor, Answer, Cell, ConditionId, Direction, Event, Evidence, Observation, Outcome, Preview, Rehearsal, Seat,
+        Target, Trouble, TroubleKind, VerdictKind, What, describe,
     },
 };
 
@@ -63,6 +63,13 @@ fn people() -> Vec<What> {
             patience: Duration::ZERO,
         },
         What::EngineStarted { pid: 1, host: text(), version: text() },
+        What::Rehearsed(Rehearsal {
+            of: text(),
+            environment: text(),
+            ended_at: at(0),
+            forward: [(id(), Duration::from_secs(90))].into(),
+            back: std::collections::BTreeMap::new(),
+        }),
         What::Attached { seat: Seat::Driver },
         What::Detached,
         What::SeatTaken { seat: Seat::Viewer },
@@ -129,6 +136,7 @@ const fn number(what: &What) -> usize {
         What::RunnerChanged { .. } => 28,
         What::SourceChanged { .. } => 29,
         What::SessionEnded => 30,
+        What::Rehearsed(_) => 31,
     }
 }
 
@@ -136,7 +144,7 @@ const fn number(what: &What) -> usize {
 fn every_event_has_words() {
     let all: Vec<_> = people().into_iter().chain(attempts()).chain(watches()).collect();
     let kinds: BTreeSet<_> = all.iter().map(number).collect();
-    assert!(kinds.into_iter().eq(0..=30), "an event kind has no example here");
+    assert!(kinds.into_iter().eq(0..=31), "an event kind has no example here");
     let said: Vec<_> = all
         .into_iter()
         .map(|what| describe(&Event { seq: 1, at: at(0), by: Actor::Engine, what }))

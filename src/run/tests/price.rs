@@ -4,7 +4,8 @@ use jiff::SignedDuration;
 
 use super::{at, fresh, plan, records, set};
 use crate::run::{
-    Attempt, Change, Direction, Evidence, Part, Phase, Session, State, clock_text, forecast, point_passed, price,
+    Attempt, Change, Direction, Evidence, Part, Phase, Rehearsal, Session, State, clock_text, forecast, point_passed,
+    price,
 };
 
 /// Marks a step as done by one attempt that took some seconds, bakes included.
@@ -104,6 +105,20 @@ fn a_forecast_counts_what_is_left_and_what_going_back_would_take() {
     let after = told(&state, 1000);
     assert_eq!((after.finish, after.window_end), (at(1300), Some(at(3600))));
     assert_eq!(after.latest_abort, Some(at(3600 - 20 - 90)));
+    // A rehearsal tells how long steps take and how long their undos; the start must satisfy the plan as well.
+    let mut known = state.clone();
+    let seconds = Duration::from_secs;
+    known.rehearsed = Some(Rehearsal {
+        of: "r".into(),
+        environment: "staging".into(),
+        ended_at: at(0),
+        forward: [("lower".into(), seconds(30)), ("scale".into(), seconds(40))].into(),
+        back: [("switch".into(), seconds(50))].into(),
+    });
+    let told_by = told(&known, 1000);
+    assert_eq!((told_by.planned, told_by.rehearsed), (seconds(300), Some(seconds(30 + 40 + 100))));
+    assert_eq!((told_by.finish, told_by.latest_start), (at(1170), Some(at(3600 - 300))));
+    assert_eq!(told_by.latest_abort, Some(at(3600 - 50 - 90)), "the undo took longer in the rehearsal");
     // One that runs longer than planned has nothing left, and does not count backwards.
     let scale = state.steps.iter_mut().find(|step| step.id.0 == "scale").unwrap();
     scale.phase = Phase::Running;

@@ -6,12 +6,17 @@ use super::{
     super::keymap::{TABLE, View, label},
     Pen, Role, Scene, text,
 };
+use crate::tui::gate::{Latch, Wants};
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let mut pen = Pen::new(buf, scene.theme, area);
     if let Some(toast) = &scene.ui.toast {
         let role = if toast.bad { Role::WarnFill } else { Role::InfoFill };
         pen.put(role, &format!(" {} ", toast.text));
+        return;
+    }
+    if let Some(latch) = scene.ui.gate.latch() {
+        armed(latch, &mut pen);
         return;
     }
     let view = views(scene);
@@ -30,6 +35,21 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         }
     }
     pen.right(Role::Dim, &view);
+}
+
+/// While a gate waits for this person, keys mean what it says and nothing else.
+fn armed(latch: &Latch, pen: &mut Pen<'_>) {
+    pen.gap(1);
+    match latch.wants() {
+        Wants::Key(key) => {
+            pen.put(Role::Key, &key.to_string()).put(Role::Strong, " goes on   ");
+            pen.put(Role::Text, "any other key disarms");
+        }
+        Wants::Word(_) => {
+            pen.put(Role::Text, "the name, letter by letter, then ").put(Role::Key, "Enter");
+            pen.put(Role::Strong, " goes on   ").put(Role::Key, "Esc").put(Role::Text, " disarms");
+        }
+    }
 }
 
 fn views(scene: &Scene<'_>) -> String {

@@ -83,12 +83,17 @@ fn facts(scene: &Scene<'_>) -> Vec<Fact> {
     }
     // There is something to abort, a way back, and a window that it can fit into.
     let open = scene.forecast.window_end.is_some_and(|end| end > now) && scene.price.passed.is_none();
-    let abort = scene.forecast.latest_abort.filter(|_| open && !scene.price.undos.is_empty());
-    if let Some(abort) = abort {
-        let passed = abort < now;
+    // Before that, the last moment to begin at which what is left fits the window.
+    let (label, moment) = if scene.price.undos.is_empty() {
+        ("latest start", scene.forecast.latest_start.filter(|_| !scene.state().complete()))
+    } else {
+        ("latest abort", scene.forecast.latest_abort)
+    };
+    if let Some(moment) = moment.filter(|_| open) {
+        let passed = moment < now;
         let role = if passed { Role::Bad } else { Role::Text };
-        let words = text::minute(abort, scene.tz);
-        facts.push((4, "latest abort", if passed { format!("{words} PASSED") } else { words }, role));
+        let words = text::minute(moment, scene.tz);
+        facts.push((4, label, if passed { format!("{words} PASSED") } else { words }, role));
     }
     if scene.snapshot.clock.speed() > 1.0 {
         facts.push((6, "time", format!("x{:.0}", scene.snapshot.clock.speed()), Role::Text));

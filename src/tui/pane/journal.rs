@@ -1,4 +1,4 @@
-//! Everything that happened, with a search; it rests at its end.
+//! Everything that happened, sifted by kind and words; the cursor rests on the newest and jumps to the graphs.
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
@@ -7,32 +7,26 @@ use super::{
     log::{line, meaning},
     text, word,
 };
-use crate::{run::Event, tui::ui::log_line};
+use crate::tui::sift::{Kinds, found};
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
-    let words: Vec<String> = scene.ui.search.split_whitespace().map(str::to_lowercase).collect();
-    let matches = |event: &&Event| {
-        let line = log_line(event).to_lowercase();
-        words.iter().all(|word| line.contains(word))
-    };
-    let found: Vec<&Event> = scene.state().log.iter().filter(matches).collect();
-    let right = if words.is_empty() {
-        word(Role::Dim, text::count(found.len(), "event"))
-    } else {
-        word(Role::Warn, format!("{} of {} with `{}`", found.len(), scene.state().log.len(), scene.ui.search))
-    };
-    let inside = framed(scene, area, &[word(Role::Text, "Journal")], &[right], buf);
+    let found = found(scene.state(), scene.ui);
+    let inside = framed(scene, area, &[word(Role::Text, "Journal")], &[tally(scene, found.len())], buf);
     let mut pen = Pen::new(buf, scene.theme, inside);
     if found.is_empty() {
-        pen.gap(1).put(Role::Dim, "No such line. Esc shows all again.");
+        pen.gap(1).put(Role::Dim, "No such event. ").put(Role::Key, "Esc").put(Role::Dim, " shows all again, ");
+        pen.put(Role::Key, "v").put(Role::Dim, " other kinds, ").put(Role::Key, "/").put(Role::Dim, " other words.");
         return;
     }
     let lines = usize::from(inside.height);
-    let scroll = scene.ui.scroll.min(found.len().saturating_sub(lines));
-    let end = found.len() - scroll;
+    let cursor = found.len() - 1 - scene.ui.scroll.min(found.len() - 1);
+    // It rests at its end, and scrolls when the cursor reaches the top.
+    let first = found.len().saturating_sub(lines).min(cursor);
     let wide = area.width >= 100;
-    for event in &found[end.saturating_sub(lines)..end] {
-        pen.cell_right(Role::Dim, &event.seq.to_string(), 5);
+    for (index, event) in found.iter().enumerate().skip(first).take(lines) {
+        let here = index == cursor;
+        pen.put(Role::Focus, if here { scene.theme.glyphs.focus } else { " " });
+        pen.cell_right(if here { Role::Focus } else { Role::Dim }, &event.seq.to_string(), 5);
         if wide {
             line(scene, &mut pen, event, true);
         } else {
@@ -41,4 +35,13 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         }
         pen.line();
     }
+}
+
+fn tally(scene: &Scene<'_>, found: usize) -> super::Word {
+    let (kinds, search) = (scene.ui.kinds, &scene.ui.search);
+    if kinds == Kinds::All && search.is_empty() {
+        return word(Role::Dim, text::count(found, "event"));
+    }
+    let with = if search.is_empty() { String::new() } else { format!(" with `{search}`") };
+    word(Role::Warn, format!("{found} of {}: {}{with}", scene.state().log.len(), kinds.word()))
 }

@@ -30,6 +30,7 @@ mod interlock;
 mod journal;
 mod log;
 mod overlay;
+mod plain;
 mod press;
 mod reading;
 mod rollback;
@@ -114,6 +115,8 @@ impl Pane {
     }
 }
 
+pub(super) use plain::value;
+
 /// Draws a whole frame.
 pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
     let banners = banner::banners(scene);
@@ -152,6 +155,7 @@ fn cover(scene: &Scene<'_>, buf: &mut Buffer, painted: &mut Painted) {
     match &scene.ui.overlay {
         None => return,
         Some(Overlay::Help(at)) => help::render(scene, *at, buf),
+        Some(Overlay::Plain(at)) => plain::render(scene, *at, buf),
         Some(Overlay::Form(form)) => overlay::form(scene, form, buf),
         Some(Overlay::Question(question)) => painted.question = overlay::question(scene, question, buf),
     }

@@ -70,7 +70,8 @@ fn armed(scene: &Scene<'_>, gate: &Gate, lines: &mut Vec<Vec<Word>>) {
     let left = scene.snapshot.clock.to_wall(left);
     lines.push(vec![
         word(Role::WarnFill, format!(" {} ARMED ", scene.theme.glyphs.armed)),
-        word(Role::Dim, format!("  by {}, evidence {}, closes in {}", gate.by.name, gate.evidence, text::clock(left))),
+        word(Role::Text, format!("  closes in {}", text::clock(left))),
+        word(Role::Dim, format!("  by {}, evidence {}", gate.by.name, gate.evidence)),
     ]);
     let step = scene.plan().step(&gate.step);
     match (scene.ui.gate.latch(), gate.consented) {

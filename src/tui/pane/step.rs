@@ -246,13 +246,30 @@ fn rows(scene: &Scene<'_>, rows: &[Row], with_before: bool, pen: &mut Pen<'_>) {
         if !beside && !row.label.is_empty() {
             pen.line();
         }
+        let (before, after) = aligned(&row.before, &row.after, pen.width().saturating_sub(column + 4));
         if with_before && !(row.before.is_empty() && rows.len() > 1) {
             pen.column(column).put(Role::Dim, "now").gap(1);
-            words(pen, &row.before, None);
+            words(pen, &before, None);
         }
-        pen.column(column).cell_right(Role::Strong, scene.theme.glyphs.arrow, 3).gap(1);
-        words(pen, &row.after, Some(&row.before));
+        let sign = if row.before == row.after { "=" } else { scene.theme.glyphs.arrow };
+        pen.column(column).cell_right(Role::Strong, sign, 3).gap(1);
+        words(pen, &after, Some(&row.before));
     }
+}
+
+/// Both with their words in columns, where they have as many words and both fit into a line.
+fn aligned(before: &str, after: &str, room: usize) -> (String, String) {
+    let (one, other): (Vec<_>, Vec<_>) = (before.split(' ').collect(), after.split(' ').collect());
+    let widths: Vec<_> = one.iter().zip(&other).map(|(a, b)| text::width(a).max(text::width(b))).collect();
+    let fits = widths.iter().map(|width| width + 1).sum::<usize>() <= room + 1;
+    if one.len() != other.len() || one.len() < 2 || !fits {
+        return (before.to_owned(), after.to_owned());
+    }
+    let padded = |words: &[&str]| {
+        let cell = |(word, width): (&&str, &usize)| format!("{word}{}", " ".repeat(width - text::width(word)));
+        words.iter().zip(&widths).map(cell).collect::<Vec<_>>().join(" ").trim_end().to_owned()
+    };
+    (padded(&one), padded(&other))
 }
 
 /// Writes words over as many lines as they need; those that the other text does not have are marked.
@@ -326,8 +343,11 @@ fn price(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     }
     if let Some(step) = &price.no_return {
         let number = scene.plan().position(step).map_or(0, |index| index + 1);
-        let dot = scene.theme.glyphs.dot;
-        pen.put(Role::Dim, &format!(" {dot} no return from step {number}"));
+        let words = format!(" {} no return from step {number}", scene.theme.glyphs.dot);
+        if text::width(&words) > pen.left() {
+            pen.line().column(MARGIN - 1);
+        }
+        pen.put(Role::Dim, &words);
     }
     pen.line();
 }

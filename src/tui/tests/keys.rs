@@ -108,7 +108,7 @@ impl Desk {
             match intent {
                 Intent::Send(request) => self.ask(request),
                 Intent::Leave(_) => self.fixture.ui = Ui::new(),
-                Intent::Redraw => {}
+                Intent::Redraw | Intent::Copy => {}
             }
         }
     }
@@ -454,4 +454,33 @@ fn arrows_read_the_graphs_and_esc_takes_the_crosshair_away() {
     assert_eq!((desk.fixture.ui.cross, desk.fixture.ui.graph), (None, 1));
     assert_eq!(desk.fixture.ui.view, crate::tui::keymap::View::Graphs);
     assert!(desk.sent.is_empty());
+}
+
+#[test]
+fn the_journal_jumps_to_its_moment_on_the_graphs() {
+    let mut desk = Desk::new("drain");
+    let sent = desk.sent.len();
+    desk.press(KeyCode::Char('7'));
+    desk.rest(200);
+    for _ in 0..4 {
+        desk.press(KeyCode::Up);
+        desk.rest(200);
+    }
+    let chosen = crate::tui::sift::under_cursor(&desk.fixture.snapshot.state, &desk.fixture.ui).unwrap().clone();
+    assert!(chosen.seq < desk.snapshot().state.seq);
+    desk.press(KeyCode::Enter);
+    desk.rest(200);
+    assert_eq!(desk.fixture.ui.view, crate::tui::keymap::View::Graphs);
+    assert_eq!(desk.fixture.ui.cross, Some(chosen.at));
+    // Enter once more means nothing there, and no gate was armed.
+    desk.press(KeyCode::Enter);
+    desk.rest(200);
+    assert_eq!((desk.sent.len(), desk.snapshot().state.gate.as_ref()), (sent, None));
+}
+
+#[test]
+fn copying_has_a_key_that_opens_nothing() {
+    use crate::tui::keymap::{Command, TABLE};
+    let copies = TABLE.iter().filter(|line| matches!(line.command, Command::Copy | Command::Plain));
+    assert!(copies.into_iter().all(|line| !line.keys.contains(&KeyCode::Char('y'))), "y opens gates");
 }

@@ -10,7 +10,9 @@ use crate::{
         form::{About, Decision, Form, Question},
         gate::{Latch, Wants},
         keymap::View,
-        pane::Pane,
+        model::Scene,
+        pane::{self, Pane},
+        sift::Kinds,
         theme::{Depth, Theme},
         ui::Overlay,
     },
@@ -96,6 +98,48 @@ fn graphs_are_read_along_one_line() {
     fixture.ui.zoom = true;
     fixture.ui.graph = 0;
     snapshot("one_graph", &fixture);
+}
+
+#[test]
+fn the_timeline_lays_the_rehearsal_beside_the_plan() {
+    let mut fixture = Fixture::rehearsed("production");
+    fixture.to("switch-shop");
+    fixture.answers(Answer::Old);
+    fixture.pass(240);
+    fixture.ui.view = View::Timeline;
+    snapshot("timeline_rehearsed", &fixture);
+}
+
+#[test]
+fn the_journal_is_sifted_by_kind_and_words() {
+    let mut fixture = breached();
+    fixture.ui.view = View::Journal;
+    fixture.ui.kinds = Kinds::Trouble;
+    fixture.ui.scroll = 1;
+    snapshot("journal_trouble", &fixture);
+    fixture.ui.kinds = Kinds::Acts;
+    fixture.ui.search = "no such words".into();
+    snapshot("journal_nothing", &fixture);
+}
+
+#[test]
+fn what_has_the_focus_is_shown_without_borders() {
+    let mut fixture = armed("production", "switch-shop");
+    fixture.ui.overlay = Some(Overlay::Plain(0));
+    snapshot("plain_step", &fixture);
+    let tz = jiff::tz::TimeZone::UTC;
+    let text = |fixture: &Fixture| {
+        let times = (fixture.now, crate::clock::monotonic());
+        let theme = Theme::new(Depth::True, false);
+        pane::value(&Scene::new(&fixture.snapshot, &fixture.ui, (theme, &tz), times, None))
+    };
+    let step = text(&fixture);
+    assert!(step.contains("ALIAS alb-1") && !step.contains('║') && !step.contains("[Enter]"), "{step}");
+    fixture.ui.focus = Pane::Graphs;
+    fixture.measure();
+    assert!(text(&fixture).lines().any(|line| line.contains("ms")), "{}", text(&fixture));
+    fixture.ui.view = View::Journal;
+    assert_eq!(text(&fixture).lines().count(), 1);
 }
 
 #[test]
@@ -202,4 +246,34 @@ fn what_comes_from_outside_cannot_move_the_cursor() {
     let (buf, _) = fixture.draw(Theme::new(Depth::True, false), (160, 48));
     let hostile = |c: char| c.is_control() || c == '\u{202e}';
     assert!(buf.content().iter().all(|cell| !cell.symbol().chars().any(hostile)));
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(48))]
+
+    /// Resized at any time: whatever is shown, at any size, nothing panics and nothing is written outside.
+    #[test]
+    fn any_screen_is_drawn_at_any_size(
+        width in 1u16..=300, height in 1u16..=100, view in 0usize..7, focus in 0usize..9,
+        zoom: bool, over in 0usize..5, scroll in 0usize..400, range in 0usize..7, ascii: bool, note in "\\PC{0,40}",
+    ) {
+        let mut fixture = breached();
+        fixture.person(What::Noted { text: note });
+        let ui = &mut fixture.ui;
+        (ui.view, ui.focus, ui.zoom) = (View::ALL[view], Pane::ALL[focus], zoom);
+        (ui.scroll, ui.graph, ui.range) = (scroll, scroll % 11, range);
+        ui.cross = (scroll % 2 == 0).then_some(fixture.now);
+        ui.overlay = match over {
+            1 => Some(Overlay::Help(scroll)),
+            2 => Some(Overlay::Plain(scroll)),
+            3 => Some(Overlay::Form(Form::new(About::Note, ""))),
+            4 => {
+                let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
+                Some(Overlay::Question(Question { about: Decision::Rollback("because".into()), latch }))
+            }
+            _ => None,
+        };
+        let (buf, _) = fixture.draw(Theme::new(Depth::Ansi256, ascii), (width, height));
+        proptest::prop_assert_eq!((buf.area.width, buf.area.height), (width, height));
+    }
 }

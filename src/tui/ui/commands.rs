@@ -14,6 +14,7 @@ use crate::{
         keymap::{Command, Context, View, command},
         model::{self, Target},
         pane::Pane,
+        sift::{self, Kinds},
     },
 };
 
@@ -35,6 +36,9 @@ impl Ui {
         match command {
             Command::Detach => return vec![Intent::Leave(Exit::Detached)],
             Command::Redraw => return vec![Intent::Redraw],
+            Command::Copy => return vec![Intent::Copy],
+            Command::Plain => self.overlay = Some(Overlay::Plain(0)),
+            Command::Kinds => (self.kinds, self.scroll) = (self.kinds.after(), 0),
             Command::Help => self.overlay = Some(Overlay::Help(0)),
             Command::Zoom => self.zoom = !self.zoom,
             Command::View(view) => self.enter(view),
@@ -72,10 +76,12 @@ impl Ui {
         if self.cross.take().is_some() {
             return;
         }
+        let sifted = self.view == View::Journal && (!self.search.is_empty() || self.kinds != Kinds::All);
         if self.zoom {
             self.zoom = false;
-        } else if !self.search.is_empty() {
+        } else if sifted {
             self.search.clear();
+            self.kinds = Kinds::All;
         } else {
             self.enter(View::Cockpit);
         }
@@ -88,6 +94,7 @@ impl Ui {
             Command::Up | Command::Down | Command::PageUp | Command::PageDown | Command::First | Command::Last => {
                 return self.travel(snapshot, &target, command);
             }
+            Command::Jump => self.jump(snapshot, stroke.at),
             Command::CrossBack => self.cross = model::cross(snapshot, self.range, self.cross, -1),
             Command::CrossOn => self.cross = model::cross(snapshot, self.range, self.cross, 1),
             Command::PreviousStep => return self.look_at(snapshot, target.index.saturating_sub(1)),
@@ -100,6 +107,19 @@ impl Ui {
             _ => self.ask(snapshot, &target, command, stroke.at),
         }
         Vec::new()
+    }
+
+    /// From the journal to the same moment on the graphs: the crosshair there, in the shortest range that shows it.
+    fn jump(&mut self, snapshot: &Snapshot, now: Instant) {
+        let Some(event) = sift::under_cursor(&snapshot.state, self) else {
+            self.say("no event is chosen", false, now);
+            return;
+        };
+        let ago = snapshot.clock.now().duration_since(event.at).as_secs();
+        let fits = |minutes: &u32| *minutes == 0 || i64::from(*minutes) * 50 > ago;
+        self.range = RANGES.iter().position(fits).unwrap_or(RANGES.len() - 1).max(1);
+        self.enter(View::Graphs);
+        self.cross = Some(event.at);
     }
 
     fn open(&mut self, about: About, snapshot: &Snapshot) {
