@@ -98,6 +98,9 @@ async fn the_services_and_processes_exist() {
     let client = aws_sdk_ecs::Client::new(&aws(&plan).await);
     for runner in &plan.runners {
         match &runner.source {
+            RunnerSource::Postgres { database } => {
+                assert!(!plan.databases.as_ref().unwrap().get(*database).writers.is_empty())
+            }
             RunnerSource::Heroku { process } => assert!(formation.contains(process.as_str()), "{process}"),
             RunnerSource::Ecs { cluster, service } => {
                 let found = client.describe_services().cluster(cluster).services(service).send().await.unwrap();

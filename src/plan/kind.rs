@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::model::{Class, Side};
+use super::{
+    database::{TableName, WriteLock},
+    model::{Class, Side},
+};
 
 /// What a step does. One file in `steps/` serves each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,6 +82,40 @@ pub enum Kind {
         cluster: String,
         /// Service names, at least one.
         services: Vec<String>,
+    },
+    /// Wait until the new database has everything that the old one had when the step began.
+    PostgresWaitCaughtUp,
+    /// Take the application's right to write away, end what still runs, and prove that nobody writes.
+    PostgresFreeze {
+        /// Which database.
+        side: Side,
+        /// How.
+        method: WriteLock,
+        /// Whose writes, at least one.
+        roles: Vec<String>,
+    },
+    /// Let the application write. Refused while a sequence would give out what exists.
+    PostgresOpen {
+        /// Which database.
+        side: Side,
+        /// How.
+        method: WriteLock,
+        /// Whose writes, at least one.
+        roles: Vec<String>,
+    },
+    /// Put the new side's sequences beyond everything that is in use.
+    PostgresSyncSequences {
+        /// How many values beyond.
+        headroom: u64,
+    },
+    /// Compare both databases: rows, keys, checksums, schema, sequences.
+    PostgresCompare {
+        /// Which tables; empty: all.
+        tables: Vec<TableName>,
+        /// Tables with more rows are summed by ranges.
+        sample_above: u64,
+        /// How many ranges.
+        ranges: u32,
     },
     /// Hold for a time with all guardrails and checks holding.
     Watch {
@@ -171,6 +208,11 @@ impl Kind {
             Self::EcsScale { .. } => "ecs.scale",
             Self::EcsRunTask(_) => "ecs.run-task",
             Self::EcsWaitStable { .. } => "ecs.wait-stable",
+            Self::PostgresWaitCaughtUp => "postgres.wait-caught-up",
+            Self::PostgresFreeze { .. } => "postgres.freeze",
+            Self::PostgresOpen { .. } => "postgres.open",
+            Self::PostgresSyncSequences { .. } => "postgres.sync-sequences",
+            Self::PostgresCompare { .. } => "postgres.compare",
             Self::Watch { .. } => "watch",
             Self::Exec { .. } => "exec",
         }
@@ -183,20 +225,39 @@ impl Kind {
     #[must_use]
     pub fn class(&self) -> Class {
         match self {
-            Self::Manual { .. }
+            Self::PostgresWaitCaughtUp
+            | Self::PostgresCompare { .. }
+            | Self::Manual { .. }
             | Self::CheckSuite { .. }
             | Self::DnsDrain { .. }
             | Self::EcsWaitStable { .. }
             | Self::Watch { .. } => Class::ReadOnly,
-            Self::DnsLowerTtl { .. } | Self::DnsRaiseTtl { .. } | Self::HerokuMaintenance { on: false } => {
-                Class::Reversible
+            Self::PostgresOpen { .. }
+            | Self::PostgresSyncSequences { .. }
+            | Self::DnsLowerTtl { .. }
+            | Self::DnsRaiseTtl { .. }
+            | Self::HerokuMaintenance { on: false } => Class::Reversible,
+            Self::PostgresFreeze { .. } | Self::DnsSwitch { .. } | Self::HerokuMaintenance { on: true } => {
+                Class::Destructive
             }
-            Self::DnsSwitch { .. } | Self::HerokuMaintenance { on: true } => Class::Destructive,
             Self::HerokuScale { formation } if formation.values().any(|quantity| *quantity == 0) => Class::Destructive,
             Self::EcsScale { desired: 0, .. } => Class::Destructive,
             Self::HerokuScale { .. } | Self::EcsScale { .. } => Class::Reversible,
             Self::Exec { class, .. } | Self::EcsRunTask(TaskSpec { class, .. }) => *class,
         }
+    }
+
+    /// Whether it works with `[databases]`.
+    #[must_use]
+    pub const fn needs_databases(&self) -> bool {
+        matches!(
+            self,
+            Self::PostgresWaitCaughtUp
+                | Self::PostgresFreeze { .. }
+                | Self::PostgresOpen { .. }
+                | Self::PostgresSyncSequences { .. }
+                | Self::PostgresCompare { .. }
+        )
     }
 
     /// The record ids it names.

@@ -8,7 +8,11 @@ use std::{collections::BTreeMap, fmt, net::SocketAddr, path::PathBuf, time::Dura
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{database::Databases, kind::Kind, record::Record};
+use super::{
+    database::{DatabaseMeasure, Databases},
+    kind::Kind,
+    record::Record,
+};
 
 /// A step's id as written in the plan, unique in it (lower-case letters, digits and dashes).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -263,7 +267,7 @@ pub struct Metric {
     pub period: u32,
 }
 
-/// Where a metric comes from (`GetMetricData`).
+/// Where a metric comes from: `GetMetricData`, or a database.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MetricSource {
@@ -284,6 +288,11 @@ pub enum MetricSource {
         of: String,
         /// Metric id of the denominator.
         to: String,
+    },
+    /// A database of the plan, asked directly.
+    Postgres {
+        /// What is measured.
+        postgres: DatabaseMeasure,
     },
 }
 
@@ -393,6 +402,11 @@ pub enum RunnerSource {
         cluster: String,
         /// Service name.
         service: String,
+    },
+    /// The application's roles in a database: on while one of them may write (see `world::postgres`).
+    Postgres {
+        /// Which database.
+        database: Side,
     },
 }
 

@@ -248,7 +248,7 @@ pub(super) struct RawJson {
     pub(super) equals: serde_json::Value,
 }
 
-/// `namespace`, `name`, `dimensions` and `stat`, or `of` and `to`.
+/// `namespace`, `name`, `dimensions` and `stat`, or `of` and `to`, or `postgres`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawMetric {
@@ -264,6 +264,7 @@ pub(super) struct RawMetric {
     pub(super) stat: Option<Text>,
     pub(super) of: Option<Text>,
     pub(super) to: Option<Text>,
+    pub(super) postgres: Option<Text>,
 }
 
 /// `above` or `below`.
@@ -281,7 +282,7 @@ pub(super) struct RawGuardrail {
     pub(super) after: Option<Text>,
 }
 
-/// `process`, or `cluster` and `service`.
+/// `process`, or `cluster` and `service`, or `database`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRunner {
@@ -290,6 +291,7 @@ pub(super) struct RawRunner {
     pub(super) process: Option<Text>,
     pub(super) cluster: Option<Text>,
     pub(super) service: Option<Text>,
+    pub(super) database: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -342,6 +344,16 @@ pub(super) enum RawKind {
     EcsRunTask(Box<RawRunTask>),
     #[serde(rename = "ecs.wait-stable")]
     EcsWaitStable(RawWaitStable),
+    #[serde(rename = "postgres.wait-caught-up")]
+    PostgresWaitCaughtUp(RawCaughtUp),
+    #[serde(rename = "postgres.freeze")]
+    PostgresFreeze(RawWriteLock),
+    #[serde(rename = "postgres.open")]
+    PostgresOpen(RawWriteLock),
+    #[serde(rename = "postgres.sync-sequences")]
+    PostgresSyncSequences(RawSequences),
+    #[serde(rename = "postgres.compare")]
+    PostgresCompare(RawCompare),
     #[serde(rename = "watch")]
     Watch(RawWatch),
     #[serde(rename = "exec")]

@@ -5,8 +5,12 @@
 
 use serde_json::{Value, json};
 
-use super::{change::Change, task::Task};
-use crate::plan::{Launch, RecordSet, batch};
+use super::{
+    change::Change,
+    database::{Position, access_sql, qualified},
+    task::Task,
+};
+use crate::plan::{Launch, RecordSet, Side, batch};
 
 /// One change by hand. Every field is one command for bash, everything in it quoted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,10 +48,46 @@ pub fn by_hand(change: &Change) -> Option<ByHand> {
         }
         Change::Service { cluster, service, to, .. } => self::service(cluster, service, *to),
         Change::Task(task) => self::task(task),
+        Change::WriteAccess { side, database, from, to } => {
+            let statements = access_sql(database, from, to);
+            let words: Vec<_> = statements.iter().map(String::as_str).collect();
+            let look = "SELECT grantee, table_schema, table_name, privilege_type FROM information_schema.role_table_grants \
+                        WHERE table_schema NOT IN ('pg_catalog', 'information_schema'); \
+                        SELECT rolname, rolconnlimit FROM pg_roles; SELECT * FROM pg_db_role_setting";
+            ByHand { act: psql(*side, &words), look: Some(psql(*side, &[look])), wait: None, once: false }
+        }
+        Change::Sequences { from, to } => {
+            let moved = to.iter().filter(|(name, position)| from.get(*name) != Some(position));
+            let statement = |(name, position): (&String, &Position)| {
+                let (schema, sequence) = name.split_once('.').unwrap_or(("public", name));
+                let name = qualified(schema, sequence).replace('\'', "''");
+                format!("SELECT setval('{name}', {}, {});", position.value, position.called)
+            };
+            let statements: Vec<_> = moved.map(statement).collect();
+            let words: Vec<_> = statements.iter().map(String::as_str).collect();
+            let look = "SELECT schemaname, sequencename, last_value FROM pg_sequences";
+            ByHand { act: psql(Side::New, &words), look: Some(psql(Side::New, &[look])), wait: None, once: false }
+        }
         Change::Command { argv, observe, .. } => {
             ByHand { act: command(argv), look: observe.as_ref().map(|argv| command(argv)), wait: None, once: true }
         }
     })
+}
+
+/// The variable that the script sets to how a side's database is reached.
+pub(super) const fn database_variable(side: Side) -> &'static str {
+    match side {
+        Side::Old => "CUTOVER_OLD_DATABASE",
+        Side::New => "CUTOVER_NEW_DATABASE",
+    }
+}
+
+/// Statements by psql, all or none. The session may write although the database is read-only by default.
+fn psql(side: Side, statements: &[&str]) -> String {
+    let options = "PGOPTIONS='-c default_transaction_read_only=off'";
+    let mut words = vec!["-X", "-v", "ON_ERROR_STOP=1", "--single-transaction"];
+    words.extend(statements.iter().flat_map(|statement| ["-c", statement]));
+    format!("{options} psql \"${}\" {}", database_variable(side), command(&words))
 }
 
 /// Source: Route 53 API reference, `ChangeResourceRecordSets`; a batch is atomic.

@@ -7,7 +7,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::task::Task;
+use super::{
+    database::{Access, Position},
+    task::Task,
+};
 use crate::plan::{RecordSet, Side};
 
 /// One change of the world.
@@ -56,6 +59,24 @@ pub enum Change {
     },
     /// A one-off ECS task.
     Task(Box<Task>),
+    /// Who may write a database.
+    WriteAccess {
+        /// Which database.
+        side: Side,
+        /// Its own name.
+        database: String,
+        /// Before.
+        from: Access,
+        /// After.
+        to: Access,
+    },
+    /// Where sequences of the new side's database stand.
+    Sequences {
+        /// Before, by `schema.name`.
+        from: BTreeMap<String, Position>,
+        /// After.
+        to: BTreeMap<String, Position>,
+    },
     /// A command without a shell.
     Command {
         /// Program and arguments.
@@ -86,6 +107,10 @@ impl Change {
                 Self::Service { cluster: cluster.clone(), service: service.clone(), from: *to, to: *from }
             }
             Self::Task(task) => Self::Task(Box::new(task.reversed()?)),
+            Self::WriteAccess { side, database, from, to } => {
+                Self::WriteAccess { side: *side, database: database.clone(), from: to.clone(), to: from.clone() }
+            }
+            Self::Sequences { from, to } => Self::Sequences { from: to.clone(), to: from.clone() },
             Self::Command { argv, observe, undo, undoing } => Self::Command {
                 argv: undo.clone()?,
                 observe: observe.clone(),
@@ -105,6 +130,8 @@ impl Change {
             (Self::Maintenance { from, .. }, Self::Maintenance { to, .. }) => *to = *from,
             (Self::Formation { from, .. }, Self::Formation { to, .. }) => to.clone_from(from),
             (Self::Service { from, .. }, Self::Service { to, .. }) => *to = *from,
+            (Self::WriteAccess { from, .. }, Self::WriteAccess { to, .. }) => to.clone_from(from),
+            (Self::Sequences { from, .. }, Self::Sequences { to, .. }) => to.clone_from(from),
             _ => {}
         }
         Some(back)
@@ -119,6 +146,8 @@ impl Change {
             Self::Maintenance { from, to, .. } => from == to,
             Self::Formation { from, to, .. } => from == to,
             Self::Service { from, to, .. } => from == to,
+            Self::WriteAccess { from, to, .. } => from == to,
+            Self::Sequences { from, to } => from == to,
         }
     }
 
@@ -148,9 +177,32 @@ impl Change {
                 vec![Row::new(format!("{cluster}/{service} tasks"), from.to_string(), to.to_string())]
             }
             Self::Task(task) => task.rows(),
+            Self::WriteAccess { from, to, .. } => joined_rows(&from.rows(), &to.rows()),
+            Self::Sequences { from, to } => {
+                let text = |all: &BTreeMap<String, Position>| -> BTreeMap<String, String> {
+                    all.iter().map(|(name, position)| (name.clone(), position.to_string())).collect()
+                };
+                joined_rows(&text(from), &text(to))
+            }
             Self::Command { argv, .. } => vec![Row::new("run".to_owned(), String::new(), argv.join(" "))],
         }
     }
+}
+
+/// What differs between the two ends; of very many the rest is counted.
+fn joined_rows(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<Row> {
+    const SHOWN: usize = 24;
+    let mut labels: Vec<_> =
+        before.keys().chain(after.keys()).filter(|label| before.get(*label) != after.get(*label)).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    let cell = |side: &BTreeMap<String, String>, label: &String| side.get(label).cloned().unwrap_or_default();
+    let row = |label: &&String| Row::new((*label).clone(), cell(before, label), cell(after, label));
+    let mut rows: Vec<_> = labels.iter().take(SHOWN).map(row).collect();
+    if let Some(more) = labels.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        rows.push(Row::new(format!("and {more} more"), String::new(), String::new()));
+    }
+    rows
 }
 
 fn on_off(on: bool) -> String {

@@ -1,4 +1,4 @@
-//! What a change of a database holds: who may write, and where sequences stand.
+//! What a change of a database holds: who may write, and where sequences stand; and the SQL that makes it so.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -99,5 +99,134 @@ pub struct Position {
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.called { write!(f, "{}", self.value) } else { write!(f, "{} comes next", self.value) }
+    }
+}
+
+/// A name as SQL takes it: `"order"`, quotes doubled.
+#[must_use]
+pub fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A name in its schema: `"public"."orders"`.
+#[must_use]
+pub fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", quoted(schema), quoted(name))
+}
+
+/// The statements that lead from one access to the other, each ended by `;`. Empty when they are equal. They are sent
+/// between `BEGIN;` and `COMMIT;` in one message, so that they hold all or not at all.
+///
+/// - grants: `REVOKE INSERT, UPDATE ON TABLE "public"."orders" FROM "shop";`, `GRANT ... TO "shop" [WITH GRANT OPTION];`,
+///   columns as `UPDATE ("state")`
+/// - limits: `ALTER ROLE "shop" CONNECTION LIMIT 0;`
+/// - read-only: `ALTER DATABASE "shop" SET default_transaction_read_only = on;`, `ALTER ROLE "shop" IN DATABASE "shop" SET
+///   ...;`, or `RESET default_transaction_read_only;`
+#[must_use]
+pub fn access_sql(database: &str, from: &Access, to: &Access) -> Vec<String> {
+    match (from, to) {
+        (Access::Grants { grants: from }, Access::Grants { grants: to }) => {
+            let lost = from.iter().filter(|grant| !to.contains(grant));
+            let won = to.iter().filter(|grant| !from.contains(grant));
+            lost.map(revoke).chain(won.map(grant)).collect()
+        }
+        (Access::Limits { limits: from }, Access::Limits { limits: to }) => {
+            let changed = to.iter().filter(|(role, limit)| from.get(*role) != Some(limit));
+            changed.map(|(role, limit)| format!("ALTER ROLE {} CONNECTION LIMIT {limit};", quoted(role))).collect()
+        }
+        (Access::ReadOnly { defaults: from }, Access::ReadOnly { defaults: to }) => {
+            let changed = to.iter().filter(|(role, value)| from.get(*role) != Some(value));
+            changed.map(|(role, value)| read_only(database, role, value.as_deref())).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn privilege(grant: &Grant) -> String {
+    if grant.column.is_empty() {
+        grant.privilege.clone()
+    } else {
+        format!("{} ({})", grant.privilege, quoted(&grant.column))
+    }
+}
+
+/// `PUBLIC` is a word of SQL, not a role.
+fn grantee(role: &str) -> String {
+    if role == "public" { "PUBLIC".to_owned() } else { quoted(role) }
+}
+
+fn revoke(grant: &Grant) -> String {
+    let table = qualified(&grant.schema, &grant.table);
+    format!("REVOKE {} ON TABLE {table} FROM {};", privilege(grant), grantee(&grant.role))
+}
+
+fn grant(grant: &Grant) -> String {
+    let table = qualified(&grant.schema, &grant.table);
+    let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
+    format!("GRANT {} ON TABLE {table} TO {}{option};", privilege(grant), grantee(&grant.role))
+}
+
+fn read_only(database: &str, role: &str, value: Option<&str>) -> String {
+    let whom = if role.is_empty() {
+        format!("ALTER DATABASE {}", quoted(database))
+    } else {
+        format!("ALTER ROLE {} IN DATABASE {}", quoted(role), quoted(database))
+    };
+    // Only words of PostgreSQL's own stand there; anything else means off, which is its default.
+    let value = value.map(|value| if matches!(value, "on" | "true" | "yes" | "1") { "on" } else { "off" });
+    match value {
+        Some(value) => format!("{whom} SET default_transaction_read_only = {value};"),
+        None => format!("{whom} RESET default_transaction_read_only;"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn one(column: &str, privilege: &str, grantable: bool) -> Grant {
+        let text = str::to_owned;
+        let (schema, table) = (text("public"), text("orders"));
+        Grant { role: text("shop"), schema, table, column: text(column), privilege: text(privilege), grantable }
+    }
+
+    #[test]
+    fn grants_are_taken_and_given_back_one_by_one() {
+        let all = Access::Grants { grants: vec![one("", "INSERT", false), one("state", "UPDATE", true)] };
+        let none = Access::Grants { grants: Vec::new() };
+        assert_eq!(
+            access_sql("shop", &all, &none),
+            [
+                "REVOKE INSERT ON TABLE \"public\".\"orders\" FROM \"shop\";",
+                "REVOKE UPDATE (\"state\") ON TABLE \"public\".\"orders\" FROM \"shop\";"
+            ]
+        );
+        assert_eq!(
+            access_sql("shop", &none, &all),
+            [
+                "GRANT INSERT ON TABLE \"public\".\"orders\" TO \"shop\";",
+                "GRANT UPDATE (\"state\") ON TABLE \"public\".\"orders\" TO \"shop\" WITH GRANT OPTION;"
+            ]
+        );
+        assert!(access_sql("shop", &all, &all).is_empty());
+    }
+
+    #[test]
+    fn limits_and_defaults_are_put_back_to_the_letter() {
+        let limits = |limit| Access::Limits { limits: BTreeMap::from([("shop".to_owned(), limit)]) };
+        assert_eq!(access_sql("shop", &limits(0), &limits(-1)), ["ALTER ROLE \"shop\" CONNECTION LIMIT -1;"]);
+        let default = |role: &str, value: Option<&str>| Access::ReadOnly {
+            defaults: BTreeMap::from([(role.to_owned(), value.map(str::to_owned))]),
+        };
+        assert_eq!(
+            access_sql("a\"b", &default("", None), &default("", Some("on"))),
+            ["ALTER DATABASE \"a\"\"b\" SET default_transaction_read_only = on;"]
+        );
+        assert_eq!(
+            access_sql("d", &default("app", Some("on")), &default("app", None)),
+            ["ALTER ROLE \"app\" IN DATABASE \"d\" RESET default_transaction_read_only;"]
+        );
     }
 }

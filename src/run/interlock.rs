@@ -73,6 +73,9 @@ fn leaves_running(change: &Change, runner: &Runner) -> Option<bool> {
         (Change::Service { cluster, service, to, .. }, RunnerSource::Ecs { cluster: theirs, service: name }) => {
             (cluster == theirs && service == name).then_some(*to > 0)
         }
+        (Change::WriteAccess { side, to, .. }, RunnerSource::Postgres { database }) => {
+            (side == database).then(|| to.open())
+        }
         _ => None,
     }
 }

@@ -47,7 +47,7 @@ pub use conditions::{
     Hold, HoldKind, active, answer_word, breached, clock_text, conditions, holds, resolvers_agree, role_word,
     verdict_word,
 };
-pub use database::{Access, Grant, Position, is_on};
+pub use database::{Access, Grant, Position, access_sql, is_on, qualified, quoted};
 pub use decide::{DWELL, PATIENCE, decide, due};
 pub use describe::{describe, seat_word, side_word, target_word};
 pub use effect::{Effect, effect, observe, recovery};

@@ -3,13 +3,13 @@
 use std::fmt::Write as _;
 
 use super::{
-    by_hand::{ByHand, by_hand, command},
+    by_hand::{ByHand, by_hand, command, database_variable},
     change::Change,
     phase::Phase,
     price::{point_passed, price},
     state::{State, StepState},
 };
-use crate::plan::Plan;
+use crate::plan::{Database, DatabaseAddress, Plan, Side, SslMode};
 
 /// How a person goes past the point of no return with the script.
 const PAST: &str = "CUTOVER_PAST_NO_RETURN";
@@ -90,6 +90,11 @@ fn settings(plan: &Plan, script: &mut String) {
     if let Some(api) = plan.heroku.as_ref().and_then(|heroku| heroku.api.as_ref()) {
         export("HEROKU_HOST", api);
     }
+    for side in [Side::Old, Side::New] {
+        if let Some(databases) = &plan.databases {
+            let _ = writeln!(script, "{}={}", database_variable(side), connection(databases.get(side)));
+        }
+    }
     if let Some(account) = &aws.account {
         let _ = writeln!(
             script,
@@ -98,6 +103,32 @@ fn settings(plan: &Plan, script: &mut String) {
         );
     }
     script.push('\n');
+}
+
+/// How psql reaches a database, as one word of bash; a password comes from the environment when the script runs.
+fn connection(database: &Database) -> String {
+    let sslmode = match database.sslmode {
+        SslMode::Disable => "disable",
+        SslMode::Require => "require",
+        SslMode::VerifyFull => "verify-full",
+    };
+    match &database.address {
+        DatabaseAddress::Url { env } => format!("\"${env}\""),
+        DatabaseAddress::Parts { host, port, name, user, password_env } => {
+            let quoted = |value: &str| format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"));
+            let mut parts = format!(
+                "host={} port={port} dbname={} user={} sslmode={sslmode}",
+                quoted(host),
+                quoted(name),
+                quoted(user)
+            );
+            if let Some(file) = &database.ca_file {
+                let _ = write!(parts, " sslrootcert={}", quoted(&file.display().to_string()));
+            }
+            let password = password_env.as_ref().map(|env| format!("\" password='${env}'\"")).unwrap_or_default();
+            format!("{}{password}", command(&[parts]))
+        }
+    }
 }
 
 fn undo(plan: &Plan, number: usize, step: &StepState, change: &Change, script: &mut String) {

@@ -9,6 +9,7 @@
 //! | `heroku` | `heroku.maintenance`, `heroku.scale` |
 //! | `ecs` | `ecs.scale`, `ecs.wait-stable` |
 //! | `task` | `ecs.run-task` |
+//! | `postgres` | `postgres.*` |
 //! | `exec` | `exec` |
 //! | `checks` | `check.suite` |
 //! | `watch` | `watch` |
@@ -21,6 +22,7 @@ mod drain;
 mod ecs;
 mod exec;
 mod heroku;
+mod postgres;
 mod records;
 mod served;
 mod task;
@@ -136,15 +138,37 @@ pub async fn preview(context: &StepContext, direction: Direction, applied: &[Cha
         }
         Kind::EcsRunTask(spec) if forward => task::preview(context, spec).await,
         Kind::EcsRunTask(_) => task::preview_back(context, applied).await,
+        Kind::PostgresFreeze { .. } | Kind::PostgresOpen { .. } => match write_lock(&context.step.kind) {
+            Some(wanted) => postgres::access::preview(context, wanted, forward, applied).await,
+            None => Ok(Preview::single(Change::Nothing)),
+        },
+        Kind::PostgresSyncSequences { headroom } => {
+            postgres::sequences::preview(context, *headroom, forward, applied).await
+        }
         Kind::Exec { apply, observe, undo, .. } if forward => {
             exec::preview(context, apply, observe.as_ref(), undo.as_ref())
         }
         Kind::Exec { .. } => exec::preview_back(context, applied),
-        Kind::Manual { .. }
+        Kind::PostgresWaitCaughtUp
+        | Kind::PostgresCompare { .. }
+        | Kind::Manual { .. }
         | Kind::CheckSuite { .. }
         | Kind::DnsDrain { .. }
         | Kind::EcsWaitStable { .. }
         | Kind::Watch { .. } => Ok(Preview::single(Change::Nothing)),
+    }
+}
+
+/// What a freeze or an opening is about.
+fn write_lock(kind: &Kind) -> Option<postgres::access::Wanted<'_>> {
+    match kind {
+        Kind::PostgresFreeze { side, method, roles } => {
+            Some(postgres::access::Wanted { side: *side, method: *method, roles, open: false })
+        }
+        Kind::PostgresOpen { side, method, roles } => {
+            Some(postgres::access::Wanted { side: *side, method: *method, roles, open: true })
+        }
+        _ => None,
     }
 }
 
@@ -168,6 +192,11 @@ pub async fn apply(context: &StepContext, change: &Change, token: &str) -> Outco
         Change::Formation { to, .. } => heroku::apply_scale(context, to).await,
         Change::Service { cluster, service, to, .. } => ecs::apply(context, cluster, service, *to).await,
         Change::Task(task) => task::apply(context, task, token).await,
+        Change::WriteAccess { side, from, to, .. } => {
+            let roles = write_lock(&context.step.kind).map(|wanted| wanted.roles).unwrap_or_default();
+            postgres::access::apply(context, *side, from, to, roles).await
+        }
+        Change::Sequences { from, to } => postgres::sequences::apply(context, from, to).await,
         Change::Command { argv, .. } => exec::apply(context, argv, token).await,
         Change::Nothing => read(context).await,
     }
@@ -178,6 +207,11 @@ async fn read(context: &StepContext) -> Outcome {
         Kind::CheckSuite { checks, sides, rounds } => checks::apply(context, checks, sides, *rounds).await,
         Kind::DnsDrain { records, .. } => drain::apply(context, records).await,
         Kind::EcsWaitStable { cluster, services } => ecs::wait_stable(context, cluster, services).await,
+        Kind::PostgresWaitCaughtUp => postgres::caught_up::apply(context).await,
+        Kind::PostgresCompare { tables, sample_above, ranges } => {
+            let wanted = postgres::compare::Wanted { tables, sample_above: *sample_above, ranges: *ranges };
+            postgres::compare::apply(context, wanted).await
+        }
         Kind::Watch { lasting, old_side_silent } => watch::apply(context, *lasting, *old_side_silent).await,
         _ => done("nothing to do"),
     }
@@ -204,6 +238,11 @@ async fn observe_once(context: &StepContext, change: &Change, accepted: bool) ->
         Change::Formation { from, to, .. } => heroku::observe_scale(context, from, to).await,
         Change::Service { cluster, service, from, to } => ecs::observe(context, cluster, service, *from, *to).await,
         Change::Task(task) => task::observe(context, task, accepted).await,
+        Change::WriteAccess { side, from, to, .. } => match write_lock(&context.step.kind) {
+            Some(wanted) => postgres::access::observe(context, *side, (wanted.method, wanted.roles), from, to).await,
+            None => Observation::Unknown { reason: "the step is of another kind".into() },
+        },
+        Change::Sequences { from, to } => postgres::sequences::observe(context, from, to).await,
         Change::Command { observe: Some(argv), undoing, .. } => exec::observe(context, argv, *undoing).await,
         Change::Command { .. } | Change::Nothing if accepted => Observation::Done,
         Change::Command { .. } => {

@@ -22,8 +22,8 @@ use super::{
     verdict::Told,
 };
 use crate::{
-    plan::Plan,
-    run::{Report, Sample, TroubleKind, Verdict, VerdictKind, judge},
+    plan::{MetricSource, Plan},
+    run::{Datum, Report, Sample, TroubleKind, Verdict, VerdictKind, judge},
     world::{cloudwatch::Fetched, trouble},
 };
 
@@ -40,7 +40,7 @@ type Baseline = BTreeMap<String, f64>;
 pub(super) struct Board {
     known: Mutex<Known>,
     /// There are new data.
-    fresh: Notify,
+    pub(super) fresh: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -68,13 +68,13 @@ impl Board {
     }
 
     /// Takes in what a round gave; returns what is new in it.
-    fn merge(&self, fetched: &Fetched) -> Vec<Sample> {
+    pub(super) fn merge(&self, series: &BTreeMap<String, Vec<Datum>>) -> Vec<Sample> {
         let mut known = self.lock();
         let fresh = |(metric, data): (&String, &Vec<_>)| {
             let data = known.rings.entry(metric.clone()).or_default().merge(data);
             (!data.is_empty()).then(|| Sample::Metric { metric: metric.clone(), data })
         };
-        fetched.series.iter().filter_map(fresh).collect()
+        series.iter().filter_map(fresh).collect()
     }
 
     /// Judges every guardrail; says which verdicts have changed in kind.
@@ -112,7 +112,7 @@ pub(super) fn spawn(
     board: &Arc<Board>,
     baseline: &watch::Receiver<Baseline>,
 ) {
-    if !context.plan.metrics.is_empty() {
+    if context.plan.metrics.iter().any(published) {
         let board = Arc::clone(board);
         keep_alive(tasks, context, "cloudwatch:rounds", Vec::new(), move |context| rounds(context, Arc::clone(&board)));
     }
@@ -130,10 +130,15 @@ pub(super) fn spawn(
     });
 }
 
+/// CloudWatch has it, or what it is made of.
+const fn published(metric: &crate::plan::Metric) -> bool {
+    !matches!(metric.source, MetricSource::Postgres { .. })
+}
+
 /// Asks for all metrics every half of the shortest period.
 async fn rounds(context: Arc<Context>, board: Arc<Board>) {
     let mut source = Source::new("cloudwatch", &context);
-    let periods = || context.plan.metrics.iter().map(|metric| metric.period);
+    let periods = || context.plan.metrics.iter().filter(|metric| published(metric)).map(|metric| metric.period);
     let longest = periods().max().unwrap_or(60);
     let pace = Pace { session: period(periods().min().unwrap_or(60)) / 2, wall: ROUND_WALL };
     let mut good = None;
@@ -145,7 +150,7 @@ async fn rounds(context: Arc<Context>, board: Arc<Board>) {
         let pause = match fetched {
             Ok(fetched) => {
                 good = fetched.partial.is_empty().then_some(now).or(good);
-                board.merge(&fetched).into_iter().for_each(|sample| context.out.sample(sample));
+                board.merge(&fetched.series).into_iter().for_each(|sample| context.out.sample(sample));
                 board.fresh.notify_one();
                 tell(&mut source, &fetched, pace.wall(context.clock)).await
             }

@@ -6,6 +6,7 @@
 //! | asks | decides | about |
 //! |---|---|---|
 //! | `metrics` | `series`, [`crate::run::judge`] | CloudWatch and the guardrails |
+//! | `databases` | `databases`, [`crate::run::judge`] | replication lag, and what a side has written |
 //! | `checks` | `verdict` | HTTP checks against the live name and each side |
 //! | `resolvers` | `classify`, `propagation` | what authority and resolvers answer for the records that move |
 //! | `runners` | `runners` | what runs where: the interlock matrix |
@@ -21,6 +22,7 @@
 mod backoff;
 mod checks;
 mod classify;
+mod databases;
 mod metrics;
 mod propagation;
 mod resolvers;
@@ -92,6 +94,7 @@ pub fn start(
     let board = Arc::new(Board::default());
     let mut tasks = JoinSet::new();
     metrics::spawn(&mut tasks, &context, &board, &baseline);
+    databases::spawn(&mut tasks, &context, &board);
     checks::spawn(&mut tasks, &context);
     resolvers::spawn(&mut tasks, &context);
     runners::spawn(&mut tasks, &context);

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     plan::{Role, Runner, RunnerSource, Side},
     run::{Cell, Report, Trouble, TroubleKind},
-    world::trouble,
+    world::{postgres::Ability, trouble},
 };
 
 /// Heroku allows about 75 calls a minute for everything that uses the key; a round is two.
@@ -23,16 +23,20 @@ const HEROKU: Pace = Pace { session: Duration::from_secs(10), wall: Duration::fr
 /// A round is one call a service.
 const ECS: Pace = Pace { session: Duration::from_secs(5), wall: Duration::from_millis(500) };
 
+/// A round is one statement a role.
+const POSTGRES: Pace = Pace { session: Duration::from_secs(5), wall: Duration::from_millis(500) };
+
 /// What one round showed of some runners: each cell, or why it cannot be read.
 type Round = Vec<(Runner, Result<Cell, Trouble>)>;
 
 /// Starts the loops that the plan's runners need.
 pub(super) fn spawn(tasks: &mut JoinSet<()>, context: &Arc<Context>) {
-    let of = |heroku: bool| -> Arc<[Runner]> {
-        let here = |runner: &&Runner| matches!(runner.source, RunnerSource::Heroku { .. }) == heroku;
-        context.plan.runners.iter().filter(here).cloned().collect()
+    let of = |kind: fn(&RunnerSource) -> bool| -> Arc<[Runner]> {
+        context.plan.runners.iter().filter(|runner| kind(&runner.source)).cloned().collect()
     };
-    let (heroku_runners, ecs_runners) = (of(true), of(false));
+    let heroku_runners = of(|source| matches!(source, RunnerSource::Heroku { .. }));
+    let ecs_runners = of(|source| matches!(source, RunnerSource::Ecs { .. }));
+    let writers = of(|source| matches!(source, RunnerSource::Postgres { .. }));
     if !heroku_runners.is_empty() {
         let unknown = unknown(&heroku_runners);
         keep_alive(tasks, context, "heroku:runners", unknown, move |context| heroku(context, heroku_runners.clone()));
@@ -41,6 +45,47 @@ pub(super) fn spawn(tasks: &mut JoinSet<()>, context: &Arc<Context>) {
         let unknown = unknown(&ecs_runners);
         keep_alive(tasks, context, "ecs:runners", unknown, move |context| ecs(context, ecs_runners.clone()));
     }
+    // One loop each: a side that is away must not blind the other.
+    for writer in writers.iter() {
+        let one: Arc<[Runner]> = Arc::new([writer.clone()]);
+        let name = source_name(writer.side);
+        keep_alive(tasks, context, name, unknown(&one), move |context| postgres(context, one.clone()));
+    }
+}
+
+const fn source_name(side: Side) -> &'static str {
+    match side {
+        Side::Old => "postgres:old writers",
+        Side::New => "postgres:new writers",
+    }
+}
+
+async fn postgres(context: Arc<Context>, runners: Arc<[Runner]>) {
+    let mut panel = Panel::new(source_name(runners.first().map_or(Side::Old, |runner| runner.side)), &context);
+    loop {
+        let round = join_all(runners.iter().map(|runner| writer(&context, runner))).await;
+        let pause = panel.take(&context, POSTGRES, round).await;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// On while any of the application's roles may write: see the rule in [`crate::world::postgres`].
+async fn writer(context: &Context, runner: &Runner) -> (Runner, Result<Cell, Trouble>) {
+    let read = async {
+        let postgres = context.world.postgres()?;
+        let roles = &postgres.plan().get(runner.side).writers;
+        let abilities = join_all(roles.iter().map(|role| postgres.side(runner.side).ability(role))).await;
+        writers_cell(abilities)
+    };
+    (runner.clone(), read.await)
+}
+
+/// One role that may write is a writer, whatever is known of the others; without one, all must be known.
+fn writers_cell(abilities: Vec<Result<Ability, Trouble>>) -> Result<Cell, Trouble> {
+    if abilities.iter().flatten().any(Ability::may_write) {
+        return Ok(Cell::On);
+    }
+    abilities.into_iter().collect::<Result<Vec<_>, _>>().map(|_| Cell::Off)
 }
 
 async fn heroku(context: Arc<Context>, runners: Arc<[Runner]>) {
@@ -84,7 +129,7 @@ async fn ecs_one(context: &Context, runner: &Runner) -> (Runner, Result<Cell, Tr
             let found = context.world.ecs().service(cluster, service).await;
             found.map(|found| ecs_cell(found.desired, found.running))
         }
-        RunnerSource::Heroku { .. } => Ok(Cell::Unknown),
+        RunnerSource::Heroku { .. } | RunnerSource::Postgres { .. } => Ok(Cell::Unknown),
     };
     (runner.clone(), cell)
 }

@@ -42,7 +42,8 @@ pub use clean::{MAX_REASON, clean, clean_to};
 pub use error::{Failure, trouble};
 
 use self::{
-    cloudwatch::CloudWatch, command::Environment, ecs::Ecs, heroku::Heroku, http::Checker, logs::Logs, route53::Route53,
+    cloudwatch::CloudWatch, command::Environment, ecs::Ecs, heroku::Heroku, http::Checker, logs::Logs,
+    postgres::Postgres, route53::Route53,
 };
 use crate::{
     clock::Clock,
@@ -77,6 +78,7 @@ struct Inner {
     cloudwatch: CloudWatch,
     logs: Logs,
     heroku: Option<Heroku>,
+    postgres: Option<Postgres>,
     checker: Checker,
     environment: Environment,
     resolver: Option<SocketAddr>,
@@ -91,6 +93,7 @@ impl World {
     pub async fn connect(plan: &Plan, clock: Clock) -> Result<Self, ConnectError> {
         let aws = Aws::connect(plan).await?;
         let heroku = plan.heroku.as_ref().map(|heroku| Heroku::connect(heroku, sandboxed(plan))).transpose()?;
+        let postgres = plan.databases.as_ref().map(|databases| Postgres::new(plan, databases)).transpose()?;
         Ok(Self(Arc::new(Inner {
             clock,
             route53: Route53::new(&aws, clock),
@@ -98,6 +101,7 @@ impl World {
             cloudwatch: CloudWatch::new(&aws),
             logs: Logs::new(&aws),
             heroku,
+            postgres,
             checker: Checker::new(plan, clock),
             environment: Environment::of(plan),
             resolver: plan.dns.resolvers.first().map(|resolver| resolver.address),
@@ -149,6 +153,15 @@ impl World {
     pub fn heroku(&self) -> Result<&Heroku, Trouble> {
         let none = || trouble("heroku", TroubleKind::Unexpected, "the plan names no Heroku app");
         self.0.heroku.as_ref().ok_or_else(none)
+    }
+
+    /// Both databases.
+    ///
+    /// # Errors
+    /// The plan has none.
+    pub fn postgres(&self) -> Result<&Postgres, Trouble> {
+        let none = || trouble("postgres", TroubleKind::Unexpected, "the plan names no databases");
+        self.0.postgres.as_ref().ok_or_else(none)
     }
 
     /// Synthetic checks.

@@ -97,7 +97,9 @@ fn settle(all: &mut [Intent], open: Option<usize>, done: bool) {
 /// What the ledger shows of a change; None for what leaves no trace there.
 fn facts_of(change: &Change) -> Option<BTreeSet<String>> {
     let facts: Vec<Value> = match change {
-        Change::Nothing | Change::Command { .. } => return None,
+        Change::Nothing | Change::Command { .. } | Change::WriteAccess { .. } | Change::Sequences { .. } => {
+            return None;
+        }
         Change::Records { zone_id, before, after } => {
             let changes = batch(before, after);
             let rows = changes.iter().map(|(action, set)| record_fact(zone_id, &format!("{action:?}"), set));

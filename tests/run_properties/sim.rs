@@ -248,6 +248,6 @@ fn drift(change: &mut Change) {
         Change::Service { from, .. } => *from += 1,
         Change::Task(task) => task.image.push('0'),
         Change::Command { argv, .. } => argv.push("--other".into()),
-        Change::Nothing => {}
+        Change::Nothing | Change::WriteAccess { .. } | Change::Sequences { .. } => {}
     }
 }

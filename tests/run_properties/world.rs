@@ -39,12 +39,18 @@ impl World {
     pub(crate) fn forward(&self, plan: &Plan, step: &Step) -> Preview {
         let records = |ids: &[String]| ids.iter().filter_map(|id| plan.record(id)).cloned().collect::<Vec<_>>();
         match &step.kind {
-            Kind::Manual { .. }
+            Kind::EcsRunTask(spec) => Preview::single(Change::Task(Box::new(task(spec)))),
+            // The plans of this test have no databases.
+            Kind::PostgresWaitCaughtUp
+            | Kind::PostgresFreeze { .. }
+            | Kind::PostgresOpen { .. }
+            | Kind::PostgresSyncSequences { .. }
+            | Kind::PostgresCompare { .. }
+            | Kind::EcsWaitStable { .. }
+            | Kind::Manual { .. }
             | Kind::CheckSuite { .. }
             | Kind::DnsDrain { .. }
-            | Kind::EcsWaitStable { .. }
             | Kind::Watch { .. } => Preview::single(Change::Nothing),
-            Kind::EcsRunTask(spec) => Preview::single(Change::Task(Box::new(task(spec)))),
             Kind::DnsLowerTtl { records: ids, ttl } | Kind::DnsRaiseTtl { records: ids, ttl } => {
                 let before = self.standing(&records(ids));
                 let after = before.iter().map(|set| set.with_ttl(*ttl)).collect();
@@ -86,6 +92,7 @@ impl World {
             }
             Change::Service { service, from, .. } => *from = self.services[service],
             Change::Nothing | Change::Task(_) | Change::Command { .. } => {}
+            Change::WriteAccess { .. } | Change::Sequences { .. } => {}
         }
         Preview::single(change)
     }
@@ -117,7 +124,8 @@ impl World {
 
     pub(crate) fn send(&mut self, change: &Change) {
         match change {
-            Change::Nothing => {}
+            // The plans of this test have no databases.
+            Change::Nothing | Change::WriteAccess { .. } | Change::Sequences { .. } => {}
             Change::Records { before, after, .. } => {
                 for set in before.iter().chain(after) {
                     let of_name = after.iter().filter(|other| other.name == set.name).cloned().collect();
@@ -137,7 +145,7 @@ impl World {
     /// Whether a change took effect, as far as the world shows it.
     pub(crate) fn observe(&self, change: &Change, accepted: bool) -> Observation {
         let (done, not_done) = match change {
-            Change::Nothing => (true, false),
+            Change::Nothing | Change::WriteAccess { .. } | Change::Sequences { .. } => (true, false),
             Change::Records { before, after, .. } => (self.shows(after), self.shows(before)),
             Change::Maintenance { from, to, .. } => (self.maintenance == *to, self.maintenance == *from),
             Change::Formation { from, to, .. } => (self.has(to), self.has(from)),

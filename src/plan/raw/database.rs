@@ -1,4 +1,4 @@
-//! `[databases]` as it is written.
+//! `[databases]` and the `postgres.*` steps as they are written.
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -30,4 +30,34 @@ pub(in crate::plan) struct RawDatabase {
     pub(in crate::plan) sslmode: Option<Text>,
     pub(in crate::plan) ca_file: Option<Text>,
     pub(in crate::plan) writers: Option<List>,
+}
+
+/// `postgres.wait-caught-up` has no option of its own.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::plan) struct RawCaughtUp {}
+
+/// `postgres.freeze` and `postgres.open`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::plan) struct RawWriteLock {
+    pub(in crate::plan) side: Option<Text>,
+    pub(in crate::plan) method: Option<Text>,
+    pub(in crate::plan) roles: Option<List>,
+}
+
+/// `postgres.sync-sequences`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::plan) struct RawSequences {
+    pub(in crate::plan) headroom: Option<Text>,
+}
+
+/// `postgres.compare`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::plan) struct RawCompare {
+    pub(in crate::plan) tables: Option<List>,
+    pub(in crate::plan) sample_above: Option<Text>,
+    pub(in crate::plan) ranges: Option<Text>,
 }

@@ -6,24 +6,42 @@ use toml::Spanned;
 
 use super::{
     super::{
-        database::{Database, DatabaseAddress, Databases, SslMode, TableName},
+        database::{Database, DatabaseAddress, DatabaseMeasure, Databases, SslMode, TableName, WriteLock},
         error::Report,
+        kind::Kind,
         model::Side,
-        raw::{RawDatabase, Text, split},
+        raw::{List, RawCompare, RawDatabase, RawSequences, RawStep, RawWriteLock, Text, split},
         scalar::{Fault, choice, number, quote, words},
     },
     Context,
-    world::host,
+    world::{SIDES, host},
 };
 
 /// What publication, slot and subscription are called unless the plan says otherwise.
 const REPLICATION: &str = "cutover";
 const PORT: u16 = 5432;
+/// Values that a sequence is put beyond what is in use: more than a second of the busiest table's inserts.
+const HEADROOM: u64 = 1000;
+/// Tables with more rows are compared by ranges.
+const SAMPLE_ABOVE: u64 = 1_000_000;
+const RANGES: u32 = 20;
 /// PostgreSQL cuts longer names off without a word (NAMEDATALEN).
 const LONGEST_NAME: usize = 63;
 
 const SSLMODES: [(&str, SslMode); 3] =
     [("disable", SslMode::Disable), ("require", SslMode::Require), ("verify-full", SslMode::VerifyFull)];
+
+const METHODS: [(&str, WriteLock); 3] = [
+    ("revoke", WriteLock::Revoke),
+    ("connection-limit", WriteLock::ConnectionLimit),
+    ("read-only", WriteLock::ReadOnly),
+];
+const MEASURES: [(&str, DatabaseMeasure); 4] = [
+    ("lag-bytes", DatabaseMeasure::LagBytes),
+    ("lag-seconds", DatabaseMeasure::LagSeconds),
+    ("written-bytes", DatabaseMeasure::WrittenBytes),
+    ("written-rows", DatabaseMeasure::WrittenRows),
+];
 
 pub(super) fn databases(context: &Context<'_>, report: &mut Report) -> Option<Databases> {
     let raw = context.raw.databases.as_ref()?.get_ref();
@@ -107,6 +125,95 @@ fn address(context: &Context<'_>, raw: &Spanned<RawDatabase>, report: &mut Repor
             None
         }
     }
+}
+
+/// Reports a step of a database in a plan without databases, and one that names nobody.
+pub(super) fn needs(context: &Context<'_>, raw: &RawStep, kind: &Kind, report: &mut Report) {
+    if kind.needs_databases() {
+        present(context, &raw.id, report);
+    }
+    if let Kind::PostgresFreeze { roles, .. } | Kind::PostgresOpen { roles, .. } = kind
+        && roles.is_empty()
+    {
+        let help = "write `roles`, or `writers` in `[databases.old]` and `[databases.new]`";
+        report.error(raw.id.span(), "this step names no role whose writes it is about").help(help);
+    }
+}
+
+fn present(context: &Context<'_>, place: &Text, report: &mut Report) {
+    if context.raw.databases.is_none() && !report.lost("databases") {
+        let help = "add `[databases.old]` and `[databases.new]`";
+        report.error(place.span(), "the plan has no `[databases]`").help(help);
+    }
+}
+
+pub(super) fn freeze(context: &Context<'_>, raw: &RawWriteLock, report: &mut Report) -> Kind {
+    let (side, method, roles) = write_lock(context, raw, Side::Old, report);
+    Kind::PostgresFreeze { side, method, roles }
+}
+
+pub(super) fn open(context: &Context<'_>, raw: &RawWriteLock, report: &mut Report) -> Kind {
+    let (side, method, roles) = write_lock(context, raw, Side::New, report);
+    Kind::PostgresOpen { side, method, roles }
+}
+
+fn write_lock(
+    context: &Context<'_>,
+    raw: &RawWriteLock,
+    usual: Side,
+    report: &mut Report,
+) -> (Side, WriteLock, Vec<String>) {
+    let side = report.read_or(raw.side.as_ref(), usual, |text| choice("a side", &SIDES, text));
+    let method = report.read_or(raw.method.as_ref(), WriteLock::Revoke, |text| choice("a method", &METHODS, text));
+    let database = context.raw.databases.as_ref().map(|raw| match side {
+        Side::Old => raw.get_ref().old.get_ref(),
+        Side::New => raw.get_ref().new.get_ref(),
+    });
+    // Faults of the section's own list are told there.
+    let named = |list: &List| split(list).iter().map(|text| text.get_ref().as_str().to_owned()).collect();
+    let roles = match &raw.roles {
+        Some(list) => split(list).iter().filter_map(|text| report.read(text, identifier)).collect(),
+        None => database.and_then(|raw| raw.writers.as_ref()).map(named).unwrap_or_default(),
+    };
+    (side, method, roles)
+}
+
+pub(super) fn sequences(raw: &RawSequences, report: &mut Report) -> Kind {
+    let bounds = 0..=1_000_000_000;
+    Kind::PostgresSyncSequences {
+        headroom: report.read_or(raw.headroom.as_ref(), HEADROOM, |text| number(bounds, text)),
+    }
+}
+
+pub(super) fn compare(raw: &RawCompare, report: &mut Report) -> Kind {
+    let tables = raw.tables.iter().flat_map(split);
+    Kind::PostgresCompare {
+        tables: tables.filter_map(|text| report.read(&text, table)).collect(),
+        sample_above: report.read_or(raw.sample_above.as_ref(), SAMPLE_ABOVE, |text| number(0..=u64::MAX, text)),
+        ranges: report.read_or(raw.ranges.as_ref(), RANGES, |text| number(1..=1000, text)),
+    }
+}
+
+/// What a metric of a database measures.
+pub(super) fn measure(context: &Context<'_>, text: &Text, report: &mut Report) -> Option<DatabaseMeasure> {
+    present(context, text, report);
+    report.read(text, |text| choice("a measure of a database", &MEASURES, text))
+}
+
+/// Whose database a runner is observed in.
+pub(super) fn watched(context: &Context<'_>, text: &Text, report: &mut Report) -> Option<Side> {
+    present(context, text, report);
+    let side = report.read(text, |text| choice("a database", &SIDES, text))?;
+    let raw = context.raw.databases.as_ref().map(|raw| match side {
+        Side::Old => raw.get_ref().old.get_ref(),
+        Side::New => raw.get_ref().new.get_ref(),
+    });
+    if raw.is_some_and(|raw| raw.writers.as_ref().is_none_or(|list| split(list).is_empty())) {
+        report
+            .error(text.span(), "nobody is known to write there")
+            .help("name the application's roles: `writers = [...]` in that database's section");
+    }
+    Some(side)
 }
 
 fn is_local(host: &str) -> bool {

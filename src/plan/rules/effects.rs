@@ -45,6 +45,8 @@ fn leaves_running(kind: &Kind, runner: &RunnerSource) -> Option<bool> {
         (Kind::EcsScale { cluster, service, desired }, RunnerSource::Ecs { cluster: theirs, service: name }) => {
             (cluster == theirs && service == name).then_some(*desired > 0)
         }
+        (Kind::PostgresFreeze { side, .. }, RunnerSource::Postgres { database }) => (side == database).then_some(false),
+        (Kind::PostgresOpen { side, .. }, RunnerSource::Postgres { database }) => (side == database).then_some(true),
         _ => None,
     }
 }

@@ -9,8 +9,8 @@ use super::{
         kind::{Kind, Stage},
         model::{Class, GateLevel, Side, Step, StepId},
         raw::{
-            Items, List, RawCheckSuite, RawDrain, RawExec, RawHerokuScale, RawKind, RawStep, RawSwitch, RawWatch, Text,
-            split,
+            Items, List, RawCaughtUp, RawCheckSuite, RawDrain, RawExec, RawHerokuScale, RawKind, RawStep, RawSwitch,
+            RawWatch, Text, split,
         },
         record::Record,
         scalar::{Fault, choice, duration, flag, number, quote, show, span_of_time, words},
@@ -55,6 +55,7 @@ pub(super) fn build(context: &Context<'_>, records: &[Record], report: &mut Repo
 
 fn step(context: &Context<'_>, raw: &RawStep, before: Option<StepId>, records: &[Record], report: &mut Report) -> Step {
     let kind = kind(context, &raw.kind, report);
+    super::database::needs(context, raw, &kind, report);
     let (usual, limit) = times(&kind, records);
     let expected = report.read_or(raw.expected.as_ref(), usual, duration);
     let timeout = report.read_or(raw.timeout.as_ref(), limit.max(expected * 2), span_of_time);
@@ -132,6 +133,11 @@ fn times(kind: &Kind, records: &[Record]) -> (Duration, Duration) {
         Kind::HerokuScale { .. } => (seconds(30), minutes(5)),
         Kind::EcsScale { .. } => (minutes(2), minutes(10)),
         Kind::EcsRunTask(_) | Kind::EcsWaitStable { .. } => (minutes(2), minutes(20)),
+        Kind::PostgresWaitCaughtUp => (minutes(2), minutes(60)),
+        Kind::PostgresFreeze { .. } => (seconds(20), minutes(5)),
+        Kind::PostgresOpen { .. } => (seconds(10), minutes(2)),
+        Kind::PostgresSyncSequences { .. } => (seconds(20), minutes(5)),
+        Kind::PostgresCompare { .. } => (minutes(5), minutes(120)),
         Kind::Watch { lasting, .. } => (*lasting, lasting.saturating_mul(3) + minutes(30)),
         Kind::Exec { .. } => (minutes(1), minutes(10)),
     }
@@ -172,6 +178,11 @@ fn kind(context: &Context<'_>, raw: &RawKind, report: &mut Report) -> Kind {
         },
         RawKind::EcsRunTask(raw) => tasks::run_task(raw, report),
         RawKind::EcsWaitStable(raw) => tasks::wait_stable(raw, report),
+        RawKind::PostgresWaitCaughtUp(RawCaughtUp {}) => Kind::PostgresWaitCaughtUp,
+        RawKind::PostgresFreeze(raw) => super::database::freeze(context, raw, report),
+        RawKind::PostgresOpen(raw) => super::database::open(context, raw, report),
+        RawKind::PostgresSyncSequences(raw) => super::database::sequences(raw, report),
+        RawKind::PostgresCompare(raw) => super::database::compare(raw, report),
         RawKind::Watch(raw) => watch(context, raw, report),
         RawKind::Exec(raw) => exec(raw, report),
     }

@@ -6,6 +6,7 @@ use toml::Spanned;
 
 use super::{
     super::{
+        database::DatabaseMeasure,
         error::Report,
         ids::Section,
         model::{Bound, Check, Consequence, Guardrail, JsonAssertion, Metric, MetricSource, StepId, Unit},
@@ -19,6 +20,8 @@ use super::{
 const CHECK_EVERY: Duration = Duration::from_secs(10);
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 const METRIC_PERIOD: u32 = 60;
+/// How often a database is asked, in seconds.
+const DATABASE_PERIOD: u32 = 10;
 const GUARDRAIL_LASTING: Duration = Duration::from_secs(120);
 const GUARDRAIL_MAX_AGE: Duration = Duration::from_secs(180);
 
@@ -115,8 +118,13 @@ fn metric(context: &Context<'_>, raw: &Spanned<RawMetric>, report: &mut Report) 
         graph: report.read_or(raw.graph.as_ref(), id(&raw.id), words),
         side: side?,
         unit: unit?,
+        period: match &source {
+            Some(MetricSource::Postgres { .. }) => {
+                report.read_or(raw.period.as_ref(), DATABASE_PERIOD, |text| number(1..=3600, text))
+            }
+            _ => report.read_or(raw.period.as_ref(), METRIC_PERIOD, period),
+        },
         source: source?,
-        period: report.read_or(raw.period.as_ref(), METRIC_PERIOD, period),
     })
 }
 
@@ -131,7 +139,10 @@ fn period(text: &str) -> Result<u32, Fault> {
 }
 
 fn source(context: &Context<'_>, raw: &Spanned<RawMetric>, report: &mut Report) -> Option<MetricSource> {
-    let RawMetric { namespace, name, dimensions, stat, of, to, .. } = raw.get_ref();
+    let RawMetric { namespace, name, dimensions, stat, of, to, postgres, .. } = raw.get_ref();
+    if let (Some(text), None, None, None, None, None) = (postgres, namespace, name, stat, of, to) {
+        return Some(MetricSource::Postgres { postgres: super::database::measure(context, text, report)? });
+    }
     match (namespace, name, stat, of, to) {
         (Some(namespace), Some(name), Some(stat), None, None) => {
             let (namespace, name) = (report.read(namespace, words), report.read(name, words));
@@ -150,7 +161,7 @@ fn source(context: &Context<'_>, raw: &Spanned<RawMetric>, report: &mut Report) 
         _ => {
             report
                 .error(raw.span(), "nothing says where this metric comes from")
-                .help("write `namespace`, `name`, `dimensions` and `stat`, or `of` and `to` for the share of one metric in another");
+                .help("write `namespace`, `name`, `dimensions` and `stat`, or `of` and `to` for the share of one metric in another, or `postgres`");
             None
         }
     }
@@ -180,6 +191,17 @@ fn sensible_unit(metric: &Metric, raw: &RawMetric, report: &mut Report) {
             report
                 .error(raw.unit.span(), format!("a rate needs a sum, and this is {}", quote(stat)))
                 .help("write `stat = \"Sum\"`: the sum over a period is divided by the period");
+        }
+        (MetricSource::Postgres { postgres }, unit) => {
+            let (right, word) = match postgres {
+                DatabaseMeasure::LagBytes | DatabaseMeasure::WrittenBytes => (Unit::Bytes, "bytes"),
+                DatabaseMeasure::LagSeconds => (Unit::Seconds, "seconds"),
+                DatabaseMeasure::WrittenRows => (Unit::Count, "count"),
+            };
+            if unit != right {
+                let message = format!("this is measured in {}", if right == Unit::Count { "rows" } else { word });
+                report.error(raw.unit.span(), message).help(format!("write `unit = \"{word}\"`"));
+            }
         }
         _ => {}
     }

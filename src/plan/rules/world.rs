@@ -211,29 +211,47 @@ pub(super) fn runners(context: &Context<'_>, report: &mut Report) -> Vec<Runner>
 }
 
 fn runner(context: &Context<'_>, raw: &toml::Spanned<RawRunner>, report: &mut Report) -> Option<Runner> {
-    let RawRunner { role, side, process, cluster, service } = raw.get_ref();
+    let RawRunner { role, side, process, cluster, service, database } = raw.get_ref();
+    let role_at = role;
     let role = report.read(role, |text| choice("a role", &ROLES, text));
     let at = side;
     let side = report.read(side, |text| choice("a side", &SIDES, text));
-    let source = match (process, cluster, service) {
-        (Some(process), None, None) => {
+    let source = match (process, cluster, service, database) {
+        (Some(process), None, None, None) => {
             needs_heroku(context, process, report);
             RunnerSource::Heroku { process: report.read(process, words)? }
         }
-        (None, Some(cluster), Some(service)) => {
+        (None, Some(cluster), Some(service), None) => {
             RunnerSource::Ecs { cluster: report.read(cluster, words)?, service: report.read(service, words)? }
+        }
+        (None, None, None, Some(database)) => {
+            RunnerSource::Postgres { database: super::database::watched(context, database, report)? }
         }
         _ => {
             report
                 .error(raw.span(), "nothing says how this runner is observed")
-                .help("write `process` for Heroku, or both `cluster` and `service` for ECS");
+                .help("write `process` for Heroku, or both `cluster` and `service` for ECS, or `database`");
             return None;
         }
     };
     let (role, side) = (role?, side?);
-    let home = if matches!(source, RunnerSource::Heroku { .. }) { Side::Old } else { Side::New };
+    if (role == Role::Writer) != matches!(source, RunnerSource::Postgres { .. }) {
+        report
+            .error(role_at.span(), "who may write is observed in a database, and what else runs is not")
+            .help("write `role = \"writer\"` together with `database`");
+    }
+    let home = match source {
+        RunnerSource::Heroku { .. } => Side::Old,
+        RunnerSource::Ecs { .. } => Side::New,
+        RunnerSource::Postgres { database } => database,
+    };
     if side != home {
-        let (what, side) = if home == Side::Old { ("a Heroku process", "old") } else { ("an ECS service", "new") };
+        let what = match source {
+            RunnerSource::Heroku { .. } => "a Heroku process",
+            RunnerSource::Ecs { .. } => "an ECS service",
+            RunnerSource::Postgres { .. } => "this database",
+        };
+        let side = if home == Side::Old { "old" } else { "new" };
         report.error(at.span(), format!("{what} runs on the {side} side")).help(format!("write `side = \"{side}\"`"));
     }
     Some(Runner { role, side, source })

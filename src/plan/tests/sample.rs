@@ -9,10 +9,7 @@ use super::{DATABASE, ENVIRONMENTS, SAMPLE, given, sample};
 use crate::plan::{
     EnvironmentKind, GateLevel, Plan, check, environments,
     raw::{
-        RawAlias, RawAws, RawCheck, RawCheckSuite, RawDatabase, RawDatabases, RawDns, RawDrain, RawEcsScale,
-        RawEnvironment, RawExec, RawGuardrail, RawHead, RawHeroku, RawHerokuScale, RawJson, RawKind, RawMaintenance,
-        RawManual, RawMetric, RawPlan, RawRecord, RawRunTask, RawRunner, RawSet, RawSide, RawSides, RawStage, RawStep,
-        RawSwitch, RawTraffic, RawTtl, RawWaitStable, RawWatch,
+        RawAlias, RawAws, RawCaughtUp, RawCheck, RawCheckSuite, RawCompare, RawDatabase, RawDatabases, RawDns, RawDrain, RawEcsScale, RawEnvironment, RawExec, RawGuardrail, RawHead, RawHeroku, RawHerokuScale, RawJson, RawKind, RawMaintenance, RawManual, RawMetric, RawPlan, RawRecord, RawRunTask, RawRunner, RawSequences, RawSet, RawSide, RawSides, RawStage, RawStep, RawSwitch, RawTraffic, RawTtl, RawWaitStable, RawWatch, RawWriteLock,
     },
     tree::fields_of,
 };
@@ -133,7 +130,7 @@ fn the_sample_shows_every_option() {
 
 #[test]
 fn the_sample_shows_every_kind_of_step_and_its_options() {
-    let table = DeTable::parse(SAMPLE).unwrap();
+    let samples = [SAMPLE, DATABASE].map(|sample| DeTable::parse(sample).unwrap());
     let kinds = fields_of::<RawKind>();
     for kind in kinds {
         let fields = match *kind {
@@ -148,12 +145,16 @@ fn the_sample_shows_every_kind_of_step_and_its_options() {
             "ecs.run-task" => fields_of::<RawRunTask>(),
             "ecs.wait-stable" => fields_of::<RawWaitStable>(),
             "watch" => fields_of::<RawWatch>(),
+            "postgres.wait-caught-up" => fields_of::<RawCaughtUp>(),
+            "postgres.freeze" | "postgres.open" => fields_of::<RawWriteLock>(),
+            "postgres.sync-sequences" => fields_of::<RawSequences>(),
+            "postgres.compare" => fields_of::<RawCompare>(),
             "exec" => fields_of::<RawExec>(),
             other => panic!("add the fields of `{other}` here"),
         };
-        let steps = table.get_ref().get("step").unwrap().get_ref().as_array().unwrap();
+        let steps = samples.iter().map(|table| table.get_ref().get("step").unwrap().get_ref().as_array().unwrap());
         let mut keys = BTreeSet::new();
-        for step in steps.iter().filter_map(|step| step.get_ref().as_table()) {
+        for step in steps.flat_map(|steps| steps.iter()).filter_map(|step| step.get_ref().as_table()) {
             if step.get("kind").and_then(|kind| kind.get_ref().as_str()) == Some(*kind) {
                 keys.extend(step.keys().map(|key| key.get_ref().to_string()));
             }

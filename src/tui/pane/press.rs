@@ -60,6 +60,9 @@ fn deed(step: &Step, direction: Direction) -> &'static str {
         (Kind::HerokuMaintenance { on: false }, _) => "turn maintenance off",
         (Kind::HerokuScale { .. } | Kind::EcsScale { .. }, _) => "scale",
         (Kind::Exec { .. } | Kind::EcsRunTask(_), _) => "run it",
+        (Kind::PostgresFreeze { .. }, _) => "freeze writes",
+        (Kind::PostgresOpen { .. }, _) => "open writes",
+        (Kind::PostgresSyncSequences { .. }, _) => "set the sequences",
         _ => "do it",
     }
 }

@@ -11,7 +11,7 @@
 //!
 //! Source: PostgreSQL 15 documentation, chapters 28 (statistics), 31 (logical replication) and 54 (system views).
 
-use crate::run::{Access, Grant};
+pub use crate::run::{access_sql, qualified, quoted};
 
 /// How we are called in `pg_stat_activity`. Sessions of this name are ours and never count as leftovers.
 pub const APPLICATION: &str = "cutover";
@@ -193,18 +193,6 @@ pub const READ_ONLY: &str = "SELECT split_part(o, '=', 2)::text AS value FROM pg
      LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) o WHERE d.datname = current_database() \
      AND o LIKE 'default_transaction_read_only=%' AND COALESCE(r.rolname::text, '') = $1";
 
-/// A name as SQL takes it: `"order"`, quotes doubled.
-#[must_use]
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A name in its schema: `"public"."orders"`.
-#[must_use]
-pub fn qualified(schema: &str, name: &str) -> String {
-    format!("{}.{}", quoted(schema), quoted(name))
-}
-
 /// Where a sequence stands: `last_value int8`, `is_called bool` (false: `last_value` itself comes next).
 #[must_use]
 pub fn sequence(schema: &str, name: &str) -> String {
@@ -255,121 +243,4 @@ pub fn heartbeat_write(schema: &str, table: &str) -> String {
 #[must_use]
 pub fn heartbeat_read(schema: &str, table: &str) -> String {
     format!("SELECT token::text FROM {} WHERE id = 1", qualified(schema, table))
-}
-
-/// The statements that lead from one access to the other, each ended by `;`. Empty when they are equal. They are sent
-/// between `BEGIN;` and `COMMIT;` in one message, so that they hold all or not at all.
-///
-/// - grants: `REVOKE INSERT, UPDATE ON TABLE "public"."orders" FROM "shop";`, `GRANT ... TO "shop" [WITH GRANT OPTION];`,
-///   columns as `UPDATE ("state")`
-/// - limits: `ALTER ROLE "shop" CONNECTION LIMIT 0;`
-/// - read-only: `ALTER DATABASE "shop" SET default_transaction_read_only = on;`, `ALTER ROLE "shop" IN DATABASE "shop" SET
-///   ...;`, or `RESET default_transaction_read_only;`
-#[must_use]
-pub fn access(database: &str, from: &Access, to: &Access) -> Vec<String> {
-    match (from, to) {
-        (Access::Grants { grants: from }, Access::Grants { grants: to }) => {
-            let lost = from.iter().filter(|grant| !to.contains(grant));
-            let won = to.iter().filter(|grant| !from.contains(grant));
-            lost.map(revoke).chain(won.map(grant)).collect()
-        }
-        (Access::Limits { limits: from }, Access::Limits { limits: to }) => {
-            let changed = to.iter().filter(|(role, limit)| from.get(*role) != Some(limit));
-            changed.map(|(role, limit)| format!("ALTER ROLE {} CONNECTION LIMIT {limit};", quoted(role))).collect()
-        }
-        (Access::ReadOnly { defaults: from }, Access::ReadOnly { defaults: to }) => {
-            let changed = to.iter().filter(|(role, value)| from.get(*role) != Some(value));
-            changed.map(|(role, value)| read_only(database, role, value.as_deref())).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
-fn privilege(grant: &Grant) -> String {
-    if grant.column.is_empty() {
-        grant.privilege.clone()
-    } else {
-        format!("{} ({})", grant.privilege, quoted(&grant.column))
-    }
-}
-
-/// `PUBLIC` is a word of SQL, not a role.
-fn grantee(role: &str) -> String {
-    if role == "public" { "PUBLIC".to_owned() } else { quoted(role) }
-}
-
-fn revoke(grant: &Grant) -> String {
-    let table = qualified(&grant.schema, &grant.table);
-    format!("REVOKE {} ON TABLE {table} FROM {};", privilege(grant), grantee(&grant.role))
-}
-
-fn grant(grant: &Grant) -> String {
-    let table = qualified(&grant.schema, &grant.table);
-    let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
-    format!("GRANT {} ON TABLE {table} TO {}{option};", privilege(grant), grantee(&grant.role))
-}
-
-fn read_only(database: &str, role: &str, value: Option<&str>) -> String {
-    let whom = if role.is_empty() {
-        format!("ALTER DATABASE {}", quoted(database))
-    } else {
-        format!("ALTER ROLE {} IN DATABASE {}", quoted(role), quoted(database))
-    };
-    // Only words of PostgreSQL's own stand there; anything else means off, which is its default.
-    let value = value.map(|value| if matches!(value, "on" | "true" | "yes" | "1") { "on" } else { "off" });
-    match value {
-        Some(value) => format!("{whom} SET default_transaction_read_only = {value};"),
-        None => format!("{whom} RESET default_transaction_read_only;"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn one(column: &str, privilege: &str, grantable: bool) -> Grant {
-        let text = str::to_owned;
-        let (schema, table) = (text("public"), text("orders"));
-        Grant { role: text("shop"), schema, table, column: text(column), privilege: text(privilege), grantable }
-    }
-
-    #[test]
-    fn grants_are_taken_and_given_back_one_by_one() {
-        let all = Access::Grants { grants: vec![one("", "INSERT", false), one("state", "UPDATE", true)] };
-        let none = Access::Grants { grants: Vec::new() };
-        assert_eq!(
-            access("shop", &all, &none),
-            [
-                "REVOKE INSERT ON TABLE \"public\".\"orders\" FROM \"shop\";",
-                "REVOKE UPDATE (\"state\") ON TABLE \"public\".\"orders\" FROM \"shop\";"
-            ]
-        );
-        assert_eq!(
-            access("shop", &none, &all),
-            [
-                "GRANT INSERT ON TABLE \"public\".\"orders\" TO \"shop\";",
-                "GRANT UPDATE (\"state\") ON TABLE \"public\".\"orders\" TO \"shop\" WITH GRANT OPTION;"
-            ]
-        );
-        assert!(access("shop", &all, &all).is_empty());
-    }
-
-    #[test]
-    fn limits_and_defaults_are_put_back_to_the_letter() {
-        let limits = |limit| Access::Limits { limits: BTreeMap::from([("shop".to_owned(), limit)]) };
-        assert_eq!(access("shop", &limits(0), &limits(-1)), ["ALTER ROLE \"shop\" CONNECTION LIMIT -1;"]);
-        let default = |role: &str, value: Option<&str>| Access::ReadOnly {
-            defaults: BTreeMap::from([(role.to_owned(), value.map(str::to_owned))]),
-        };
-        assert_eq!(
-            access("a\"b", &default("", None), &default("", Some("on"))),
-            ["ALTER DATABASE \"a\"\"b\" SET default_transaction_read_only = on;"]
-        );
-        assert_eq!(
-            access("d", &default("app", Some("on")), &default("app", None)),
-            ["ALTER ROLE \"app\" IN DATABASE \"d\" RESET default_transaction_read_only;"]
-        );
-    }
 }

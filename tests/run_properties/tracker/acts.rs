@@ -244,6 +244,8 @@ fn ends(change: &Change) -> (String, String) {
         Change::Formation { from, to, .. } => (format!("{from:?}"), format!("{to:?}")),
         Change::Service { from, to, .. } => (from.to_string(), to.to_string()),
         Change::Task(task) => (format!("{:?}", task.undo), format!("{:?}", Some(&task.command))),
+        Change::WriteAccess { from, to, .. } => (format!("{from:?}"), format!("{to:?}")),
+        Change::Sequences { from, to } => (format!("{from:?}"), format!("{to:?}")),
         Change::Command { argv, undo, .. } => (format!("{undo:?}"), format!("{:?}", Some(argv))),
     }
 }
