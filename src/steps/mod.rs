@@ -192,10 +192,10 @@ pub async fn apply(context: &StepContext, change: &Change, token: &str) -> Outco
         Change::Formation { to, .. } => heroku::apply_scale(context, to).await,
         Change::Service { cluster, service, to, .. } => ecs::apply(context, cluster, service, *to).await,
         Change::Task(task) => task::apply(context, task, token).await,
-        Change::WriteAccess { side, from, to, .. } => {
-            let roles = write_lock(&context.step.kind).map(|wanted| wanted.roles).unwrap_or_default();
-            postgres::access::apply(context, *side, from, to, roles).await
-        }
+        Change::WriteAccess { side, from, to, .. } => match write_lock(&context.step.kind) {
+            Some(wanted) => postgres::access::apply(context, *side, (wanted.method, wanted.roles), from, to).await,
+            None => Outcome::Failed { trouble: unexpected(context, "the step is of another kind") },
+        },
         Change::Sequences { from, to } => postgres::sequences::apply(context, from, to).await,
         Change::Command { argv, .. } => exec::apply(context, argv, token).await,
         Change::Nothing => read(context).await,

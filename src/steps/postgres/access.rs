@@ -128,9 +128,9 @@ async fn bystanders(server: &Server, roles: &[String]) -> Result<Vec<(String, St
 pub(in crate::steps) async fn apply(
     context: &StepContext,
     side: Side,
+    (method, roles): (WriteLock, &[String]),
     from: &Access,
     to: &Access,
-    roles: &[String],
 ) -> Outcome {
     let server = match context.world.postgres() {
         Ok(postgres) => postgres.side(side),
@@ -140,12 +140,21 @@ pub(in crate::steps) async fn apply(
     if let Err(failure) = server.change_access(from, to).await {
         return failure.outcome();
     }
+    // From here on the change may stand: what fails leaves the attempt in doubt, and the world is observed.
+    let in_doubt = |trouble: Trouble| Outcome::InDoubt { trouble };
+    // To revoke what one did not grant is a warning of PostgreSQL and no error.
+    match server.access(method, roles).await {
+        Ok(now) if now == *to => {}
+        Ok(now) => {
+            let reason = format!("it was taken, and it is not so: {}", show(&now));
+            return in_doubt(trouble("postgres:access", TroubleKind::Refused, &reason));
+        }
+        Err(trouble) => return in_doubt(trouble),
+    }
     if to.open() {
         return done(format!("writes are open: {}", summary(to)));
     }
     context.output(format!("access changed: {}", summary(to)));
-    // From here on the change stands: what fails leaves the attempt in doubt, and the world is observed.
-    let in_doubt = |trouble: Trouble| Outcome::InDoubt { trouble };
     context.progress("ending what still runs", Some(0.3));
     let ended = match end(context, server, to, roles).await {
         Ok(ended) => ended,

@@ -31,12 +31,12 @@ pub const SESSION_ACT: &str =
 
 /// What a server is. One row: `version int8` (e.g. 150008), `wal_level text`, `max_replication_slots int8`,
 /// `max_wal_senders int8`, `standby bool`, `role text` (whom we are), `replication bool`, `superuser bool`,
-/// `database text`, `bytes int8`. `replication` counts membership in `rds_replication` and `rds_superuser`, which stand
+/// `database text`, `bytes int8`. `replication`: by attribute, as a superuser, or by membership in `rds_replication` and `rds_superuser`, which stand
 /// for the attribute on RDS.
 pub const SERVER: &str = "SELECT current_setting('server_version_num')::int8 AS version, current_setting('wal_level')::text AS wal_level, \
      current_setting('max_replication_slots')::int8 AS slots, current_setting('max_wal_senders')::int8 AS senders, \
      pg_is_in_recovery() AS standby, r.rolname::text AS role, \
-     r.rolreplication OR EXISTS (SELECT 1 FROM pg_roles g WHERE g.rolname IN ('rds_replication', 'rds_superuser') \
+     r.rolsuper OR r.rolreplication OR EXISTS (SELECT 1 FROM pg_roles g WHERE g.rolname IN ('rds_replication', 'rds_superuser') \
      AND pg_has_role(r.oid, g.oid, 'MEMBER')) AS replication, r.rolsuper AS superuser, \
      current_database()::text AS database, pg_database_size(current_database())::int8 AS bytes \
      FROM pg_roles r WHERE r.rolname = current_user";
