@@ -56,7 +56,7 @@ pub use gate::{Condition, ConditionId, Evidence, Gate, typed_name};
 pub use guardrail::{Datum, Verdict, VerdictKind, judge};
 pub use interlock::{Cell, Matrix, Violation, effects as runner_effects};
 pub use phase::{Direction, Phase, Trigger};
-pub use price::{Forecast, Price, forecast, point_passed, price};
+pub use price::{Forecast, Price, Written, forecast, point_passed, price, written};
 pub use rehearsal::Rehearsal;
 pub use sample::{CheckSample, ProbeSample, Sample};
 pub use state::*;

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     apply::ALIAS_TTL,
     change::Change,
+    guardrail::Datum,
     phase::Phase,
     state::{State, StepState},
 };
-use crate::plan::{Plan, RecordSet, Step, StepId};
+use crate::plan::{DatabaseMeasure, Metric, MetricSource, Plan, RecordSet, Side, Step, StepId};
 
 /// The price of rolling back now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,20 @@ pub struct Price {
     pub passed: Option<StepId>,
     /// The next step after which there is no way back.
     pub no_return: Option<StepId>,
+    /// What would be left behind on the new side; None: the new side was not opened, or no metric counts its writes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
+}
+
+/// What the new side has written since customers were led there or its database was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// How many; None: it is counted, and nothing was heard since.
+    pub amount: Option<u64>,
+    /// Rows; else bytes of WAL.
+    pub rows: bool,
+    /// The count began later: it is more than this.
+    pub at_least: bool,
 }
 
 /// When the run will be over and until when it can be aborted.
@@ -62,7 +77,41 @@ pub fn price(plan: &Plan, state: &State, cached_ttl: Option<u32>) -> Price {
         total: undo_time + ttl,
         passed: point_passed(plan, state).cloned(),
         no_return: plan.steps.iter().find(|s| s.point_of_no_return && !settled(state, &s.id)).map(|s| s.id.clone()),
+        written: None,
     }
+}
+
+/// What the new side has written since it was opened, from the counters that the plan's metrics of its database are;
+/// `data` gives what is known of a metric, ordered by time. Rows are preferred: people know what a row is.
+#[must_use]
+pub fn written<'a>(plan: &Plan, state: &State, data: impl Fn(&str) -> &'a [Datum]) -> Option<Written> {
+    let since = opened_at(state)?;
+    let counter = |wanted: DatabaseMeasure| {
+        let counts =
+            |metric: &&Metric| metric.side == Side::New && metric.source == MetricSource::Postgres { postgres: wanted };
+        plan.metrics.iter().find(counts)
+    };
+    let rows = counter(DatabaseMeasure::WrittenRows);
+    let metric = rows.or_else(|| counter(DatabaseMeasure::WrittenBytes))?;
+    let (known, period) = (data(&metric.id), SignedDuration::from_secs(metric.period.into()));
+    // A datum begins its period, and was counted at its end.
+    let counted_at = |datum: &Datum| datum.at.checked_add(period).unwrap_or(Timestamp::MAX);
+    let earlier = known.iter().rev().find(|datum| counted_at(datum) <= since);
+    let newest = known.last().filter(|datum| counted_at(datum) > since);
+    let begun = earlier.or(known.first());
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, not below 0")]
+    let amount = newest.zip(begun).map(|(newest, begun)| (newest.value - begun.value).max(0.0) as u64);
+    Some(Written { amount, rows: rows.is_some(), at_least: earlier.is_none() })
+}
+
+/// When the first act began that led customers or writers to the new side and still stands.
+fn opened_at(state: &State) -> Option<Timestamp> {
+    let opens = |step: &&StepState| {
+        let opened = |change: &Change| matches!(change, Change::WriteAccess { side: Side::New, to, .. } if to.open());
+        moved_ttl(&step.applied).is_some() || step.applied.iter().any(opened)
+    };
+    let begun = |step: &StepState| step.attempts.iter().map(|attempt| attempt.started_at).min();
+    state.steps.iter().filter(opens).filter_map(begun).min()
 }
 
 /// The step after which there is no way back, if it is done.

@@ -12,7 +12,7 @@ use crate::{
     plan::{Bound, Kind, Plan, StepId},
     run::{
         Answer, Condition, ConditionId, Direction, Forecast, Hold, Phase, Price, Seat, conditions, forecast, holds,
-        price,
+        price, written,
     },
     session::message::{Snapshot, Telemetry},
 };
@@ -58,7 +58,9 @@ impl<'a> Scene<'a> {
     ) -> Self {
         let (plan, state) = (&snapshot.plan, &snapshot.state);
         let target = target(snapshot, ui.pinned);
-        let price = price(plan, state, cached_ttl(&snapshot.telemetry, now));
+        let data = |metric: &str| snapshot.telemetry.metrics.get(metric).map(Vec::as_slice).unwrap_or_default();
+        let price =
+            Price { written: written(plan, state, data), ..price(plan, state, cached_ttl(&snapshot.telemetry, now)) };
         let forecast = forecast(plan, state, &price, now);
         let conditions = conditions(plan, state, &target.step, target.direction, now);
         let holds = holds(plan, state);

@@ -123,6 +123,7 @@ impl Stage {
             plan: Arc::clone(&self.plan),
             step: self.plan.step(&step.into()).unwrap().clone(),
             attempt: 1,
+            token: "token".into(),
             world: self.world.clone(),
             clock: self.world.clock(),
             drained_at: None,

@@ -9,7 +9,10 @@ use super::{DATABASE, ENVIRONMENTS, SAMPLE, given, sample};
 use crate::plan::{
     EnvironmentKind, GateLevel, Plan, check, environments,
     raw::{
-        RawAlias, RawAws, RawCaughtUp, RawCheck, RawCheckSuite, RawCompare, RawDatabase, RawDatabases, RawDns, RawDrain, RawEcsScale, RawEnvironment, RawExec, RawGuardrail, RawHead, RawHeroku, RawHerokuScale, RawJson, RawKind, RawMaintenance, RawManual, RawMetric, RawPlan, RawRecord, RawRunTask, RawRunner, RawSequences, RawSet, RawSide, RawSides, RawStage, RawStep, RawSwitch, RawTraffic, RawTtl, RawWaitStable, RawWatch, RawWriteLock,
+        RawAlias, RawAws, RawCaughtUp, RawCheck, RawCheckSuite, RawCompare, RawDatabase, RawDatabases, RawDns,
+        RawDrain, RawEcsScale, RawEnvironment, RawExec, RawGuardrail, RawHead, RawHeroku, RawHerokuScale, RawJson,
+        RawKind, RawMaintenance, RawManual, RawMetric, RawPlan, RawRecord, RawRunTask, RawRunner, RawSequences, RawSet,
+        RawSide, RawSides, RawStage, RawStep, RawSwitch, RawTraffic, RawTtl, RawWaitStable, RawWatch, RawWriteLock,
     },
     tree::fields_of,
 };

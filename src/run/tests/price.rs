@@ -3,9 +3,10 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::{at, fresh, plan, records, set};
+use crate::plan::{DatabaseMeasure, Metric, MetricSource, Side, Unit};
 use crate::run::{
-    Attempt, Change, Direction, Evidence, Part, Phase, Rehearsal, Session, State, clock_text, forecast, point_passed,
-    price,
+    Attempt, Change, Datum, Direction, Evidence, Part, Phase, Rehearsal, Session, State, Written, clock_text, forecast,
+    point_passed, price, written,
 };
 
 /// Marks a step as done by one attempt that took some seconds, bakes included.
@@ -138,4 +139,36 @@ fn clocks_read_as_people_read_them() {
     {
         assert_eq!(clock_text(SignedDuration::from_secs(seconds)), text);
     }
+}
+
+#[test]
+fn what_the_new_side_has_written_counts_from_its_opening() {
+    let mut plan = plan();
+    let metric = |id: &str, postgres| Metric {
+        id: id.into(),
+        title: id.into(),
+        graph: id.into(),
+        side: Side::New,
+        unit: Unit::Count,
+        source: MetricSource::Postgres { postgres },
+        period: 10,
+    };
+    plan.metrics = vec![metric("wal", DatabaseMeasure::WrittenBytes), metric("rows", DatabaseMeasure::WrittenRows)];
+    let data = |second: i64, value: f64| Datum { at: at(second), value };
+    // Counted at 10, 110 and 210: replication wrote the first 500 rows.
+    let rows = [data(0, 500.0), data(100, 500.0), data(200, 620.0)];
+    let mut state = fresh(&plan);
+    assert_eq!(written(&plan, &state, |_| &rows), None, "not opened");
+    done(&mut state, "switch", &switched(), 30);
+    let step = state.steps.iter_mut().find(|step| step.id.0 == "switch").unwrap();
+    step.attempts[0].started_at = at(120);
+    let known = |amount, at_least| Some(Written { amount, rows: true, at_least });
+    assert_eq!(written(&plan, &state, |_| &rows), known(Some(120), false));
+    assert_eq!(written(&plan, &state, |_| &rows[..2]), known(None, false), "nothing was heard since");
+    assert_eq!(written(&plan, &state, |_| &rows[2..]), known(Some(0), true), "the count began later");
+    assert_eq!(written(&plan, &state, |_| &[]), known(None, true));
+    plan.metrics.pop();
+    assert_eq!(written(&plan, &state, |_| &rows), Some(Written { amount: Some(120), rows: false, at_least: false }));
+    plan.metrics.clear();
+    assert_eq!(written(&plan, &state, |_| &rows), None);
 }

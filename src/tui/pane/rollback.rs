@@ -48,6 +48,9 @@ pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         }
         pen.line();
     }
+    if let Some(words) = written(scene) {
+        pen.put(Role::Warn, &words).line();
+    }
     if let Some(step) = &price.no_return {
         let number = scene.plan().position(step).map_or(0, |index| index + 1);
         pen.put(Role::Dim, &format!("no return from step {number}")).line();
@@ -57,6 +60,21 @@ pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         let old = &scene.plan().sides.old.label;
         pen.put(Role::Dim, &format!("{old} certificate to {date}")).line();
     }
+}
+
+/// What stays behind on the new side.
+pub(super) fn written(scene: &Scene<'_>) -> Option<String> {
+    let written = scene.price.written?;
+    let new = &scene.plan().sides.new.label;
+    #[expect(clippy::cast_precision_loss, reason = "for people")]
+    let amount = match (written.amount, written.rows) {
+        (None, true) => return Some(format!("rows on {new}: not known")),
+        (None, false) => return Some(format!("writes on {new}: not known")),
+        (Some(rows), true) => format!("{rows} rows"),
+        (Some(bytes), false) => text::value(crate::plan::Unit::Bytes, bytes as f64),
+    };
+    let more = if written.at_least { "more than " } else { "" };
+    Some(format!("{more}{amount} on {new}"))
 }
 
 /// When the old side's certificate ends: it is not renewed once DNS has left.

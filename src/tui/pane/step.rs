@@ -341,6 +341,9 @@ fn price(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         }
         pen.put(Role::Dim, ")");
     }
+    if let Some(words) = super::rollback::written(scene) {
+        pen.put(Role::Dim, &format!(" {} ", scene.theme.glyphs.dot)).put(Role::Warn, &words);
+    }
     if let Some(step) = &price.no_return {
         let number = scene.plan().position(step).map_or(0, |index| index + 1);
         let words = format!(" {} no return from step {number}", scene.theme.glyphs.dot);
