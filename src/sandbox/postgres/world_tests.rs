@@ -80,7 +80,9 @@ fn two_schedulers_double_the_mails_and_one_does_not() {
     time.databases.new.tables[MAILS].sequence = Sequence { last: 100_000, called: true };
     time.pass(600, (HEROKU, 1.0), (AWS, 0.0), false);
     let two = time.databases.mails;
-    assert_eq!(two.doubled, (two.sent - one.sent) / 2, "{two:?}");
+    // The old side alone sends in this time what it sent before; all that the new side sends comes on top, twice.
+    assert!(two.doubled > 100, "{two:?}");
+    assert_eq!(two.doubled, two.sent - 2 * one.sent, "{two:?}");
 }
 
 #[test]
