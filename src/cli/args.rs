@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::run::Seat;
+use crate::{run::Seat, tui};
 
 /// A full-screen terminal cockpit for moving a production system from Heroku to AWS.
 #[derive(Debug, Parser)]
 #[command(
     version,
     about,
-    after_help = "Begin with `cutover rehearse`: the whole cutover on an embedded world, nothing real is touched."
+    after_help = "Begin with `cutover rehearse --guided`: two minutes on an embedded world, nothing real is touched."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -93,9 +93,12 @@ pub(super) struct Rehearse {
     /// What goes wrong: a built-in scenario's name or a file
     #[arg(long, default_value = "calm")]
     pub(super) scenario: String,
-    /// Session seconds per second
-    #[arg(long, default_value_t = 20.0, value_parser = speed)]
-    pub(super) speed: f64,
+    /// Session seconds per second [default: 20; with --guided: 60]
+    #[arg(long, value_parser = speed)]
+    pub(super) speed: Option<f64>,
+    /// Say at the bottom of the screen what to do next, and why: a first rehearsal in about two minutes
+    #[arg(long, conflicts_with = "autopilot")]
+    pub(super) guided: bool,
     /// Drive without a person (the sandbox only)
     #[arg(long)]
     pub(super) autopilot: bool,
@@ -137,11 +140,14 @@ pub(super) struct Join {
 }
 
 /// How the cockpit looks.
-#[derive(Debug, Clone, Default, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct Screen {
     /// Draw with ASCII only [default: as the locale allows]
     #[arg(long)]
     pub(super) ascii: bool,
+    /// Colours: dark, light, high-contrast, ansi16, mono, or a file such as those in config/themes
+    #[arg(long, env = "CUTOVER_THEME", default_value = "dark", value_name = "THEME", value_parser = tui::Palette::load)]
+    pub(super) theme: tui::Palette,
 }
 
 /// A seat as typed.

@@ -56,14 +56,30 @@ pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
         Ok(plan) => plan,
         Err(errors) => return Ok(refuse(&errors)),
     };
+    let guide = guidance(args)?;
     let dir = layout()?.create(&draft.name, &environment, wall_now())?;
-    let endpoints = start_sandbox(&dir, &args.scenario, args.speed).await?;
+    let speed = args.speed.unwrap_or(if args.guided { 60.0 } else { 20.0 });
+    let endpoints = start_sandbox(&dir, &args.scenario, speed).await?;
     let plan = match plan::load(&source, &name, &environment, &given(&endpoints, &dir)) {
         Ok(plan) => plan,
         Err(errors) => return Ok(refuse(&errors)),
     };
     begin(&dir, &plan, &source, endpoints.clock()).await?;
-    if args.autopilot { autopilot(&dir, args).await } else { cockpit(dir, Seat::Driver, true, &args.screen).await }
+    if args.autopilot {
+        autopilot(&dir, args).await
+    } else {
+        cockpit(dir, Seat::Driver, true, &args.screen, guide).await
+    }
+}
+
+/// A guided rehearsal is offered where nothing has ever run.
+fn guidance(args: &args::Rehearse) -> Result<tui::Guidance> {
+    let first = || Ok::<_, color_eyre::Report>(layout()?.list()?.is_empty());
+    Ok(match (args.guided, args.autopilot) {
+        (true, _) => tui::Guidance::On,
+        (false, false) if first()? => tui::Guidance::Offered,
+        _ => tui::Guidance::Off,
+    })
 }
 
 fn sandbox_environment(source: &str, name: &str) -> Result<String, PlanErrors> {
@@ -131,7 +147,7 @@ pub(super) async fn run(args: &args::Run) -> Result<ExitCode> {
             dir
         }
     };
-    cockpit(dir, Seat::Driver, true, &args.screen).await
+    cockpit(dir, Seat::Driver, true, &args.screen, tui::Guidance::Off).await
 }
 
 /// The newest session of this plan and environment that has not ended.
@@ -168,14 +184,20 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
         say(&format!("the engine of {id} does not run; `cutover join {id} --role driver` starts it again"));
         return Ok(wanting());
     }
-    cockpit(dir, seat, seat == Seat::Driver, &args.screen).await
+    cockpit(dir, seat, seat == Seat::Driver, &args.screen, tui::Guidance::Off).await
 }
 
-async fn cockpit(dir: SessionDir, seat: Seat, respawn: bool, screen: &args::Screen) -> Result<ExitCode> {
+async fn cockpit(
+    dir: SessionDir,
+    seat: Seat,
+    respawn: bool,
+    screen: &args::Screen,
+    guide: tui::Guidance,
+) -> Result<ExitCode> {
     let id = dir.id().to_owned();
     let link = Link::open(move || connect(dir.clone(), seat, false, respawn));
-    let theme = tui::Theme::detect(screen.ascii, |name| std::env::var(name).ok());
-    let options = tui::Options { theme, tz: jiff::tz::TimeZone::system() };
+    let theme = tui::Theme::detect(&screen.theme, screen.ascii, |name| std::env::var(name).ok());
+    let options = tui::Options { theme, tz: jiff::tz::TimeZone::system(), guide };
     match tui::run(link, options).await? {
         tui::Exit::Detached | tui::Exit::Hangup | tui::Exit::Terminated => {
             say(&format!("detached: the run goes on. Come back with `cutover join {id} --role driver`"));
@@ -211,7 +233,7 @@ async fn autopilot(dir: &SessionDir, args: &args::Rehearse) -> Result<ExitCode> 
     }
     // With a screen: a person watches while the autopilot drives over a link of its own.
     let driving = tokio::spawn(async move { drive(&mut link, options).await });
-    let code = cockpit(dir.clone(), Seat::Viewer, false, &args.screen).await;
+    let code = cockpit(dir.clone(), Seat::Viewer, false, &args.screen, tui::Guidance::Off).await;
     driving.abort();
     code
 }

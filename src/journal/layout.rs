@@ -55,7 +55,7 @@ pub enum LayoutError {
     #[error("failed to make a directory for `{0}`: use letters, digits, dots, dashes and underscores")]
     Name(String),
     /// Nothing has run yet.
-    #[error("failed to find a session: there is none under {0}")]
+    #[error("failed to find a session: there is none under {0}; `cutover rehearse --guided` begins a first one")]
     None(PathBuf),
     /// No session is called so.
     #[error("failed to find the session `{wanted}` under {root}")]

@@ -13,8 +13,9 @@ use tokio::{
 };
 
 use super::{
-    Exit, Options, TuiError,
+    Exit, Guidance, Options, TuiError,
     gate::{BURST, Stroke},
+    guide::Guide,
     input::{Batch, Input},
     model::{Scene, seat, target},
     pane,
@@ -109,12 +110,18 @@ impl App {
         let out = rustix::io::dup(std::io::stdout()).map_err(|error| TuiError::Terminal(error.into()))?;
         let writer = Writer::start(std::fs::File::from(out)).map_err(TuiError::Terminal)?;
         let now = monotonic();
+        let mut ui = Ui::new();
+        ui.guide = match options.guide {
+            Guidance::Off => Guide::Off,
+            Guidance::Offered => Guide::Offered,
+            Guidance::On => Guide::Off.toggled(),
+        };
         Ok(Self {
             link,
             options,
             follower: None,
             lost: None,
-            ui: Ui::new(),
+            ui,
             screen: Screen::new(area()?),
             writer,
             leaving: None,
@@ -253,7 +260,7 @@ impl App {
     /// Hands what has the focus to the terminal; whether it takes it, it does not say.
     fn copy(&mut self, now: Instant) {
         let Some(snapshot) = self.follower.as_ref().map(Follower::snapshot) else { return };
-        let Options { theme, tz } = &self.options;
+        let Options { theme, tz, .. } = &self.options;
         let times = (snapshot.clock.at_wall(wall_now()), now);
         let text = pane::value(&Scene::new(snapshot, &self.ui, (*theme, tz), times, None));
         self.ahead.clear();
@@ -337,7 +344,7 @@ impl App {
         self.due = None;
         self.drawn = now;
         let buf = self.screen.blank();
-        let Options { theme, tz } = &self.options;
+        let Options { theme, tz, .. } = &self.options;
         let painted = match self.follower.as_ref().map(Follower::snapshot) {
             Some(snapshot) => {
                 let times = (snapshot.clock.at_wall(wall_now()), now);

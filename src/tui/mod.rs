@@ -12,6 +12,7 @@
 //! | `terminal`, `input`, `screen` | the terminal: taken and given back, keys from it, frames to it |
 //! | `ui/`, `keymap`, `form` | this screen's own state, and what commands do to it; the one table of keys; questions to the person |
 //! | `sift` | the journal as it is looked through |
+//! | `guide` | what a newcomer is told to do next, and why |
 //! | `gate` | when a key is a decision and when it is an accident |
 //! | `model`, `layout`, `pane/` | what is drawn, where, and each pane |
 //! | `theme`, `pen`, `chart`, `text` | how things look |
@@ -24,6 +25,7 @@ mod chart;
 mod fixture;
 mod form;
 mod gate;
+mod guide;
 mod input;
 mod keymap;
 mod layout;
@@ -41,7 +43,7 @@ mod ui;
 
 use jiff::tz::TimeZone;
 
-pub use theme::{Depth, Theme};
+pub use theme::{Depth, Palette, Theme, ThemeError};
 
 use crate::session::Link;
 
@@ -52,6 +54,20 @@ pub struct Options {
     pub theme: Theme,
     /// The zone of all times of day.
     pub tz: TimeZone,
+    /// Whether a newcomer is led.
+    pub guide: Guidance,
+}
+
+/// Whether a newcomer is led through the first rehearsal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Guidance {
+    /// No; a key begins it.
+    #[default]
+    Off,
+    /// It is offered.
+    Offered,
+    /// Yes.
+    On,
 }
 
 /// Why a cockpit ended. The run goes on in every case but [`Exit::Over`].

@@ -3,15 +3,20 @@
 //! Four depths (no colour, 16, 256, true colour) and two sets of glyphs (Unicode, ASCII). A role always differs from its
 //! opposite in a word, a symbol or a modifier as well, so that nothing is told by colour alone.
 
-use ratatui::{
-    style::{Color, Modifier, Style},
-    symbols::border,
-};
+mod file;
 
+use std::sync::LazyLock;
+
+use ratatui::{style::Style, symbols::border};
+use serde::Deserialize;
+
+use self::file::Styles;
+pub use self::file::{Palette, ThemeError};
 use crate::plan::EnvironmentKind;
 
 /// What a piece of the screen means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Role {
     /// Ordinary text.
     Text,
@@ -55,6 +60,36 @@ pub(super) enum Role {
     StagingLine,
 }
 
+impl Role {
+    /// All roles, in the order of [`Role::index`].
+    const ALL: [Self; 20] = [
+        Self::Text,
+        Self::Strong,
+        Self::Dim,
+        Self::Line,
+        Self::Good,
+        Self::Warn,
+        Self::Bad,
+        Self::Focus,
+        Self::Key,
+        Self::Old,
+        Self::New,
+        Self::Changed,
+        Self::BadFill,
+        Self::WarnFill,
+        Self::InfoFill,
+        Self::Production,
+        Self::Staging,
+        Self::Sandbox,
+        Self::ProductionLine,
+        Self::StagingLine,
+    ];
+
+    const fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// How many colours the terminal has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -68,76 +103,52 @@ pub enum Depth {
     True,
 }
 
-/// Foreground or background in three depths: 24 bits, palette index, named.
-type Paint = (u32, u8, Color);
-
-struct Look {
-    fg: Option<Paint>,
-    bg: Option<Paint>,
-    /// In every depth.
-    modifier: Modifier,
-    /// Instead of colours, where there are none.
-    mono: Modifier,
+impl Depth {
+    const ALL: [Self; 4] = [Self::Mono, Self::Ansi16, Self::Ansi256, Self::True];
 }
 
-const PLAIN: Modifier = Modifier::empty();
-const BOLD: Modifier = Modifier::BOLD;
-const BLACK: Paint = (0x000d_1117, 16, Color::Black);
-const WHITE: Paint = (0x00ff_ffff, 231, Color::White);
-
-const fn ink(fg: Paint, modifier: Modifier, mono: Modifier) -> Look {
-    Look { fg: Some(fg), bg: None, modifier, mono }
-}
-
-const fn fill(fg: Paint, bg: Paint, mono: Modifier) -> Look {
-    Look { fg: Some(fg), bg: Some(bg), modifier: BOLD, mono }
-}
-
-impl Role {
-    const fn look(self) -> Look {
-        const UNDERLINED_BOLD: Modifier = BOLD.union(Modifier::UNDERLINED);
-        const REVERSED_BOLD: Modifier = BOLD.union(Modifier::REVERSED);
-        match self {
-            Self::Text => Look { fg: None, bg: None, modifier: PLAIN, mono: PLAIN },
-            Self::Strong => Look { fg: None, bg: None, modifier: BOLD, mono: PLAIN },
-            Self::Dim => ink((0x008b_949e, 246, Color::DarkGray), PLAIN, Modifier::DIM),
-            Self::Line => ink((0x0048_505b, 240, Color::DarkGray), PLAIN, Modifier::DIM),
-            Self::Good => ink((0x0056_d364, 78, Color::Green), PLAIN, PLAIN),
-            Self::Warn => ink((0x00e8_b93f, 179, Color::Yellow), PLAIN, BOLD),
-            Self::Bad => ink((0x00ff_6b64, 203, Color::LightRed), BOLD, BOLD),
-            Self::Focus => ink((0x006c_b6ff, 75, Color::LightBlue), BOLD, PLAIN),
-            Self::Key => ink((0x0096_d0ff, 117, Color::LightCyan), BOLD, PLAIN),
-            Self::Old => ink((0x00c2_97ff, 141, Color::Magenta), PLAIN, PLAIN),
-            Self::New => ink((0x00ff_a657, 215, Color::Cyan), PLAIN, PLAIN),
-            Self::Changed => ink(WHITE, UNDERLINED_BOLD, PLAIN),
-            Self::BadFill | Self::Production => fill(WHITE, (0x00c6_283a, 160, Color::Red), REVERSED_BOLD),
-            Self::WarnFill | Self::Staging => fill(BLACK, (0x00e3_a008, 178, Color::Yellow), REVERSED_BOLD),
-            Self::InfoFill => fill(WHITE, (0x001f_5fb8, 25, Color::Blue), REVERSED_BOLD),
-            Self::Sandbox => fill(BLACK, (0x003f_b9a8, 73, Color::Cyan), REVERSED_BOLD),
-            Self::ProductionLine => ink((0x00a0_3a48, 131, Color::Red), PLAIN, PLAIN),
-            Self::StagingLine => ink((0x008a_6d1d, 136, Color::Yellow), PLAIN, PLAIN),
-        }
-    }
-}
+/// The default theme at each depth.
+static DARK: LazyLock<[Styles; 4]> = LazyLock::new(|| {
+    let dark = Palette::load("dark").expect("the built-in themes are whole: a test reads them");
+    Depth::ALL.map(|depth| dark.styles(depth))
+});
 
 /// How roles look on this terminal.
 #[derive(Debug, Clone, Copy)]
 pub struct Theme {
+    styles: &'static Styles,
+    #[cfg(test)]
     depth: Depth,
     /// The symbols.
     pub(super) glyphs: &'static Glyphs,
 }
 
 impl Theme {
-    /// A theme of this depth; `ascii`: nothing beyond ASCII is sent.
+    /// The default theme at this depth; `ascii`: nothing beyond ASCII is sent.
     #[must_use]
-    pub const fn new(depth: Depth, ascii: bool) -> Self {
-        Self { depth, glyphs: if ascii { &ASCII } else { &UNICODE } }
+    pub fn new(depth: Depth, ascii: bool) -> Self {
+        Self::with(&DARK[depth as usize], depth, ascii)
+    }
+
+    /// Another theme. It lives as long as the program: there is one screen, and one theme on it.
+    #[must_use]
+    pub fn of(palette: &Palette, depth: Depth, ascii: bool) -> Self {
+        Self::with(Box::leak(Box::new(palette.styles(depth))), depth, ascii)
+    }
+
+    #[cfg_attr(not(test), expect(unused_variables, reason = "tests ask how deep the theme was found to be"))]
+    fn with(styles: &'static Styles, depth: Depth, ascii: bool) -> Self {
+        Self {
+            styles,
+            #[cfg(test)]
+            depth,
+            glyphs: if ascii { &ASCII } else { &UNICODE },
+        }
     }
 
     /// What the environment's variables say about the terminal (`NO_COLOR`, `COLORTERM`, `TERM`, the locale).
     #[must_use]
-    pub fn detect(ascii: bool, var: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn detect(palette: &Palette, ascii: bool, var: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| var(name).filter(|value| !value.is_empty());
         let term = set("TERM").unwrap_or_default();
         let depth = if set("NO_COLOR").is_some() || term == "dumb" || term.starts_with("vt") {
@@ -151,26 +162,12 @@ impl Theme {
         };
         let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG")).unwrap_or_default();
         let utf8 = locale.to_ascii_lowercase().replace('-', "").contains("utf8");
-        Self::new(depth, ascii || !utf8)
+        Self::of(palette, depth, ascii || !utf8)
     }
 
     /// The style of a role.
-    pub(super) fn style(&self, role: Role) -> Style {
-        let look = role.look();
-        if self.depth == Depth::Mono {
-            return Style::new().add_modifier(look.modifier | look.mono);
-        }
-        let style = Style::new().add_modifier(look.modifier);
-        let style = look.fg.map_or(style, |paint| style.fg(self.color(paint)));
-        look.bg.map_or(style, |paint| style.bg(self.color(paint)))
-    }
-
-    const fn color(&self, (rgb, index, named): Paint) -> Color {
-        match self.depth {
-            Depth::True => Color::from_u32(rgb),
-            Depth::Ansi256 => Color::Indexed(index),
-            Depth::Ansi16 | Depth::Mono => named,
-        }
+    pub(super) const fn style(&self, role: Role) -> Style {
+        self.styles[role.index()]
     }
 
     /// Whether nothing beyond ASCII may be sent.
@@ -313,49 +310,6 @@ static ASCII: Glyphs = Glyphs {
 mod tests {
     use super::*;
 
-    const ROLES: [Role; 20] = [
-        Role::Text,
-        Role::Strong,
-        Role::Dim,
-        Role::Line,
-        Role::Good,
-        Role::Warn,
-        Role::Bad,
-        Role::Focus,
-        Role::Key,
-        Role::Old,
-        Role::New,
-        Role::Changed,
-        Role::BadFill,
-        Role::WarnFill,
-        Role::InfoFill,
-        Role::Production,
-        Role::Staging,
-        Role::Sandbox,
-        Role::ProductionLine,
-        Role::StagingLine,
-    ];
-
-    #[test]
-    fn the_mono_theme_has_no_colours() {
-        let theme = Theme::new(Depth::Mono, false);
-        for role in ROLES {
-            let style = theme.style(role);
-            assert_eq!((style.fg, style.bg), (None, None), "{role:?}");
-        }
-    }
-
-    #[test]
-    fn sixteen_colours_send_no_others() {
-        let theme = Theme::new(Depth::Ansi16, false);
-        for role in ROLES {
-            let style = theme.style(role);
-            for color in [style.fg, style.bg].into_iter().flatten() {
-                assert!(!matches!(color, Color::Rgb(..) | Color::Indexed(_)), "{role:?} {color:?}");
-            }
-        }
-    }
-
     #[test]
     fn environments_differ_without_colour() {
         for ascii in [false, true] {
@@ -369,7 +323,8 @@ mod tests {
     #[test]
     fn the_terminal_is_told_from_its_variables() {
         let detect = |vars: &[(&str, &str)]| {
-            Theme::detect(false, |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
+            let dark = Palette::load("dark").unwrap();
+            Theme::detect(&dark, false, |name| vars.iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned()))
         };
         let utf8 = ("LANG", "en_US.UTF-8");
         assert_eq!(detect(&[("TERM", "xterm-256color"), ("COLORTERM", "truecolor"), utf8]).depth, Depth::True);

@@ -11,6 +11,7 @@ use super::{
     Exit,
     form::{Form, FormTurn, Question},
     gate::{Gatekeeper, Held, Latch, Ruling, Shown, Stroke, Turn},
+    guide::Guide,
     keymap::{Command, Context, View, command},
     pane::Pane,
     sift::Kinds,
@@ -101,6 +102,7 @@ pub(super) struct Ui {
     pub(super) search: String,
     /// Kinds of events that the journal shows.
     pub(super) kinds: Kinds,
+    pub(super) guide: Guide,
     pub(super) overlay: Option<Overlay>,
     pub(super) toast: Option<Toast>,
     /// Why this person's last gate closed, said more exactly than the engine can.
@@ -124,6 +126,7 @@ impl Ui {
             cross: None,
             search: String::new(),
             kinds: Kinds::default(),
+            guide: Guide::default(),
             overlay: None,
             toast: None,
             disarmed: None,

@@ -24,6 +24,7 @@ mod checks;
 mod dns;
 mod footer;
 mod graphs;
+mod guide;
 mod header;
 mod help;
 mod interlock;
@@ -126,7 +127,10 @@ pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
         dns: dns::lines(scene),
         checks: scene.plan().checks.len() + 1,
     };
-    let Some(layout) = layout(buf.area, scene.ui, banners.len(), wishes) else {
+    let guide = guide::area(scene, buf.area);
+    let lines = guide.as_ref().map_or(0, |(area, _)| area.height);
+    let area = Rect { height: buf.area.height - lines, ..buf.area };
+    let Some(layout) = layout(area, scene.ui, banners.len(), wishes) else {
         too_small(scene.theme, buf);
         return Painted::default();
     };
@@ -146,6 +150,9 @@ pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
         view(scene, area, buf);
     }
     footer::render(scene, layout.footer, buf);
+    if let Some((area, advice)) = &guide {
+        guide::render(scene, *area, advice, buf);
+    }
     cover(scene, buf, &mut painted);
     painted
 }

@@ -9,6 +9,7 @@ use crate::{
         fixture::{Fixture, text_of},
         form::{About, Decision, Form, Question},
         gate::{Latch, Wants},
+        guide::Guide,
         keymap::View,
         model::Scene,
         pane::{self, Pane},
@@ -140,6 +141,26 @@ fn what_has_the_focus_is_shown_without_borders() {
     assert!(text(&fixture).lines().any(|line| line.contains("ms")), "{}", text(&fixture));
     fixture.ui.view = View::Journal;
     assert_eq!(text(&fixture).lines().count(), 1);
+}
+
+#[test]
+fn the_guide_says_what_to_do_next_and_why() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.runners(false);
+    fixture.look("aws-ready");
+    fixture.ui.guide = Guide::Offered;
+    snapshot("guide_offered", &fixture);
+    let mut fixture = draining();
+    fixture.ui.guide = Guide::Off.toggled();
+    snapshot("guide_running", &fixture);
+    let mut fixture = armed("sandbox", "switch-shop");
+    fixture.ui.guide = Guide::Off.toggled();
+    let text = fixture.text((120, 40));
+    assert!(text.contains("GUIDE  Look at the change, then type shop.example.test and Enter"), "{text}");
+    let (_, painted) = fixture.draw(Theme::new(Depth::Mono, false), (80, 24));
+    assert!(painted.gate.is_some(), "the guide leaves room for the gate");
+    // With too little room it is silent rather than in the way.
+    assert!(!fixture.text((80, 21)).contains("GUIDE"));
 }
 
 #[test]

@@ -36,6 +36,7 @@ impl Ui {
         match command {
             Command::Detach => return vec![Intent::Leave(Exit::Detached)],
             Command::Redraw => return vec![Intent::Redraw],
+            Command::Guide => self.guide = self.guide.toggled(),
             Command::Copy => return vec![Intent::Copy],
             Command::Plain => self.overlay = Some(Overlay::Plain(0)),
             Command::Kinds => (self.kinds, self.scroll) = (self.kinds.after(), 0),
@@ -62,6 +63,7 @@ impl Ui {
 
     fn enter(&mut self, view: View) {
         self.view = view;
+        self.guide.saw(view);
         self.zoom = false;
         self.scroll = 0;
     }
@@ -138,6 +140,7 @@ impl Ui {
         let step = target.step.clone();
         match command {
             Command::Rollback => {
+                self.guide.saw_rollback();
                 self.decide(Decision::Rollback(model::rollback_reason(snapshot)));
             }
             Command::Forward if state.rollback.is_some() => self.decide(Decision::Forward),

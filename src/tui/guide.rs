@@ -1,0 +1,187 @@
+//! The guide of a first rehearsal: what to do next, and why, worked out anew from what is true.
+
+use crate::{
+    plan::Kind,
+    run::{Direction, Phase, Seat, StepState},
+    tui::{
+        form::Decision,
+        gate::Wants,
+        keymap::View,
+        model::{Scene, seat},
+        pane::Pane,
+        ui::Overlay,
+    },
+};
+
+/// Lines that it takes at the bottom of the screen.
+pub(super) const LINES: u16 = 2;
+
+/// Whether the person is guided.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Guide {
+    /// No.
+    #[default]
+    Off,
+    /// Not yet, and it has been offered: nothing has ever run on this machine.
+    Offered,
+    /// Yes; what has been shown already.
+    On(Seen),
+}
+
+/// What a guided person has looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// The graphs.
+    pub(super) graphs: bool,
+    /// The price of going back.
+    pub(super) rollback: bool,
+    /// The journal.
+    pub(super) journal: bool,
+}
+
+impl Guide {
+    /// Takes or leaves it.
+    pub(super) const fn toggled(self) -> Self {
+        match self {
+            Self::Off | Self::Offered => Self::On(Seen { graphs: false, rollback: false, journal: false }),
+            Self::On(_) => Self::Off,
+        }
+    }
+
+    /// Remembers that something was looked at.
+    pub(super) const fn saw(&mut self, view: View) {
+        if let Self::On(seen) = self {
+            match view {
+                View::Graphs => seen.graphs = true,
+                View::Journal => seen.journal = true,
+                _ => {}
+            }
+        }
+    }
+
+    /// Remembers that the price of going back was looked at.
+    pub(super) const fn saw_rollback(&mut self) {
+        if let Self::On(seen) = self {
+            seen.rollback = true;
+        }
+    }
+}
+
+/// What to do, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Advice {
+    pub(super) next: String,
+    pub(super) why: String,
+}
+
+fn advice(next: impl Into<String>, why: impl Into<String>) -> Advice {
+    Advice { next: next.into(), why: why.into() }
+}
+
+/// What the guide says now; None: it is silent.
+pub(super) fn advise(scene: &Scene<'_>) -> Option<Advice> {
+    match scene.ui.guide {
+        Guide::Off => None,
+        // The offer goes away once the person has begun without it.
+        Guide::Offered if scene.state().steps.iter().any(|step| !step.attempts.is_empty()) => None,
+        Guide::Offered => Some(advice(
+            "First time here? i guides you through a rehearsal in about two minutes",
+            "nothing real is touched; this line goes away when you begin a step",
+        )),
+        Guide::On(seen) => Some(guided(scene, seen)),
+    }
+}
+
+fn guided(scene: &Scene<'_>, seen: Seen) -> Advice {
+    if scene.state().complete() || scene.state().ended {
+        return advice("That is all. Q ends the session", "the next one shows what this one took, as rehearsed");
+    }
+    if let Some(said) = over(scene).or_else(|| gate(scene)) {
+        return said;
+    }
+    if scene.ui.view != View::Cockpit {
+        return elsewhere(scene);
+    }
+    if seat(scene.snapshot) != Seat::Driver {
+        return advice("t, then y: take the driver's seat", "one person drives; everybody else sees the same screen");
+    }
+    let Some(step) = scene.state().step(&scene.target.step) else {
+        return advice("f goes to the step that the run is at", "the plan has nothing to look at here");
+    };
+    if step.phase.in_flight() { running(scene, step, seen) } else { ready(scene, step) }
+}
+
+/// Something lies over the screen.
+fn over(scene: &Scene<'_>) -> Option<Advice> {
+    Some(match scene.ui.overlay.as_ref()? {
+        Overlay::Help(_) | Overlay::Plain(_) => advice("Esc goes back", "arrows scroll"),
+        Overlay::Form(_) => advice("fill it in, Enter; or Esc leaves it", "reasons go into the journal"),
+        Overlay::Question(question) => match question.about {
+            Decision::Rollback(_) => advice(
+                "Look at what would be undone, and how long it takes; then Esc leaves it",
+                "the way back is two keys away on every screen, and its price is told before",
+            ),
+            _ => advice("y decides, Esc leaves it", "it is asked because it matters to others"),
+        },
+    })
+}
+
+fn gate(scene: &Scene<'_>) -> Option<Advice> {
+    let why = "nothing has been sent; any other key closes the gate, and the world is read once more after yours";
+    Some(match scene.ui.gate.latch()?.wants() {
+        Wants::Key(key) => advice(format!("Look at now and {}, then press {key}", scene.theme.glyphs.arrow), why),
+        Wants::Word(word) => advice(format!("Look at the change, then type {word} and Enter"), why),
+    })
+}
+
+fn elsewhere(scene: &Scene<'_>) -> Advice {
+    match scene.ui.view {
+        View::Graphs => advice(
+            "Left and right read all graphs at one moment, - and + change the range; 1 goes back",
+            "numbers at the top are steps that acted; dotted is the old side; dim is blind, and blind is not green",
+        ),
+        View::Journal => advice(
+            "Arrows choose an event, Enter shows its moment on the graphs; 1 goes back",
+            "everything here is on disk: a new engine, a report and you read the same list",
+        ),
+        _ => advice("1 goes back to the cockpit", "2 to 7 are views of the same truth"),
+    }
+}
+
+fn running(scene: &Scene<'_>, step: &StepState, seen: Seen) -> Advice {
+    let kind = scene.plan().step(&step.id).map(|step| &step.kind);
+    match kind {
+        Some(Kind::Manual { .. }) => {
+            advice("Space ticks the item under the cursor", "what no program can see, a person vouches for by name")
+        }
+        _ if step.phase == Phase::InDoubt => {
+            advice("l looks at the world again", "the answer was lost: it is observed, never repeated blindly")
+        }
+        _ if !seen.graphs => advice("While it runs: 2 shows the graphs", "they tell whether customers notice"),
+        _ if !seen.rollback => advice("R shows what going back would cost", "looking changes nothing: Esc leaves it"),
+        _ if !seen.journal => advice("7 shows the journal", "everything that happened, and who did it"),
+        _ => advice(
+            "Wait, or press q: the run goes on, and `cutover join --role driver` comes back",
+            "the engine outlives every screen",
+        ),
+    }
+}
+
+fn ready(scene: &Scene<'_>, step: &StepState) -> Advice {
+    if scene.ui.focus != Pane::Step && scene.ui.focus != Pane::Steps {
+        return advice("Tab to the step in the middle", "Enter arms what is on the screen, and only there");
+    }
+    if let Some(open) = scene.conditions.iter().find(|condition| !condition.holds) {
+        return advice(format!("Wait: {} does not hold yet", open.id.word()), open.detail.clone());
+    }
+    if step.preview(scene.target.direction).is_none() {
+        return advice("Wait a moment: the exact change is being read", "a gate opens for that very change, or not");
+    }
+    let reads = scene.plan().step(&step.id).is_some_and(|step| step.gate == crate::plan::GateLevel::Start);
+    match (reads, scene.target.direction) {
+        (true, Direction::Forward) => advice("Enter begins it", "this step changes nothing in the world"),
+        _ => {
+            advice("Enter arms the gate: nothing is sent by it", "first the change is shown, then a second key decides")
+        }
+    }
+}
