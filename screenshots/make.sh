@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the pictures of this folder from a real rehearsal in a real terminal (tmux), cell by cell. Needs tmux and python3.
+# Makes the pictures and the recording of this folder from real rehearsals in a real terminal (tmux), cell by cell. Needs
+# tmux and python3.
 #   screenshots/make.sh [PATH OF THE PROGRAM]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -56,9 +57,9 @@ rehearse() {
 rehearse --speed 120
 until_shown 'drains for another' 90
 press t y
-until_shown '┬▸5 Lock deploys' 120
+until_shown '▸[0-9]* Lock deploys ─' 120
 press f Enter y
-until_shown '┬▸6 Maintenance page on' 60
+until_shown '▸[0-9]* Maintenance page on ─' 60
 press f Enter
 until_shown 'ARMED\|armed' 10
 shot armed-160x48 160 48
@@ -82,5 +83,16 @@ sleep 1
 shot rollback-160x48 160 48
 "${tmux[@]}" send-keys -t s Escape
 sleep 1
-"${tmux[@]}" send-keys -t s 2
+press 2 Left Left Left
 shot graphs-160x48 160 48
+press 6
+shot timeline-160x48 160 48
+
+# The recording: the autopilot drives, a person looks around.
+"${tmux[@]}" kill-session -t s 2> /dev/null || true
+home=$(mktemp -d -p "$work")
+XDG_STATE_HOME=$home XDG_RUNTIME_DIR=$home python3 screenshots/cast.py screenshots/rehearsal.cast 110 32 40 \
+  '10:2 12:\x1b[D 13:\x1b[D 14:\x1b[D 17:\x1b 18:1 21:R 26:\x1b 28:6 33:7 36:1' \
+  "$program" rehearse --autopilot --and-back --speed 40
+echo screenshots/rehearsal.cast
+screenshots/check.sh --write

@@ -20,7 +20,7 @@ const WIDEST_LABEL: usize = 8;
 pub(super) struct Series {
     /// How it is drawn.
     pub(super) role: Role,
-    /// Every second dot only: tells the old side from the new without colour.
+    /// Every fourth dot is left out: tells the old side from the new without colour.
     pub(super) dotted: bool,
     /// Seconds from the left edge of the time shown, and value; ordered. Parts between gaps.
     pub(super) runs: Vec<Vec<(f64, f64)>>,
@@ -229,7 +229,7 @@ impl Chart<'_> {
 
     fn line(&self, buf: &mut Buffer, theme: Theme, plot: &Plot, series: &Series) {
         let role = if self.blind { Role::Dim } else { series.role };
-        let mut dots = Dots::new(plot.area, if series.dotted { 2 } else { 1 });
+        let mut dots = Dots::new(plot.area, if series.dotted { 4 } else { 0 });
         for run in &series.runs {
             let points: Vec<_> = run.iter().filter_map(|point| plot.dot(*point)).collect();
             match points.as_slice() {
@@ -246,10 +246,10 @@ impl Chart<'_> {
         let style = theme.style(Role::Focus);
         for y in plot.area.top()..plot.area.bottom() {
             let cell = &mut buf[(plot.area.x + column, y)];
-            let data =
-                !theme.ascii() && cell.symbol().chars().next().and_then(braille_bits).is_some_and(|bits| bits > 0);
-            if !data {
-                cell.set_symbol(theme.glyphs.axis);
+            // Behind data and words alike: only what is empty or a line of its own gives way.
+            let glyphs = theme.glyphs;
+            if [" ", glyphs.mark, glyphs.limit, glyphs.base].contains(&cell.symbol()) {
+                cell.set_symbol(glyphs.axis);
             }
             cell.set_style(style);
         }
@@ -329,16 +329,16 @@ fn round_up(value: f64) -> f64 {
 struct Dots {
     area: Rect,
     cells: Vec<u8>,
-    /// One dot in so many is set along a stroke.
-    every: u32,
+    /// Along a stroke one dot in so many is left out; 0: none is.
+    gap: u32,
     /// Dots gone so far.
     gone: u32,
 }
 
 impl Dots {
-    fn new(area: Rect, every: u32) -> Self {
+    fn new(area: Rect, gap: u32) -> Self {
         let cells = vec![0; usize::from(area.width) * usize::from(area.height)];
-        Self { area, cells, every, gone: 0 }
+        Self { area, cells, gap, gone: 0 }
     }
 
     fn set(&mut self, (x, y): (u16, u16)) {
@@ -357,7 +357,7 @@ impl Dots {
         let (step_x, step_y) = ((end_x - x).signum(), (end_y - y).signum());
         let mut error = dx + dy;
         loop {
-            if self.gone.is_multiple_of(self.every) {
+            if self.gap == 0 || self.gone % self.gap + 1 < self.gap {
                 self.set((u16::try_from(x).unwrap_or(0), u16::try_from(y).unwrap_or(0)));
             }
             if (x, y) == (end_x, end_y) {
