@@ -16,7 +16,7 @@ use std::{
 use cutover::{
     clock::Clock,
     plan::Side,
-    run::{Change, Direction, Observation, Outcome, TroubleKind},
+    run::{Change, Direction, Observation, Outcome, TroubleKind, by_hand},
     steps,
 };
 use stage::{Stage, client};
@@ -136,6 +136,29 @@ async fn every_method_freezes_running_sessions_and_is_put_back_to_the_letter() {
         assert_eq!(stage.access().await, before, "{step}");
         let shop = stage.shop().await;
         shop.execute("insert into orders (item) values ($1)", &[&step]).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_person_types_puts_a_freeze_back_to_the_letter() {
+    let Some(stage) = Stage::new("by_hand", quick(), None).await else { return };
+    let role = stage.role("shop");
+    stage.old.batch_execute(&format!("grant update (state) on orders to {role} with grant option")).await.unwrap();
+    let before = stage.access().await;
+    let database =
+        format!("host=127.0.0.1 port={} dbname={} user=operator password=secret", stage.ports.old, stage.name);
+    for step in ["revoke", "limit", "read-only"] {
+        let applied = stage.run(step, &[]).await;
+        assert_ne!(stage.access().await, before);
+        let hand = by_hand(&applied.reversed().unwrap()).unwrap();
+        for typed in [Some(hand.act), hand.look].into_iter().flatten() {
+            let mut bash = tokio::process::Command::new("bash");
+            let ran = bash.args(["-c", &typed]).env("CUTOVER_OLD_DATABASE", &database).output().await.unwrap();
+            assert!(ran.status.success(), "{typed}: {}", String::from_utf8_lossy(&ran.stderr));
+        }
+        assert_eq!(stage.access().await, before, "{step}");
+        let seen = steps::observe(&stage.context(step), &applied.reversed().unwrap(), false).await;
+        assert_eq!(seen, Observation::Done, "{step}");
     }
 }
 
