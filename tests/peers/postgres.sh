@@ -10,6 +10,10 @@ cd "$(dirname "$0")/../.."
 
 find_postgres() { bin=$(ls -d /usr/lib/postgresql/*/bin 2> /dev/null | sort -V | tail -1); [ -x "${bin:-}/initdb" ]; }
 find_postgres || {
+  # Debian would start a cluster of its own on the usual port.
+  mkdir -p /etc/postgresql-common
+  [ -e /etc/postgresql-common/createcluster.conf ] ||
+    echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.conf
   apt-get update -q
   DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends postgresql openssl
   find_postgres || { echo 'no PostgreSQL is found in /usr/lib/postgresql' >&2; exit 1; }
