@@ -5,10 +5,22 @@
 //! one minute at 60x. The engine, the cockpit and the sandbox of one rehearsal share the same epoch and speed and so
 //! agree on what time it is.
 
-use std::time::Duration;
+//! **It never runs backwards.** When the machine's clock is set back while a process runs (a wrong date that NTP mends,
+//! a restored virtual machine), that process goes on at the pace of the monotonic clock from where it was, until the
+//! machine's clock has caught up. An engine that takes up a journal goes on from its last event in the same way
+//! ([`not_before`]): a drain would otherwise wait an hour longer for an hour set back, and no gate could be opened in
+//! it. Forwards it follows the machine, which may have been suspended.
 
-use jiff::Timestamp;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+/// A clock that is behind by more than this was set back; by less, it is being adjusted.
+const SLEW: SignedDuration = SignedDuration::from_millis(500);
 
 /// Maps the wall clock to session time. Copy it freely: it is three numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -63,7 +75,17 @@ impl Clock {
             return wall;
         }
         let elapsed = wall.duration_since(self.epoch).as_secs_f64() * self.speed;
-        self.epoch.checked_add(jiff::SignedDuration::from_secs_f64(elapsed)).unwrap_or(Timestamp::MAX)
+        self.epoch.checked_add(SignedDuration::from_secs_f64(elapsed)).unwrap_or(Timestamp::MAX)
+    }
+
+    /// The wall instant at which it is this session time.
+    #[must_use]
+    pub fn wall_at(&self, session: Timestamp) -> Timestamp {
+        if self.speed <= 1.0 {
+            return session;
+        }
+        let elapsed = session.duration_since(self.epoch).as_secs_f64() / self.speed;
+        self.epoch.checked_add(SignedDuration::from_secs_f64(elapsed)).unwrap_or(Timestamp::MAX)
     }
 
     /// How long the wall takes for `session` to pass.
@@ -84,11 +106,35 @@ impl Clock {
     }
 }
 
+/// The latest wall time that this process has told, and when by the monotonic clock.
+static TOLD: Mutex<Option<(Timestamp, Instant)>> = Mutex::new(None);
+
 /// The wall clock, for what belongs to this machine and not to the session (file names, token expiry).
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place where the clock is read")]
 pub fn wall_now() -> Timestamp {
-    Timestamp::now()
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = steady(*told, (Timestamp::now(), monotonic()));
+    *told = Some(now);
+    now.0
+}
+
+/// This process tells no wall time before `wall` from here on: what it takes up has lived until then.
+pub fn not_before(wall: Timestamp) {
+    let now = wall_now();
+    if wall > now {
+        *TOLD.lock().unwrap_or_else(PoisonError::into_inner) = Some((wall, monotonic()));
+    }
+}
+
+/// What to tell at `machine` (the machine's clock, the monotonic clock), having told `told`.
+fn steady(told: Option<(Timestamp, Instant)>, machine: (Timestamp, Instant)) -> (Timestamp, Instant) {
+    let Some((last, then)) = told else { return machine };
+    let passed = SignedDuration::try_from(machine.1.saturating_duration_since(then)).unwrap_or_default();
+    let due = last.checked_add(passed).unwrap_or(last);
+    // Within what NTP slews and two clocks differ by, the machine is right; but never back.
+    let set_back = due.duration_since(machine.0) > SLEW;
+    (if set_back { due } else { machine.0.max(last) }, machine.1)
 }
 
 /// A monotonic instant, for latencies and key timing.
@@ -110,6 +156,30 @@ mod tests {
         assert_eq!(clock.at_wall(wall).to_string(), "2026-01-01T00:02:00Z");
         assert_eq!(clock.to_wall(Duration::from_secs(120)), Duration::from_secs(2));
         assert_eq!(clock.to_session(Duration::from_secs(2)), Duration::from_secs(120));
+    }
+
+    #[test]
+    fn a_clock_set_back_goes_on_at_its_pace_and_one_set_forward_is_followed() {
+        let noon: Timestamp = "2026-01-01T12:00:00Z".parse().unwrap();
+        let (start, second) = (monotonic(), Duration::from_secs(1));
+        let at = |seconds: i64| noon.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        let told = Some((noon, start));
+        assert_eq!(steady(None, (noon, start)).0, noon);
+        assert_eq!(steady(told, (at(1), start + second)).0, at(1));
+        assert_eq!(steady(told, (at(-3600), start + 5 * second)).0, at(5), "set back by an hour");
+        assert_eq!(steady(Some((at(5), start)), (at(-3594), start + second)).0, at(6), "and still");
+        assert_eq!(steady(told, (at(600), start + second)).0, at(600), "suspended for ten minutes");
+        let slewed = noon.checked_sub(SignedDuration::from_millis(200)).unwrap();
+        assert_eq!(steady(told, (slewed, start)).0, noon, "never back, not even a little");
+    }
+
+    #[test]
+    fn session_and_wall_time_lead_to_each_other() {
+        let epoch: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let session: Timestamp = "2026-01-01T00:02:00Z".parse().unwrap();
+        for clock in [Clock::scaled_from(epoch, 60.0), Clock::real()] {
+            assert_eq!(clock.at_wall(clock.wall_at(session)), session);
+        }
     }
 
     #[test]
