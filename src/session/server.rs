@@ -1,6 +1,10 @@
 //! The engine's end of the socket. It knows nothing of the engine but its [`Hub`].
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt as _};
@@ -31,6 +35,8 @@ use crate::{
 const HELLO: Duration = Duration::from_secs(5);
 /// How long closing waits for cockpits that do not read, wall time.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How often the socket is looked after, wall time.
+const LOOK: Duration = Duration::from_millis(500);
 /// How many connections there may be at once.
 const CONNECTIONS: usize = 64;
 
@@ -41,6 +47,8 @@ type Outgoing = FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>;
 #[derive(Debug)]
 pub struct Server {
     bound: Bound,
+    dir: SessionDir,
+    runtime: Option<PathBuf>,
     pub(super) hello: Duration,
 }
 
@@ -57,15 +65,19 @@ impl Server {
     /// # Errors
     /// [`BindError`] when no place will do.
     pub fn bind(dir: &SessionDir, runtime: Option<&Path>) -> Result<Self, BindError> {
-        Ok(Self { bound: bind(dir, runtime)?, hello: HELLO })
+        let bound = bind(dir, runtime)?;
+        Ok(Self { bound, dir: dir.clone(), runtime: runtime.map(Path::to_owned), hello: HELLO })
     }
 
-    /// Serves cockpits until [`Hub::close`].
-    pub async fn run(self, hub: Hub) {
+    /// Serves cockpits until [`Hub::close`]. A socket that somebody removed is made again; who is attached stays so.
+    pub async fn run(mut self, hub: Hub) {
         let mut visits = JoinSet::new();
+        let mut look = tokio::time::interval(LOOK);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = hub.closed() => break,
+                _ = look.tick() => self.look_after(),
                 Some(_) = visits.join_next(), if !visits.is_empty() => {}
                 accepted = self.bound.listener.accept() => match accepted {
                     Ok((stream, _)) if visits.len() < CONNECTIONS => {
@@ -83,6 +95,19 @@ impl Server {
         let all_gone = async { while visits.join_next().await.is_some() {} };
         if timeout(FAREWELL, all_gone).await.is_err() {
             tracing::warn!("closed with cockpits that did not read");
+        }
+    }
+
+    fn look_after(&mut self) {
+        if self.bound.stands() {
+            return;
+        }
+        match bind(&self.dir, self.runtime.as_deref()) {
+            Ok(bound) => {
+                tracing::warn!("the socket was gone: it stands again");
+                self.bound.replace(bound);
+            }
+            Err(error) => tracing::warn!(%error, "the socket is gone, and cannot be made again yet"),
         }
     }
 }

@@ -3,6 +3,9 @@
 //! The socket stands in the user's runtime directory, else in the session's own directory, else (a path in a socket
 //! address has room for 107 bytes) in a private directory under `/tmp`. The link `SESSION/socket` says where, so that a
 //! cockpit finds it whatever its own environment says.
+//!
+//! Runtime directories are swept when a user's last login ends, and `/tmp` is swept anyway: an engine looks again and
+//! again whether its socket still stands, and makes it anew.
 
 use std::{
     env, fs, io,
@@ -40,10 +43,36 @@ pub(super) struct Bound {
     pub(super) listener: UnixListener,
     path: PathBuf,
     link: PathBuf,
+    /// Device and inode of the socket's file.
+    file: (u64, u64),
+    /// Another one stands in its place: nothing is left to remove.
+    replaced: bool,
+}
+
+impl Bound {
+    /// Whether a cockpit still finds the way here.
+    pub(super) fn stands(&self) -> bool {
+        let there = identity(&self.path).is_ok_and(|file| file == self.file);
+        there && fs::read_link(&self.link).is_ok_and(|target| target == self.path)
+    }
+
+    /// Makes way for another one, at the same path or elsewhere.
+    pub(super) fn replace(&mut self, by: Self) {
+        self.replaced = true;
+        *self = by;
+    }
+}
+
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 impl Drop for Bound {
     fn drop(&mut self) {
+        if self.replaced {
+            return;
+        }
         // Whoever took over in the meantime has replaced the link: it is theirs then.
         if fs::read_link(&self.link).is_ok_and(|target| target == self.path) {
             let _ = fs::remove_file(&self.link);
@@ -104,8 +133,9 @@ fn finish(listener: UnixListener, path: PathBuf, link: PathBuf) -> Result<Bound,
         symlink(&path, &fresh)?;
         fs::rename(&fresh, &link)
     };
-    match replace() {
-        Ok(()) => Ok(Bound { listener, path, link }),
+    let file = replace().and_then(|()| identity(&path));
+    match file {
+        Ok(file) => Ok(Bound { listener, path, link, file, replaced: false }),
         Err(source) => Err(BindError { path: link, source }),
     }
 }
