@@ -31,13 +31,14 @@ pub(super) enum Job {
     Sample(Sample),
 }
 
-/// What a job is about; at most one of each runs for a step at a time.
+/// What a job is about; at most one of each runs for a step at a time. A look at an earlier attempt that still waits for
+/// its answer must not keep anybody from looking at a later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Task {
     Preview(Direction),
     Reread,
     Apply,
-    Observe,
+    Observe { attempt: u32, part: u32 },
 }
 
 /// Spawns jobs and remembers what is under way.
@@ -120,7 +121,7 @@ impl Executor {
     }
 
     fn observe(&self, step: StepId, (attempt, part): (u32, u32), change: Change, accepted: bool, state: &State) {
-        self.spawn(step, Task::Observe, state, move |context| async move {
+        self.spawn(step, Task::Observe { attempt, part }, state, move |context| async move {
             let observation = steps::observe(&context, &change, accepted).await;
             Report::Observed { step: context.step.id.clone(), attempt, part, observation }
         });
