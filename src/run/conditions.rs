@@ -234,6 +234,14 @@ impl Look<'_> {
     }
 
     fn resolvers(&self) -> Condition {
+        // A staged switch that failed or died half way: both answers are right, and it must be possible to go on.
+        if self.state.step(&self.step.id).is_some_and(|step| !step.applied.is_empty()) {
+            return self.condition(
+                ConditionId::Resolvers,
+                true,
+                "a part of it is switched: both answers are right".into(),
+            );
+        }
         let verdict = resolvers_agree(self.plan, self.state, self.step.kind.records());
         let agree = verdict.is_ok();
         let (Ok(detail) | Err(detail)) = verdict;
