@@ -16,7 +16,7 @@
 //! | [`clock`] | the only caller of `now()` | nothing |
 //! | [`plan`] | what the operator wrote, validated; errors point into the file | nothing |
 //! | [`run`] | what happened: events, the fold, `decide`, gates, interlock, verdicts, price | plan |
-//! | [`journal`] | the log on disk: hash chain, fsync, lock, replay | run, plan |
+//! | [`journal`] | the log on disk and in object storage: hash chain, fsync, lock, replay | run, plan, clock |
 //! | [`world`] | clients of what is outside; real ones only | plan, run (their plain data), clock |
 //! | [`steps`] | one file per kind of step: preview, apply, observe, undo | world, run, plan, clock |
 //! | [`watch`] | samplers that turn the world into series and verdicts | world, run, plan, clock |

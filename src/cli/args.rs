@@ -63,6 +63,9 @@ pub(super) enum Command {
         /// Check the hash chain and the fold instead of printing
         #[arg(long)]
         verify: bool,
+        /// Copy it to object storage (s3://BUCKET/PREFIX), where any machine can go on with it
+        #[arg(long, value_name = "URL", conflicts_with_all = ["json", "verify"])]
+        copy_to: Option<String>,
     },
     /// Print the whole way back of a session as AWS CLI, Heroku CLI and SQL commands, from its journal alone
     RollbackScript {
@@ -123,6 +126,9 @@ pub(super) struct Run {
     /// Begin a new session although an earlier one has not ended
     #[arg(long)]
     pub(super) new: bool,
+    /// Keep the journal in object storage (s3://BUCKET/PREFIX), so that another machine can go on with the session
+    #[arg(long, value_name = "URL", conflicts_with = "new")]
+    pub(super) journal: Option<String>,
     #[command(flatten)]
     pub(super) screen: Screen,
 }
@@ -130,7 +136,8 @@ pub(super) struct Run {
 /// `cutover join`
 #[derive(Debug, clap::Args)]
 pub(super) struct Join {
-    /// Session id, or a unique part of it [default: the newest]
+    /// Session id, or a unique part of it [default: the newest]; or where its journal is (s3://BUCKET/PREFIX), to look on
+    /// from another machine
     pub(super) session: Option<String>,
     /// The seat to take, if it is free
     #[arg(long, value_enum, default_value_t = Role::Viewer)]

@@ -8,6 +8,7 @@ mod inspect;
 mod open;
 mod process;
 mod sandbox;
+mod shared;
 
 use std::process::ExitCode;
 
@@ -15,6 +16,7 @@ use clap::{CommandFactory as _, Parser as _};
 use color_eyre::eyre::{Result, WrapErr as _};
 
 use args::{Args, Command};
+pub use open::sandbox_variables;
 
 /// Everything went well.
 const FINE: ExitCode = ExitCode::SUCCESS;
@@ -56,7 +58,8 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Sessions { json } => inspect::sessions(json).await,
         Command::Status { session, json } => inspect::status(session.as_deref(), json).await,
         Command::Check { plan, env, json } => inspect::check(&plan, env.as_deref(), json),
-        Command::Journal { session, json, verify } => inspect::journal(session.as_deref(), json, verify),
+        Command::Journal { session, copy_to: Some(url), .. } => shared::copy_up(session.as_deref(), &url).await,
+        Command::Journal { session, json, verify, .. } => inspect::journal(session.as_deref(), json, verify),
         Command::RollbackScript { session } => inspect::rollback_script(session.as_deref()),
         Command::Sandbox(args) => sandbox::serve(&args).await,
         Command::Completions { shell } => {

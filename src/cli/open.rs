@@ -7,12 +7,12 @@ use color_eyre::eyre::{Result, WrapErr as _, bail, eyre};
 use super::{
     FINE, args, invalid,
     process::{connect, layout, start_engine, start_sandbox},
-    read_plan, say, wanting,
+    read_plan, say, shared, wanting,
 };
 use crate::{
     clock::{Clock, wall_now},
     engine::Setup,
-    journal::SessionDir,
+    journal::{SessionDir, remote::is_remote},
     plan::{self, EnvironmentKind, Plan, PlanErrors},
     run::{Request, Seat},
     sandbox::{Endpoints, scenario::Scenario},
@@ -60,7 +60,7 @@ pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
     let dir = layout()?.create(&draft.name, &environment, wall_now())?;
     let speed = args.speed.unwrap_or(if args.guided { 60.0 } else { 20.0 });
     let endpoints = start_sandbox(&dir, &args.scenario, speed).await?;
-    let plan = match plan::load(&source, &name, &environment, &given(&endpoints, &dir)) {
+    let plan = match plan::load(&source, &name, &environment, &sandbox_variables(&endpoints, &dir)) {
         Ok(plan) => plan,
         Err(errors) => return Ok(refuse(&errors)),
     };
@@ -88,8 +88,9 @@ fn sandbox_environment(source: &str, name: &str) -> Result<String, PlanErrors> {
     Ok(sandbox.map_or_else(|| "sandbox".to_owned(), |(name, _)| name))
 }
 
-/// The variables that a running sandbox gives a plan.
-fn given(endpoints: &Endpoints, dir: &SessionDir) -> BTreeMap<String, String> {
+/// The `sandbox.*` variables that a running sandbox gives a plan.
+#[must_use]
+pub fn sandbox_variables(endpoints: &Endpoints, dir: &SessionDir) -> BTreeMap<String, String> {
     let resolvers = endpoints.resolvers.iter().map(|resolver| format!("{}={}", resolver.name, resolver.addr));
     let values = [
         ("authority", endpoints.authority.to_string()),
@@ -112,7 +113,7 @@ fn given(endpoints: &Endpoints, dir: &SessionDir) -> BTreeMap<String, String> {
 /// Freezes the plan into the session's directory and starts its engine.
 async fn begin(dir: &SessionDir, plan: &Plan, source: &str, clock: Clock) -> Result<()> {
     dir.freeze(plan, source)?;
-    Setup { clock }.save(dir)?;
+    Setup { clock, journal: None }.save(dir)?;
     start_engine(dir).await
 }
 
@@ -131,6 +132,9 @@ pub(super) async fn run(args: &args::Run) -> Result<ExitCode> {
     };
     if plan.environment.kind == EnvironmentKind::Sandbox {
         bail!("`{}` is a sandbox: `cutover rehearse --plan {name}` brings its world along", args.env);
+    }
+    if let Some(url) = &args.journal {
+        return shared::run(url, &plan, &source, &args.screen).await;
     }
     let dir = match unfinished(&plan).await? {
         Some(dir) if !args.new || dir.lives() => {
@@ -173,6 +177,10 @@ fn same_plan(dir: &SessionDir, plan: &Plan) -> Result<()> {
 }
 
 pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
+    if let Some(url) = args.session.as_deref().filter(|session| is_remote(session)) {
+        on_a_terminal()?;
+        return shared::join(url, &args.screen).await;
+    }
     let dir = layout()?.find(args.session.as_deref())?;
     if status(&dir).await.is_ok_and(|status| status.state.ended) {
         say(&format!("session {id} is over; `cutover journal {id}` tells what happened", id = dir.id()));
@@ -187,7 +195,7 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
     cockpit(dir, seat, seat == Seat::Driver, &args.screen, tui::Guidance::Off).await
 }
 
-async fn cockpit(
+pub(super) async fn cockpit(
     dir: SessionDir,
     seat: Seat,
     respawn: bool,
@@ -196,15 +204,21 @@ async fn cockpit(
 ) -> Result<ExitCode> {
     let id = dir.id().to_owned();
     let link = Link::open(move || connect(dir.clone(), seat, false, respawn));
+    let detached = format!("detached: the run goes on. Come back with `cutover join {id} --role driver`");
+    show(link, screen, guide, &detached).await
+}
+
+/// A screen on a link, to its end; `detached` is said when the person leaves.
+pub(super) async fn show(link: Link, screen: &args::Screen, guide: tui::Guidance, detached: &str) -> Result<ExitCode> {
     let theme = tui::Theme::detect(&screen.theme, screen.ascii, |name| std::env::var(name).ok());
     let options = tui::Options { theme, tz: jiff::tz::TimeZone::system(), guide };
     match tui::run(link, options).await? {
         tui::Exit::Detached | tui::Exit::Hangup | tui::Exit::Terminated => {
-            say(&format!("detached: the run goes on. Come back with `cutover join {id} --role driver`"));
+            say(detached);
             Ok(FINE)
         }
         tui::Exit::Over => {
-            say(&format!("the session is over. What happened: `cutover journal {id}`"));
+            say("the session is over. What happened: `cutover journal`");
             Ok(FINE)
         }
         tui::Exit::Refused(reason) => {

@@ -1,6 +1,12 @@
 //! Brings an engine up: lock, replay or begin, sandbox assertions, socket; then the loop until the session ends.
 
-use std::{fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf, sync::Arc};
+use std::{
+    fs,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch as cell};
@@ -15,7 +21,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    journal::{Journal, JournalError, LayoutError, LockError, ReadError, Reader, SessionDir, host_name},
+    journal::{
+        Journal, JournalError, LayoutError, LockError, ReadError, Reader, SessionDir, host_name,
+        remote::{Remote, RemoteError, Replica, Writer},
+    },
     plan::{EnvironmentKind, Plan},
     run::{Actor, Ask, Event, Illegal, Report, State},
     session::{BindError, Hub, Server, runtime_dir},
@@ -28,10 +37,13 @@ use crate::{
 const QUEUE: usize = 1024;
 
 /// What an engine needs beside the frozen plan; kept in the session's directory so that any later engine shares it.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// The session's clock; real everywhere but in a sandbox.
     pub clock: Clock,
+    /// Where the journal is kept beside this machine: `s3://bucket/prefix`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<String>,
 }
 
 /// Why an engine did not come up, or went down.
@@ -58,6 +70,9 @@ pub enum EngineError {
     /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The journal in the storage cannot be taken up.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The journal says what cannot be.
     #[error("failed to replay the journal {path}")]
     Replay {
@@ -97,21 +112,27 @@ impl Setup {
         dir.path().join("setup.json")
     }
 
-    /// Keeps the setup in a session's directory (mode 0600).
+    /// Keeps the setup in a session's directory (mode 0600), in place of an earlier one.
     ///
     /// # Errors
     /// [`EngineError::Setup`].
     pub fn save(&self, dir: &SessionDir) -> Result<(), EngineError> {
         let path = Self::path(dir);
         let write = || -> std::io::Result<()> {
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+            let draft = path.with_extension("tmp");
+            let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
             file.write_all(&serde_json::to_vec(self)?)?;
-            file.sync_all()
+            file.sync_all()?;
+            fs::rename(&draft, &path)
         };
         write().map_err(|source| EngineError::Setup { path: path.clone(), source })
     }
 
-    fn load(dir: &SessionDir) -> Result<Self, EngineError> {
+    /// The setup of a session.
+    ///
+    /// # Errors
+    /// [`EngineError::Setup`].
+    pub fn load(dir: &SessionDir) -> Result<Self, EngineError> {
         let path = Self::path(dir);
         let read = fs::read(&path).and_then(|json| Ok(serde_json::from_slice(&json)?));
         read.map_err(|source| EngineError::Setup { path, source })
@@ -129,8 +150,11 @@ pub async fn serve(dir: &SessionDir) -> Result<(), EngineError> {
     if plan.environment.kind != EnvironmentKind::Sandbox && setup.clock.speed() > 1.0 {
         return Err(EngineError::ScaledClock(plan.environment.name));
     }
-    let (journal, state) = take_up(dir, &plan)?;
+    let (journal, state) = take_up(dir, &plan, setup.journal.as_deref()).await?;
     let begun = state.session.is_some();
+    if let Some(last) = state.at {
+        crate::clock::not_before(setup.clock.wall_at(last));
+    }
     let world = World::connect(&plan, setup.clock).await?;
     let (hub, people) = Hub::new(plan.clone(), setup.clock, state.clone());
     let server = Server::bind(dir, runtime_dir().as_deref())?;
@@ -173,21 +197,14 @@ fn assemble(
     (coordinator, Inputs { people, findings, jobs })
 }
 
-/// The journal and what it folds to: a new one, or the one that an earlier engine left.
-fn take_up(dir: &SessionDir, plan: &Plan) -> Result<(Journal, State), EngineError> {
+/// The journal and what it folds to: a new one, or the one that an earlier engine left, here or on another machine.
+async fn take_up(dir: &SessionDir, plan: &Plan, remote: Option<&str>) -> Result<(Journal, State), EngineError> {
     let path = dir.journal();
-    if !path.exists() {
-        return Ok((Journal::create(&path)?, State::default()));
-    }
-    let mut state = State::default();
-    let mut reader = Reader::open(&path)?;
-    for event in reader.by_ref() {
-        state.apply(&event?).map_err(|source| EngineError::Replay { path: path.clone(), source })?;
-    }
-    let (journal, torn) = Journal::resume(reader)?;
-    if let Some(torn) = torn {
-        tracing::warn!(offset = torn.offset, bytes = torn.bytes, "cut a torn tail of the journal");
-    }
+    let (journal, state) = match remote {
+        Some(url) => shared(dir, &path, url).await?,
+        None if path.exists() => resume(&path)?,
+        None => (Journal::create(&path)?, State::default()),
+    };
     if state.ended {
         return Err(EngineError::Over(dir.id().to_owned()));
     }
@@ -196,6 +213,30 @@ fn take_up(dir: &SessionDir, plan: &Plan) -> Result<(Journal, State), EngineErro
         Some(expected) if expected != plan.hash() => Err(EngineError::PlanChanged { expected, found: plan.hash() }),
         _ => Ok((journal, state)),
     }
+}
+
+fn resume(path: &Path) -> Result<(Journal, State), EngineError> {
+    let mut state = State::default();
+    let mut reader = Reader::open(path)?;
+    for event in reader.by_ref() {
+        state.apply(&event?).map_err(|source| EngineError::Replay { path: path.to_owned(), source })?;
+    }
+    let (journal, torn) = Journal::resume(reader)?;
+    if let Some(torn) = torn {
+        tracing::warn!(offset = torn.offset, bytes = torn.bytes, "cut a torn tail of the journal");
+    }
+    Ok((journal, state))
+}
+
+async fn shared(dir: &SessionDir, path: &Path, url: &str) -> Result<(Journal, State), EngineError> {
+    let setup = |source| EngineError::Setup { path: dir.path().to_owned(), source };
+    let writer = Writer::of(dir.path()).map_err(setup)?;
+    let (journal, events) = Replica::take_up(&Remote::open(url).await?, &writer, path).await?;
+    let mut state = State::default();
+    for event in &events {
+        state.apply(event).map_err(|source| EngineError::Replay { path: path.to_owned(), source })?;
+    }
+    Ok((journal, state))
 }
 
 fn first_events(scribe: &mut Scribe, dir: &SessionDir, clock: Clock, begun: bool) -> Result<Vec<Event>, EngineError> {

@@ -54,8 +54,10 @@ pub(super) struct Coordinator {
 pub(super) struct Timers {
     preview: Option<std::time::Instant>,
     observe: Option<std::time::Instant>,
-    /// The journal could not be written when last tried.
-    journal_trouble: Option<String>,
+    /// The journal could not be written when last tried: why, and since when by the wall clock.
+    journal_trouble: Option<(String, jiff::Timestamp)>,
+    /// What everybody was told of it.
+    told: Option<String>,
 }
 
 /// Everything that the loop listens to.
@@ -76,13 +78,24 @@ impl Coordinator {
         }
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        while !self.scribe.state().ended {
+        while !self.scribe.state().ended && self.writes() {
             tokio::select! {
                 biased;
                 Some(inbound) = inputs.people.recv() => self.person(inbound),
                 Some(job) = inputs.jobs.recv() => self.job(job),
                 Some(finding) = inputs.findings.recv() => self.finding(finding),
                 _ = tick.tick() => self.tick(),
+            }
+        }
+    }
+
+    /// Whether this engine still has the journal. One that has lost it acts no more; its cockpits are told by whom.
+    fn writes(&mut self) -> bool {
+        match self.scribe.check() {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::error!(reason = %chain(&error), "another engine acts: this one ends");
+                false
             }
         }
     }
@@ -175,7 +188,7 @@ impl Coordinator {
             }
             Err(SubmitError::Refused(refusal)) => Err(refusal),
             Err(error) => {
-                let reason = reason_of(&error);
+                let reason = chain(&error);
                 tracing::error!(%reason, "not written, so not done");
                 self.journal_is(Some(reason.clone()));
                 Err(Refusal(format!("not written, so not done: {reason}")))
@@ -183,10 +196,21 @@ impl Coordinator {
         }
     }
 
+    /// Tells everybody since when nothing can be written, and how much waits for it.
     fn journal_is(&mut self, trouble: Option<String>) {
-        if self.timers.journal_trouble != trouble {
-            self.timers.journal_trouble.clone_from(&trouble);
-            self.sample(Sample::JournalTrouble { reason: trouble });
+        let since = self.timers.journal_trouble.as_ref().map(|(_, since)| *since);
+        self.timers.journal_trouble = trouble.map(|reason| (reason, since.unwrap_or_else(crate::clock::wall_now)));
+        let told = self.timers.journal_trouble.as_ref().map(|(reason, since)| {
+            let waiting = match self.scribe.waiting() {
+                0 => "nothing waits to be written".to_owned(),
+                1 => "1 report waits to be written".to_owned(),
+                many => format!("{many} reports wait to be written"),
+            };
+            format!("since {} ({waiting}): {reason}", since.strftime("%H:%M:%SZ"))
+        });
+        if self.timers.told != told {
+            self.timers.told.clone_from(&told);
+            self.sample(Sample::JournalTrouble { reason: told });
         }
     }
 
@@ -237,13 +261,13 @@ impl Coordinator {
     }
 
     fn tick(&mut self) {
-        if self.scribe.is_behind() {
+        if self.scribe.waiting() > 0 {
             match self.scribe.catch_up() {
-                Ok(events) => {
+                Ok(written) => {
                     self.journal_is(None);
-                    self.happened(events);
+                    written.into_iter().for_each(|(_, events)| self.happened(events));
                 }
-                Err(error) => self.journal_is(Some(reason_of(&error))),
+                Err(error) => self.journal_is(Some(chain(&error))),
             }
         }
         self.report(Report::Passed);
@@ -258,7 +282,9 @@ impl Coordinator {
         }
         if self.is_due(self.timers.observe, OBSERVE_EVERY) {
             self.timers.observe = Some(crate::clock::monotonic());
-            let doubted = self.scribe.state().steps.iter().filter(|step| step.phase == Phase::InDoubt);
+            // What is being verified has a look under way, unless that was lost: then this is another.
+            let unknown = |step: &&crate::run::StepState| matches!(step.phase, Phase::Verifying | Phase::InDoubt);
+            let doubted = self.scribe.state().steps.iter().filter(unknown);
             for effect in doubted.filter_map(|step| observe(self.scribe.state(), &step.id)) {
                 self.act(effect);
             }
@@ -293,15 +319,11 @@ impl Coordinator {
     }
 }
 
-fn reason_of(error: &SubmitError) -> String {
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let text = cause.to_string();
-        if !reason.contains(&text) {
-            reason = format!("{reason}: {text}");
-        }
-        source = cause.source();
-    }
-    reason
+/// An error with its causes, each said once.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
 }

@@ -19,3 +19,4 @@ mod scribe;
 mod telemetry;
 
 pub use boot::{EngineError, Setup, serve};
+pub use scribe::{Scribe, SubmitError, Written};

@@ -27,7 +27,8 @@ pub enum SubmitError {
 }
 
 /// Holds the state and the journal together.
-pub(super) struct Scribe {
+#[derive(Debug)]
+pub struct Scribe {
     plan: Arc<Plan>,
     clock: Clock,
     state: State,
@@ -36,26 +37,37 @@ pub(super) struct Scribe {
     backlog: VecDeque<(Actor, Report)>,
 }
 
+/// A command and what it led to.
+pub type Written = (Command, Vec<Event>);
+
 impl Scribe {
     /// Takes over a journal with the state that it folds to.
     #[must_use]
-    pub(super) const fn new(plan: Arc<Plan>, clock: Clock, state: State, journal: Journal) -> Self {
+    pub const fn new(plan: Arc<Plan>, clock: Clock, state: State, journal: Journal) -> Self {
         Self { plan, clock, state, journal, backlog: VecDeque::new() }
     }
 
     /// The truth as of the last written event.
     #[must_use]
-    pub(super) const fn state(&self) -> &State {
+    pub const fn state(&self) -> &State {
         &self.state
     }
 
-    /// Decides a command, writes its events and folds them. The events are on disk when this returns.
+    /// Decides a command now, writes its events and folds them. The events are on disk when this returns.
     ///
     /// # Errors
     /// See [`SubmitError`]: nothing happened. A report that met a journal failure is kept and said again by
     /// [`Self::catch_up`].
-    pub(super) fn submit(&mut self, by: Actor, ask: Ask) -> Result<Vec<Event>, SubmitError> {
-        let command = Command { at: self.now(), by, ask };
+    pub fn submit(&mut self, by: Actor, ask: Ask) -> Result<Vec<Event>, SubmitError> {
+        self.submit_at(self.clock.now(), by, ask)
+    }
+
+    /// The same at a session time. It never runs backwards in the log, even when the machine's clock is set back.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn submit_at(&mut self, now: jiff::Timestamp, by: Actor, ask: Ask) -> Result<Vec<Event>, SubmitError> {
+        let command = Command { at: self.state.at.map_or(now, |last| last.max(now)), by, ask };
         let result = self.write(&command);
         if let (Err(SubmitError::Journal(_)), Ask::Report(report)) = (&result, command.ask) {
             // Time passes again by itself.
@@ -70,13 +82,23 @@ impl Scribe {
     ///
     /// # Errors
     /// [`SubmitError::Journal`] while the journal still cannot be written.
-    pub(super) fn catch_up(&mut self) -> Result<Vec<Event>, SubmitError> {
+    pub fn catch_up(&mut self) -> Result<Vec<Written>, SubmitError> {
+        self.catch_up_at(self.clock.now())
+    }
+
+    /// The same at a session time.
+    ///
+    /// # Errors
+    /// As [`Self::catch_up`].
+    pub fn catch_up_at(&mut self, now: jiff::Timestamp) -> Result<Vec<Written>, SubmitError> {
         let mut written = Vec::new();
         while let Some((by, report)) = self.backlog.front().cloned() {
-            match self.write(&Command { at: self.now(), by, ask: Ask::Report(report) }) {
+            let at = self.state.at.map_or(now, |last| last.max(now));
+            let command = Command { at, by, ask: Ask::Report(report) };
+            match self.write(&command) {
                 Err(SubmitError::Journal(error)) if written.is_empty() => return Err(error.into()),
                 Err(SubmitError::Journal(_)) => break,
-                Ok(events) => written.extend(events),
+                Ok(events) => written.push((command, events)),
                 // What was true then may no longer be a question.
                 Err(_) => {}
             }
@@ -85,16 +107,18 @@ impl Scribe {
         Ok(written)
     }
 
-    /// Whether reports wait to be written.
+    /// How many reports wait to be written.
     #[must_use]
-    pub(super) fn is_behind(&self) -> bool {
-        !self.backlog.is_empty()
+    pub fn waiting(&self) -> usize {
+        self.backlog.len()
     }
 
-    /// Session time never runs backwards in the log, even when the machine's clock is set back.
-    fn now(&self) -> jiff::Timestamp {
-        let now = self.clock.now();
-        self.state.at.map_or(now, |last| last.max(now))
+    /// Whether this is still the engine that writes.
+    ///
+    /// # Errors
+    /// [`AppendError::Lost`].
+    pub fn check(&mut self) -> Result<(), AppendError> {
+        self.journal.check()
     }
 
     fn write(&mut self, command: &Command) -> Result<Vec<Event>, SubmitError> {

@@ -109,12 +109,19 @@ impl Layout {
     /// # Errors
     /// [`LayoutError::Name`] or [`LayoutError::Io`].
     pub fn create(&self, plan: &str, environment: &str, now: Timestamp) -> Result<SessionDir, LayoutError> {
-        for name in [plan, environment] {
+        self.adopt(plan, environment, &new_id(now, std::process::id()))
+    }
+
+    /// Makes the directory of a session that began on another machine.
+    ///
+    /// # Errors
+    /// As [`Self::create`].
+    pub fn adopt(&self, plan: &str, environment: &str, id: &str) -> Result<SessionDir, LayoutError> {
+        for name in [plan, environment, id] {
             if !is_component(name) {
                 return Err(LayoutError::Name(name.to_owned()));
             }
         }
-        let id = new_id(now, std::process::id());
         let dir = SessionDir::new(self.root.join(plan).join(environment).join(id));
         self.make(&dir.path).map_err(|source| LayoutError::Io { path: dir.path.clone(), source })?;
         Ok(dir)

@@ -33,12 +33,17 @@
 //! [`Journal::append`] returns once the lines are on disk. If it fails, nothing happened: whatever reached the file is
 //! cut before anything else is written. Several events of one call are one write, but a crash can keep only the first
 //! of them, so every prefix of what the engine appends must be a state that it can go on from.
+//!
+//! # Elsewhere
+//!
+//! [`remote`] keeps the same lines in object storage, where they are the authority and the lock; it says why.
 
 mod layout;
 mod line;
 mod lock;
 mod print;
 mod reader;
+pub mod remote;
 mod writer;
 
 pub use layout::{Layout, LayoutError, SessionDir};

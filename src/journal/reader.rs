@@ -96,6 +96,12 @@ impl Reader {
         &self.tip.hash
     }
 
+    /// Number of the last event that was read; 0 before the first.
+    #[must_use]
+    pub const fn seq(&self) -> u64 {
+        self.tip.seq
+    }
+
     /// Bytes of the lines that were read.
     #[must_use]
     pub const fn bytes(&self) -> u64 {

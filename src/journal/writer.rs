@@ -11,6 +11,7 @@ use std::{
 use super::{
     line::{Tip, decode, encode},
     reader::{ReadError, Reader, Torn},
+    remote::{RemoteError, Writer},
 };
 use crate::run::Event;
 
@@ -42,6 +43,14 @@ pub enum AppendError {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// Another engine has the journal now: this one must not act any more.
+    #[error("failed to write the journal {path}: {winner} has it")]
+    Lost {
+        /// Which.
+        path: PathBuf,
+        /// Who.
+        winner: Writer,
     },
     /// An event has not the next number: a fault of the caller.
     #[error("failed to write the journal {path}: event {found} where {expected} must stand")]
@@ -76,6 +85,14 @@ pub trait Storage: Send {
     /// # Errors
     /// Any I/O error.
     fn cut(&mut self, offset: u64) -> io::Result<()>;
+
+    /// Whether this is still the only writer, as far as is known without asking.
+    ///
+    /// # Errors
+    /// Another one has taken over.
+    fn check(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// A file on this machine.
@@ -143,7 +160,18 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Read`] when the journal is not believed; [`JournalError::Io`] when it cannot be opened or cut.
-    pub fn resume(mut reader: Reader) -> Result<(Self, Option<Torn>), JournalError> {
+    pub fn resume(reader: Reader) -> Result<(Self, Option<Torn>), JournalError> {
+        Self::resume_on(reader, |file| Box::new(file))
+    }
+
+    /// The same, with something around the file.
+    ///
+    /// # Errors
+    /// As [`Self::resume`].
+    pub fn resume_on(
+        mut reader: Reader,
+        around: impl FnOnce(LocalFile) -> Box<dyn Storage>,
+    ) -> Result<(Self, Option<Torn>), JournalError> {
         for event in reader.by_ref() {
             event?;
         }
@@ -157,7 +185,7 @@ impl Journal {
             Ok(file)
         };
         match open() {
-            Ok(file) => Ok((Self { path, storage: Box::new(file), tip, dirty: false }, torn)),
+            Ok(file) => Ok((Self { path, storage: around(file), tip, dirty: false }, torn)),
             Err(source) => Err(JournalError::Io { path, source }),
         }
     }
@@ -184,9 +212,25 @@ impl Journal {
         for event in events {
             self.encode(&mut tip, event, &mut lines)?;
         }
-        self.store(&lines).map_err(|source| AppendError::Io { path: self.path.clone(), source })?;
+        self.store(&lines).map_err(|source| self.failed(source))?;
         self.tip = tip;
         Ok(())
+    }
+
+    /// Whether this is still the only writer, as far as is known without asking.
+    ///
+    /// # Errors
+    /// [`AppendError::Lost`].
+    pub fn check(&mut self) -> Result<(), AppendError> {
+        self.storage.check().map_err(|source| self.failed(source))
+    }
+
+    fn failed(&self, source: io::Error) -> AppendError {
+        let path = self.path.clone();
+        match source.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(RemoteError::Lost(winner)) => AppendError::Lost { path, winner: winner.clone() },
+            _ => AppendError::Io { path, source },
+        }
     }
 
     /// Adds an event's line after reading it back: a line that a resume would refuse is never written.

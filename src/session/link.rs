@@ -76,6 +76,33 @@ impl Link {
         Self { news, asks, last_id: 0, task }
     }
 
+    /// Hears news of another origin, which nobody can be asked through: `feed` sends them until it ends or the link is
+    /// dropped. Must be called inside a tokio runtime.
+    pub(super) fn hearing<F>(feed: impl FnOnce(mpsc::Sender<News>) -> F, refusal: &'static str) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (news_in, news) = mpsc::channel(NEWS);
+        let (asks, asks_out) = mpsc::channel(2 * REPLIES);
+        let mut keeper = Keeper { news: news_in.clone(), asks: asks_out, pending: BTreeSet::new() };
+        let feeding = feed(news_in);
+        let task = tokio::spawn(async move {
+            let refusing = async {
+                while let Some(ask) = keeper.asks.recv().await {
+                    if let Ask::Request { id, .. } = ask {
+                        keeper.refuse(id, refusal).await?;
+                    }
+                }
+                Some(())
+            };
+            tokio::select! {
+                () = feeding => {}
+                _ = refusing => {}
+            }
+        });
+        Self { news, asks, last_id: 0, task }
+    }
+
     /// Asks for something without waiting; the reply carries the number that is returned.
     ///
     /// # Errors

@@ -12,6 +12,8 @@
 //! - **No gap, no double.** The [`Hub`] folds each event and queues it for every cockpit under one lock; a snapshot is
 //!   taken under the same lock. What follows a snapshot on a connection is exactly what happened after it. Events carry
 //!   their number too, so a [`Follower`] drops what it knows and notices what it misses.
+//! - **Without the engine.** [`watch_remote`] feeds the same [`Link`] from a journal in object storage: whoever looks on
+//!   from another machine sees the same fold, a second later, without what was only measured.
 //! - **Nobody blocks the engine.** Each cockpit has a bounded queue. When it is full, what waits in it is dropped, and
 //!   the cockpit gets a fresh snapshot as soon as it reads again. Joining is the same thing: a cockpit begins as one that
 //!   has missed everything. Replies to requests are never dropped.
@@ -27,6 +29,7 @@ mod peer;
 mod server;
 mod socket;
 mod status;
+mod watcher;
 
 pub use autopilot::{DriveError, DriveOptions, drive, next_request};
 pub use client::{Client, ConnectError, Lost, Receiver, Sender};
@@ -37,6 +40,7 @@ pub use peer::login_name;
 pub use server::Server;
 pub use socket::{BindError, runtime_dir};
 pub use status::{Status, StatusError, Summary, recorded, status};
+pub use watcher::watch_remote;
 
 #[cfg(test)]
 mod tests;

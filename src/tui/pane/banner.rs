@@ -33,7 +33,10 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
     if let Some(reason) = &scene.telemetry().journal_trouble {
         // The cause comes last and must be readable; the path before it is in the engine's log.
         let cause = reason.rsplit(": ").next().unwrap_or(reason);
-        all.push(banner(Role::BadFill, "JOURNAL", format!("cannot be written: {cause}"), "nothing acts until it can"));
+        let since = reason.split_once(": ").map(|(since, _)| since).filter(|since| since.starts_with("since "));
+        let since = since.map_or_else(String::new, |since| format!(" {since}"));
+        let words = format!("cannot be written{since}: {cause}");
+        all.push(banner(Role::BadFill, "JOURNAL", words, "nothing acts until it can"));
     }
     if let Some(rollback) = &state.rollback {
         let left = text::count(scene.price.undos.len(), "step");
