@@ -52,6 +52,7 @@ impl Step {
             }
             Kind::EcsScale { service, .. } => Some(service.clone()),
             Kind::EcsRunTask(task) => Some(task.family().to_owned()),
+            Kind::Rds(kind) => Some(kind.subject().to_owned()),
             kind => kind
                 .records()
                 .first()

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     database::{TableName, WriteLock},
     model::{Class, Side},
+    rds::RdsKind,
 };
 
 /// What a step does. One file in `steps/` serves each.
@@ -117,6 +118,8 @@ pub enum Kind {
         /// How many ranges.
         ranges: u32,
     },
+    /// Something on RDS.
+    Rds(RdsKind),
     /// Hold for a time with all guardrails and checks holding.
     Watch {
         /// How long without a break.
@@ -213,6 +216,7 @@ impl Kind {
             Self::PostgresOpen { .. } => "postgres.open",
             Self::PostgresSyncSequences { .. } => "postgres.sync-sequences",
             Self::PostgresCompare { .. } => "postgres.compare",
+            Self::Rds(kind) => kind.name(),
             Self::Watch { .. } => "watch",
             Self::Exec { .. } => "exec",
         }
@@ -244,6 +248,7 @@ impl Kind {
             Self::EcsScale { desired: 0, .. } => Class::Destructive,
             Self::HerokuScale { .. } | Self::EcsScale { .. } => Class::Reversible,
             Self::Exec { class, .. } | Self::EcsRunTask(TaskSpec { class, .. }) => *class,
+            Self::Rds(kind) => kind.class(),
         }
     }
 
@@ -258,6 +263,12 @@ impl Kind {
                 | Self::PostgresSyncSequences { .. }
                 | Self::PostgresCompare { .. }
         )
+    }
+
+    /// Whether nothing can put it back: a point of no return, whatever the plan says.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        matches!(self, Self::Rds(kind) if kind.is_final())
     }
 
     /// The record ids it names.

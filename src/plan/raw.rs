@@ -4,6 +4,7 @@
 //! (`ttl = "${old_ttl}"`); the rules parse it. `config/acme-shop.toml` shows every field, and a test holds that.
 
 mod database;
+mod rds;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -13,6 +14,7 @@ use serde::{
 };
 use toml::Spanned;
 
+pub(super) use self::rds::{RawRdsPromote, RawRdsRestore, RawRdsSnapshot, RawRdsSwitchover};
 pub(super) use database::*;
 
 /// A scalar as text: a string as it is, a number or boolean as TOML prints it.
@@ -354,6 +356,14 @@ pub(super) enum RawKind {
     PostgresSyncSequences(RawSequences),
     #[serde(rename = "postgres.compare")]
     PostgresCompare(RawCompare),
+    #[serde(rename = "rds.restore-snapshot")]
+    RdsRestoreSnapshot(RawRdsRestore),
+    #[serde(rename = "rds.snapshot")]
+    RdsSnapshot(RawRdsSnapshot),
+    #[serde(rename = "rds.promote-replica")]
+    RdsPromoteReplica(RawRdsPromote),
+    #[serde(rename = "rds.switchover")]
+    RdsSwitchover(RawRdsSwitchover),
     #[serde(rename = "watch")]
     Watch(RawWatch),
     #[serde(rename = "exec")]

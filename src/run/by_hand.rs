@@ -3,6 +3,8 @@
 //! The commands are those of the AWS CLI (2), the Heroku CLI and psql, for bash. Whoever adds a kind of [`Change`] says
 //! here how it is made by hand: the `match` has no wildcard on purpose.
 
+mod rds;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -68,6 +70,7 @@ pub fn by_hand(change: &Change) -> Option<ByHand> {
             let look = "SELECT schemaname, sequencename, last_value FROM pg_sequences";
             ByHand { act: psql(Side::New, &words), look: Some(psql(Side::New, &[look])), wait: None, once: false }
         }
+        Change::Rds(change) => rds::by_hand(change),
         Change::Command { argv, observe, .. } => {
             ByHand { act: command(argv), look: observe.as_ref().map(|argv| command(argv)), wait: None, once: true }
         }

@@ -3,10 +3,13 @@
 //! A [`Change`] holds both ends, so that undo, observation and display all follow from it: undo is the change reversed,
 //! and the world is *done* when it equals `after` and *not done* when it equals `before`.
 
+mod rds;
+
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+pub use self::rds::RdsChange;
 use super::{
     database::{Access, Position},
     task::Task,
@@ -77,6 +80,8 @@ pub enum Change {
         /// After.
         to: BTreeMap<String, Position>,
     },
+    /// Something on RDS.
+    Rds(RdsChange),
     /// A command without a shell.
     Command {
         /// Program and arguments.
@@ -111,6 +116,7 @@ impl Change {
                 Self::WriteAccess { side: *side, database: database.clone(), from: to.clone(), to: from.clone() }
             }
             Self::Sequences { from, to } => Self::Sequences { from: to.clone(), to: from.clone() },
+            Self::Rds(change) => Self::Rds(change.reversed()?),
             Self::Command { argv, observe, undo, undoing } => Self::Command {
                 argv: undo.clone()?,
                 observe: observe.clone(),
@@ -132,6 +138,7 @@ impl Change {
             (Self::Service { from, .. }, Self::Service { to, .. }) => *to = *from,
             (Self::WriteAccess { from, .. }, Self::WriteAccess { to, .. }) => to.clone_from(from),
             (Self::Sequences { from, .. }, Self::Sequences { to, .. }) => to.clone_from(from),
+            (Self::Rds(first), Self::Rds(back)) => back.end_where_it_began(first),
             _ => {}
         }
         Some(back)
@@ -148,6 +155,7 @@ impl Change {
             Self::Service { from, to, .. } => from == to,
             Self::WriteAccess { from, to, .. } => from == to,
             Self::Sequences { from, to } => from == to,
+            Self::Rds(change) => change.is_settled(),
         }
     }
 
@@ -184,6 +192,7 @@ impl Change {
                 };
                 joined_rows(&text(from), &text(to))
             }
+            Self::Rds(change) => change.rows(),
             Self::Command { argv, .. } => vec![Row::new("run".to_owned(), String::new(), argv.join(" "))],
         }
     }

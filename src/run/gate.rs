@@ -138,6 +138,7 @@ pub fn typed_name(plan: &Plan, step: &Step) -> String {
         }
         Kind::EcsScale { service, .. } => service.clone(),
         Kind::EcsRunTask(task) => task.family().to_owned(),
+        Kind::Rds(kind) => kind.subject().to_owned(),
         kind => {
             let record = kind.records().first().and_then(|id| plan.record(id));
             record.map_or_else(|| step.id.0.clone(), |record| record.name().trim_end_matches('.').to_owned())

@@ -41,7 +41,7 @@ mod way_back;
 
 pub use apply::{ALIAS_TTL, Illegal};
 pub use by_hand::{ByHand, by_hand, command as shell_command};
-pub use change::{Change, Part, Preview, Row, side_of};
+pub use change::{Change, Part, Preview, RdsChange, Row, side_of};
 pub use command::{Ask, Command, Refusal, Report, Request};
 pub use conditions::{
     Hold, HoldKind, active, answer_word, breached, clock_text, conditions, holds, resolvers_agree, role_word,

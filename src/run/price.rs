@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     apply::ALIAS_TTL,
-    change::Change,
+    change::{Change, RdsChange},
     guardrail::Datum,
     phase::Phase,
     state::{State, StepState},
 };
 use crate::plan::{DatabaseMeasure, Metric, MetricSource, Plan, RecordSet, Side, Step, StepId};
+
+/// What RDS needs to delete an instance.
+const DELETION: Duration = Duration::from_secs(90);
 
 /// The price of rolling back now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,7 +157,7 @@ fn settled(state: &State, id: &StepId) -> bool {
 }
 
 /// An undo takes as long as the same change took going forward (both wait for the same service), and not less than it
-/// took in the rehearsal.
+/// took in the rehearsal. But RDS deletes an instance in a minute or two, however long it took to restore it.
 fn undo_duration(plan: &Plan, state: &State, step: &StepState) -> Duration {
     let done = step.attempts.iter().rev().find_map(|attempt| Some((attempt.started_at, attempt.ended_at?, attempt)));
     let bakes = |attempt: &super::state::Attempt| attempt.parts.iter().map(|part| part.bake).sum::<Duration>();
@@ -163,7 +166,10 @@ fn undo_duration(plan: &Plan, state: &State, step: &StepState) -> Duration {
         let ran = Duration::try_from(end.duration_since(start)).ok()?;
         Some(ran.saturating_sub(bakes(attempt)) / parts)
     });
-    let here = measured.unwrap_or_else(|| plan.step(&step.id).map_or(Duration::ZERO, |step| step.expected));
+    let here = match step.applied.last() {
+        Some(Change::Rds(RdsChange::Restored { .. })) => DELETION,
+        _ => measured.unwrap_or_else(|| plan.step(&step.id).map_or(Duration::ZERO, |step| step.expected)),
+    };
     let rehearsed = state.rehearsed.as_ref().and_then(|rehearsal| rehearsal.back.get(&step.id)).copied();
     here.max(rehearsed.unwrap_or_default())
 }

@@ -46,9 +46,15 @@ fn state(world: &World) -> Value {
         .into_iter()
         .map(|(name, desired, running)| json!({ "service": name, "desired": desired, "running": running }))
         .collect();
+    let instances: Vec<Value> = lock(&world.rds)
+        .summary(now)
+        .into_iter()
+        .map(|(id, status, source)| json!({ "instance": id, "status": status, "replicates": source }))
+        .collect();
     json!({
         "now": now.to_string(), "started": world.started.to_string(), "speed": world.clock.speed(),
         "scenario": world.scenario.about, "sides": sides, "shared": shared, "users": lock(&world.users).states(),
-        "ecs": services, "postgres": lock(&world.databases).summary(), "mutations": world.ledger.entries().len(),
+        "ecs": services, "rds": instances, "postgres": lock(&world.databases).summary(),
+        "mutations": world.ledger.entries().len(),
     })
 }

@@ -50,6 +50,9 @@ pub enum Trigger {
     /// Who may do what in a database changed, a sequence was set, or a session was terminated.
     #[serde(rename = "postgres.access")]
     PostgresAccess,
+    /// An instance began to be made of a snapshot.
+    #[serde(rename = "rds.restore")]
+    RdsRestore,
 }
 
 /// One fault of a scenario: begins `at` a time after the start or `after` an event, and lasts.
@@ -171,6 +174,13 @@ pub enum FaultKind {
     },
     /// Deployments that begin while it lasts do not come up.
     RolloutFails,
+    /// What is restored of a snapshot ends in `restore-error`.
+    RestoreFails,
+    /// A switchover is put back, for this reason.
+    SwitchoverFails {
+        /// What RDS says about it.
+        reason: String,
+    },
     /// Every AWS service finds the credentials expired.
     ExpiredCredentials,
     /// Replication stops: the new database's apply worker fails at every attempt.
@@ -180,7 +190,7 @@ pub enum FaultKind {
 }
 
 /// The services that faults can name.
-const SERVICES: &[&str] = &["route53", "cloudwatch", "ecs", "logs", "sts", "heroku", "postgres"];
+const SERVICES: &[&str] = &["route53", "cloudwatch", "ecs", "logs", "rds", "sts", "heroku", "postgres"];
 
 impl FaultKind {
     fn check(&self) -> Result<(), String> {
@@ -331,13 +341,26 @@ impl Faults {
         self.hit(now, |kind| matches!(kind, FaultKind::RolloutFails).then_some(())).is_some()
     }
 
-    /// What the first active fault of a kind says; it counts as a hit.
+    /// Whether a restore that begins now will fail.
+    pub(super) fn fails_restore(&self, now: Timestamp) -> bool {
+        self.hit(now, |kind| matches!(kind, FaultKind::RestoreFails).then_some(())).is_some()
+    }
+
+    /// Why a switchover that begins now will be put back.
+    pub(super) fn fails_switchover(&self, now: Timestamp) -> Option<String> {
+        self.hit(now, |kind| match kind {
+            FaultKind::SwitchoverFails { reason } => Some(reason.clone()),
+            _ => None,
+        })
+    }
+
+    /// What the first fault does that concerns this one thing, which counts as a hit.
     fn hit<T>(&self, now: Timestamp, of: impl Fn(&FaultKind) -> Option<T>) -> Option<T> {
         let mut faults = lock(&self.0);
         faults.iter_mut().filter(|fault| fault.is_active(now)).find_map(|fault| {
-            let said = of(&fault.spec.kind)?;
+            let found = of(&fault.spec.kind)?;
             fault.hits += 1;
-            Some(said)
+            Some(found)
         })
     }
 

@@ -17,7 +17,7 @@ pub struct Entry {
     pub seq: u64,
     /// Session time.
     pub at: Timestamp,
-    /// `route53`, `ecs`, `heroku` or `postgres`.
+    /// `route53`, `ecs`, `rds`, `heroku` or `postgres`.
     pub service: String,
     /// The operation (`ChangeResourceRecordSets`, `UpdateService`, `PATCH /apps/acme-shop`).
     pub action: String,

@@ -104,6 +104,8 @@ pub struct Endpoints {
     pub aws_cloudwatch: String,
     /// URL of ECS.
     pub aws_ecs: String,
+    /// URL of RDS.
+    pub aws_rds: String,
     /// URL of STS.
     pub aws_sts: String,
     /// URL of the Heroku Platform API.

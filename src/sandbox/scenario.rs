@@ -36,6 +36,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("lost-answer", include_str!("../../config/scenarios/lost-answer.toml")),
     ("metrics-gap", include_str!("../../config/scenarios/metrics-gap.toml")),
     ("replication-stall", include_str!("../../config/scenarios/replication-stall.toml")),
+    ("restore-fails", include_str!("../../config/scenarios/restore-fails.toml")),
     ("route53-outage", include_str!("../../config/scenarios/route53-outage.toml")),
     ("slow-change", include_str!("../../config/scenarios/slow-change.toml")),
     ("stubborn-resolver", include_str!("../../config/scenarios/stubborn-resolver.toml")),

@@ -137,6 +137,7 @@ impl Sockets {
             aws_route53: aws.clone(),
             aws_cloudwatch: aws.clone(),
             aws_ecs: aws.clone(),
+            aws_rds: aws.clone(),
             aws_sts: aws,
             heroku: url(&self.heroku)?,
             control: url(&self.control)?,

@@ -23,7 +23,7 @@ pub(super) async fn ledger(endpoints: &Endpoints) -> Vec<Entry> {
 }
 
 /// Asks until `done` or ten wall seconds have passed; gives back the last state.
-pub(super) async fn state_when(endpoints: &Endpoints, done: impl Fn(&Value) -> bool) -> Value {
+pub(super) async fn state_when(endpoints: &Endpoints, mut done: impl FnMut(&Value) -> bool) -> Value {
     let began = monotonic();
     loop {
         let state = control(endpoints, "state").await;

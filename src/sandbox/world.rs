@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use super::{
     aws::{
         ecs::{CLUSTER, Ecs},
+        rds::{DATABASE, REPLICA, Rds},
         route53::{self, Changes},
     },
     faults::{Faults, Side},
@@ -47,6 +48,7 @@ pub(super) struct World {
     pub(super) changes: Mutex<Changes>,
     pub(super) route53_rate: Mutex<Rate>,
     pub(super) ecs: Mutex<Ecs>,
+    pub(super) rds: Mutex<Rds>,
     pub(super) heroku: Mutex<App>,
     pub(super) metrics: Mutex<Metrics>,
     pub(super) model: Mutex<Model>,
@@ -67,6 +69,7 @@ impl World {
             changes: Mutex::default(),
             route53_rate: Mutex::new(Rate::new(scenario.route53_rate(clock.speed()))),
             ecs: Mutex::new(Ecs::new(now)),
+            rds: Mutex::new(Rds::new(now)),
             heroku: Mutex::new(App::new(now)),
             metrics: Mutex::default(),
             model: Mutex::new(Model::new(scenario.traffic.clone(), scenario.seed)),
@@ -170,9 +173,19 @@ impl World {
             Recorder { now, dt, metrics: &mut metrics }.heroku(&mut model);
         }
         if !self.faults.loses_metrics(Side::New, now) {
-            Recorder { now, dt, metrics: &mut metrics }.aws(&mut model, new.processes, connections);
+            Recorder { now, dt, metrics: &mut metrics }.aws(&mut model, new.processes);
+            let mut rds = lock(&self.rds);
+            rds.settle(now.max(self.started));
+            Recorder { now, dt, metrics: &mut metrics }.rds(&mut model, &rds, connections);
         }
     }
+}
+
+/// What a database of so much memory has free, in bytes: a quarter is shared buffers, and every connection takes some.
+fn free_memory(gigabytes: f64, connections: f64) -> f64 {
+    const GIB: f64 = 1_073_741_824.0;
+    const PER_CONNECTION: f64 = 9.0 * 1_048_576.0;
+    (gigabytes * GIB * 0.61 - connections * PER_CONNECTION).max(0.02 * gigabytes * GIB)
 }
 
 /// Turns the state of the model into datapoints.
@@ -188,7 +201,7 @@ impl Recorder<'_> {
         self.requests(model, Side::Old, [id("RequestCount"), id("Errors5xx"), id("ResponseTime")]);
     }
 
-    fn aws(&mut self, model: &mut Model, processes: Processes, connections: f64) {
+    fn aws(&mut self, model: &mut Model, processes: Processes) {
         let balancer = |name| MetricId::new("AWS/ApplicationELB", name, &[("LoadBalancer", super::LOAD_BALANCER)]);
         // Without a target the load balancer itself answers 503.
         let errors = if processes.web > 0 { "HTTPCode_Target_5XX_Count" } else { "HTTPCode_ELB_5XX_Count" };
@@ -198,11 +211,23 @@ impl Recorder<'_> {
             self.metrics.put(&service("CPUUtilization"), self.now, model.new.cpu);
             self.metrics.put(&service("MemoryUtilization"), self.now, model.new.memory);
         }
-        let database = |name| MetricId::new("AWS/RDS", name, &[("DBInstanceIdentifier", "acme-shop")]);
-        self.metrics.put(&database("DatabaseConnections"), self.now, connections);
-        self.metrics.put(&database("CPUUtilization"), self.now, model.shared.database_cpu);
         let queue = MetricId::new("AWS/SQS", "ApproximateNumberOfMessagesVisible", &[("QueueName", "acme-shop-jobs")]);
         self.metrics.put(&queue, self.now, model.shared.queue.round());
+    }
+
+    fn rds(&mut self, model: &mut Model, rds: &Rds, connections: f64) {
+        let database = |name| MetricId::new("AWS/RDS", name, &[("DBInstanceIdentifier", DATABASE)]);
+        let (memory, processors) = rds.capacity();
+        // The model's load is that of the larger instance.
+        let cpu = (model.shared.database_cpu * 4.0 / processors).min(100.0);
+        self.metrics.put(&database("DatabaseConnections"), self.now, connections);
+        self.metrics.put(&database("CPUUtilization"), self.now, cpu);
+        self.metrics.put(&database("FreeableMemory"), self.now, free_memory(memory, connections));
+        if rds.replicates() {
+            let lag = 0.3 + 0.02 * model.shared.database_cpu * (1.0 + 0.3 * model.noise().normal()).max(0.1);
+            let replica = MetricId::new("AWS/RDS", "ReplicaLag", &[("DBInstanceIdentifier", REPLICA)]);
+            self.metrics.put(&replica, self.now, lag);
+        }
     }
 
     /// Requests, errors and latencies of one side; nothing at all when no requests flow, as a load balancer does.

@@ -10,6 +10,7 @@
 //! | `ecs` | `ecs.scale`, `ecs.wait-stable` |
 //! | `task` | `ecs.run-task` |
 //! | `postgres` | `postgres.*` |
+//! | `rds/` | `rds.restore-snapshot`, `rds.snapshot`, `rds.promote-replica`, `rds.switchover` |
 //! | `exec` | `exec` |
 //! | `checks` | `check.suite` |
 //! | `watch` | `watch` |
@@ -23,6 +24,7 @@ mod ecs;
 mod exec;
 mod heroku;
 mod postgres;
+mod rds;
 mod records;
 mod served;
 mod task;
@@ -145,6 +147,7 @@ pub async fn preview(context: &StepContext, direction: Direction, applied: &[Cha
         Kind::PostgresSyncSequences { headroom } => {
             postgres::sequences::preview(context, *headroom, forward, applied).await
         }
+        Kind::Rds(kind) => rds::preview(context, kind, forward, applied).await,
         Kind::Exec { apply, observe, undo, .. } if forward => {
             exec::preview(context, apply, observe.as_ref(), undo.as_ref())
         }
@@ -197,6 +200,7 @@ pub async fn apply(context: &StepContext, change: &Change, token: &str) -> Outco
             None => Outcome::Failed { trouble: unexpected(context, "the step is of another kind") },
         },
         Change::Sequences { from, to } => postgres::sequences::apply(context, from, to).await,
+        Change::Rds(change) => rds::apply(context, change, token).await,
         Change::Command { argv, .. } => exec::apply(context, argv, token).await,
         Change::Nothing => read(context).await,
     }
@@ -243,6 +247,7 @@ async fn observe_once(context: &StepContext, change: &Change, accepted: bool) ->
             None => Observation::Unknown { reason: "the step is of another kind".into() },
         },
         Change::Sequences { from, to } => postgres::sequences::observe(context, from, to).await,
+        Change::Rds(change) => rds::observe(context, change).await,
         Change::Command { observe: Some(argv), undoing, .. } => exec::observe(context, argv, *undoing).await,
         Change::Command { .. } | Change::Nothing if accepted => Observation::Done,
         Change::Command { .. } => {

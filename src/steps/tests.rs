@@ -2,6 +2,7 @@
 
 mod doubt;
 mod journey;
+mod rds;
 mod readers;
 mod tasks;
 

@@ -1,5 +1,7 @@
 //! Sessions built by hand for tests: real events folded by the real state, numbers from plain formulas, a fixed clock.
 
+mod rds;
+
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
@@ -191,6 +193,7 @@ impl Fixture {
             Kind::EcsScale { cluster, service, desired } => {
                 Change::Service { cluster: cluster.clone(), service: service.clone(), from: 0, to: *desired }
             }
+            Kind::Rds(kind) => Change::Rds(rds::change(kind)),
             _ => Change::Nothing,
         };
         vec![Part { change, bake: Duration::ZERO }]
@@ -212,6 +215,8 @@ impl Fixture {
                 "smoke" => (52, "12 checks passed twice on AWS"),
                 "drain" => (1_840, "the old TTL has drained, 4 resolvers agree"),
                 "lock-deploys" => (1, "exit 0"),
+                "restore" => (290, "acme-shop-scratch is available"),
+                "safety-snapshot" => (95, "the snapshot is taken; it stays"),
                 "freeze" => (9, "maintenance is on"),
                 "switch-api" => (40, "INSYNC after 36 s"),
                 _ => (33, "INSYNC after 31 s"),

@@ -4,7 +4,7 @@
 //! | file | what it talks to |
 //! |---|---|
 //! | `aws` | region, credentials, endpoint, time-outs; reads are retried, mutations are sent once |
-//! | [`route53`], [`ecs`] and [`tasks`], [`cloudwatch`], [`logs`] | the AWS services |
+//! | [`route53`], [`ecs`] and [`tasks`], [`rds`], [`cloudwatch`], [`logs`] | the AWS services |
 //! | [`heroku`] | the Heroku Platform API |
 //! | [`dns`] | name servers, one question at a time |
 //! | [`http`] | the two sides, as a customer sees them |
@@ -23,6 +23,7 @@ pub mod heroku;
 pub mod http;
 pub mod logs;
 pub mod postgres;
+pub mod rds;
 pub mod route53;
 pub mod tasks;
 #[cfg(test)]
@@ -43,7 +44,7 @@ pub use error::{Failure, trouble};
 
 use self::{
     cloudwatch::CloudWatch, command::Environment, ecs::Ecs, heroku::Heroku, http::Checker, logs::Logs,
-    postgres::Postgres, route53::Route53,
+    postgres::Postgres, rds::Rds, route53::Route53,
 };
 use crate::{
     clock::Clock,
@@ -75,6 +76,7 @@ struct Inner {
     aws: Aws,
     route53: Route53,
     ecs: Ecs,
+    rds: Rds,
     cloudwatch: CloudWatch,
     logs: Logs,
     heroku: Option<Heroku>,
@@ -98,6 +100,7 @@ impl World {
             clock,
             route53: Route53::new(&aws, clock),
             ecs: Ecs::new(&aws),
+            rds: Rds::new(&aws),
             cloudwatch: CloudWatch::new(&aws),
             logs: Logs::new(&aws),
             heroku,
@@ -132,6 +135,12 @@ impl World {
     #[must_use]
     pub fn ecs(&self) -> &Ecs {
         &self.0.ecs
+    }
+
+    /// Database instances.
+    #[must_use]
+    pub fn rds(&self) -> &Rds {
+        &self.0.rds
     }
 
     /// Metrics.

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use cutover::{
     journal::Reader,
     plan::{RecordSet, batch},
-    run::{Change, Event, Observation, Outcome, What},
+    run::{Change, Event, Observation, Outcome, RdsChange, What},
     sandbox::ledger::Entry,
 };
 use jiff::Timestamp;
@@ -116,10 +116,27 @@ fn facts_of(change: &Change) -> Option<BTreeSet<String>> {
         Change::Service { cluster, service, from, to } => {
             vec![json!(["desiredCount", format!("{cluster}/{service}"), from, to])]
         }
+        Change::Rds(change) => vec![rds_fact(change)],
     };
     let facts: BTreeSet<_> = facts.iter().map(Value::to_string).collect();
     // A change whose ends are equal leaves no trace either.
     (!facts.is_empty() && !change.is_settled()).then_some(facts)
+}
+
+fn rds_fact(change: &RdsChange) -> Value {
+    match change {
+        RdsChange::Restored { snapshot, target, to: true, .. } => {
+            let made = json!({
+                "class": target.class, "parameterGroup": target.parameter_group,
+                "securityGroups": target.security_groups, "snapshot": snapshot, "subnetGroup": target.subnet_group,
+            });
+            json!(["instance", target.instance, null, made])
+        }
+        RdsChange::Restored { snapshot, target, .. } => json!(["instance", target.instance, snapshot, null]),
+        RdsChange::Snapshot { instance, snapshot } => json!(["snapshot", snapshot, null, instance]),
+        RdsChange::Promoted { replica, source } => json!(["source", replica, source, null]),
+        RdsChange::Switched { deployment, blue, green, .. } => json!(["serves", deployment, blue, green]),
+    }
 }
 
 fn record_fact(zone_id: &str, action: &str, set: &RecordSet) -> Value {

@@ -23,10 +23,11 @@ AWS_ENDPOINT_URL=$(endpoint aws_route53)
 zone=Z0SANDBOX00000000001
 failures=0
 
-# expect WHAT COMMAND...: its output, or its error, is WHAT (a pattern of the shell).
+# expect WHAT COMMAND...: its output, or its error, is WHAT (a pattern of the shell). The CLI's `rds` takes no endpoint from
+# the environment.
 expect() {
   local wanted=$1 got; shift
-  got=$("$venv/bin/aws" "$@" --output text 2>&1 | tr -s '\n\t' '  ') || true
+  got=$("$venv/bin/aws" --endpoint-url "$AWS_ENDPOINT_URL" "$@" --output text 2>&1 | tr -s '\n\t' '  ') || true
   # shellcheck disable=SC2053
   if [[ $got == $wanted ]]; then echo "ok   aws $1 $2"; else
     echo "FAIL aws $*"; echo "  wanted $wanted"; echo "  got    $got"; failures=$((failures + 1)); fi
@@ -102,5 +103,51 @@ expect '$ bundle exec rails db:migrate *done ' logs get-log-events --log-group-n
 expect '* IndexOrdersOnShippedAt: migrating ' logs filter-log-events --log-group-name /ecs/acme-release \
   --filter-pattern IndexOrdersOnShippedAt --query 'events[].message'
 expect '*(ResourceNotFoundException)*' logs get-log-events --log-group-name /ecs/acme-release --log-stream-name none
+
+expect 'acme-shop acme-shop-green-7k2m4q acme-shop-warehouse ' rds describe-db-instances \
+  --query 'sort_by(DBInstances, &DBInstanceIdentifier)[].DBInstanceIdentifier'
+expect 'acme-shop acme-shop-warehouse ' rds describe-db-instances --db-instance-identifier acme-shop-warehouse \
+  --query 'DBInstances[0].[ReadReplicaSourceDBInstanceIdentifier,DBInstanceIdentifier]'
+expect 'acme-shop-warehouse acme-private sg-0acme5h0pdatabase ' rds describe-db-instances \
+  --filters Name=db-instance-id,Values=acme-shop \
+  --query 'DBInstances[0].[ReadReplicaDBInstanceIdentifiers[0],DBSubnetGroup.DBSubnetGroupName,VpcSecurityGroups[0].VpcSecurityGroupId]'
+expect '7 automated ' rds describe-db-snapshots --db-instance-identifier acme-shop \
+  --query '[length(DBSnapshots), DBSnapshots[0].SnapshotType]'
+newest=$("$venv/bin/aws" --endpoint-url "$AWS_ENDPOINT_URL" rds describe-db-snapshots --db-instance-identifier acme-shop --output text \
+  --query 'max_by(DBSnapshots, &SnapshotCreateTime).DBSnapshotIdentifier')
+expect 'creating db.m6g.large step copy ' rds restore-db-instance-from-db-snapshot --db-instance-identifier copy \
+  --db-snapshot-identifier "$newest" --db-instance-class db.m6g.large --vpc-security-group-ids sg-1 sg-2 \
+  --tags Key=step,Value=copy --query 'DBInstance.[DBInstanceStatus,DBInstanceClass,TagList[0].Key,TagList[0].Value]'
+expect '*(DBInstanceAlreadyExists)*' rds restore-db-instance-from-db-snapshot --db-instance-identifier copy \
+  --db-snapshot-identifier "$newest"
+expect '*(DBSnapshotNotFound)*' rds restore-db-instance-from-db-snapshot --db-instance-identifier other \
+  --db-snapshot-identifier nope
+expect 'creating 0 ' rds create-db-snapshot --db-instance-identifier acme-shop --db-snapshot-identifier mine \
+  --query 'DBSnapshot.[Status,PercentProgress]'
+expect '*(InvalidDBInstanceState)*' rds create-db-snapshot --db-instance-identifier acme-shop --db-snapshot-identifier two
+expect 'modifying ' rds promote-read-replica --db-instance-identifier acme-shop-warehouse \
+  --query DBInstance.DBInstanceStatus
+expect '*(InvalidDBInstanceState)*' rds promote-read-replica --db-instance-identifier acme-shop-warehouse
+deployment=$("$venv/bin/aws" --endpoint-url "$AWS_ENDPOINT_URL" rds describe-blue-green-deployments --output text \
+  --query 'BlueGreenDeployments[?Status==`AVAILABLE`].BlueGreenDeploymentIdentifier')
+expect 'SWITCHOVER_IN_PROGRESS ' rds switchover-blue-green-deployment --blue-green-deployment-identifier "$deployment" \
+  --switchover-timeout 300 --query BlueGreenDeployment.Status
+expect '*(InvalidBlueGreenDeploymentStateFault)*' rds switchover-blue-green-deployment \
+  --blue-green-deployment-identifier "$deployment"
+sleep 16                                 # five minutes of the session
+expect 'available None ' rds describe-db-instances --db-instance-identifier acme-shop-warehouse \
+  --query 'DBInstances[0].[DBInstanceStatus,ReadReplicaSourceDBInstanceIdentifier]'
+expect 'available ' rds describe-db-instances --db-instance-identifier copy --query 'DBInstances[].DBInstanceStatus'
+expect 'available 100 ' rds describe-db-snapshots --db-snapshot-identifier mine \
+  --query 'DBSnapshots[0].[Status,PercentProgress]'
+expect 'SWITCHOVER_COMPLETED arn:aws:rds:*:db:acme-shop ' rds describe-blue-green-deployments \
+  --blue-green-deployment-identifier "$deployment" --query 'BlueGreenDeployments[0].[Status,Target]'
+expect 'db.m6g.large ' rds describe-db-instances --db-instance-identifier acme-shop --query 'DBInstances[].DBInstanceClass'
+expect '*(InvalidParameterCombination)*' rds delete-db-instance --db-instance-identifier copy
+expect 'deleting ' rds delete-db-instance --db-instance-identifier copy --skip-final-snapshot \
+  --query DBInstance.DBInstanceStatus
+sleep 3
+expect '*(DBInstanceNotFound)*' rds describe-db-instances --db-instance-identifier copy
+expect '*(InvalidAction)*' rds describe-db-clusters
 
 [ "$failures" = 0 ] || { echo "$failures failed"; exit 1; }

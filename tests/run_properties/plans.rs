@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use cutover::plan::{
     Aws, Bound, Check, Class, Consequence, Dns, Environment, EnvironmentKind, GateLevel, Guardrail, Heroku, Kind,
-    Launch, Plan, Record, RecordSet, RecordType, Resolver, Role, Runner, RunnerSource, Side, SideInfo, Sides, Stage,
-    Step, StepId, TaskSpec, Threshold,
+    Launch, Plan, RdsKind, Record, RecordSet, RecordType, Resolver, RestoreTarget, Role, Runner, RunnerSource, Side,
+    SideInfo, Sides, Stage, Step, StepId, TaskSpec, Threshold,
 };
 use proptest::prelude::*;
 
@@ -60,6 +60,7 @@ fn catalogue(stages: usize, records: usize) -> Vec<Entry> {
         plain("migrate", migration(argv("migrate"), argv("unmigrate"))),
         plain("stable", Kind::EcsWaitStable { cluster: CLUSTER.into(), services: vec!["web".into()] }),
         plain("smoke", Kind::CheckSuite { checks: vec!["home".into()], sides: vec![Side::New], rounds: 1 }),
+        plain("restore", restore()),
         plain("lower", Kind::DnsLowerTtl { records: all(), ttl: 60 }),
         plain("drain", Kind::DnsDrain { records: all(), margin: Duration::from_secs(5) }),
         ("workers-off", formation("worker", 0), vec![Role::Worker], false),
@@ -74,11 +75,13 @@ fn catalogue(stages: usize, records: usize) -> Vec<Entry> {
                 class: Class::Destructive,
             },
         ),
+        plain("backup", Kind::Rds(RdsKind::Snapshot { instance: "db".into(), prefix: "backup".into() })),
         plain("list", Kind::Exec { apply: argv("list"), observe: None, undo: None, class: Class::ReadOnly }),
         plain("web-on", service("web")),
         plain("switch", Kind::DnsSwitch { records: all(), stages }),
         plain("watch", Kind::Watch { lasting: Duration::from_secs(60), old_side_silent: None }),
         plain("raise", Kind::DnsRaiseTtl { records: vec!["r0".into()], ttl: 300 }),
+        ("promote", Kind::Rds(RdsKind::PromoteReplica { replica: "reports".into(), max_lag: None }), Vec::new(), true),
         ("farewell", Kind::Manual { items: vec!["give up the old side".into()] }, Vec::new(), true),
     ]
 }
@@ -97,6 +100,12 @@ fn migration(command: Vec<String>, undo: Vec<String>) -> Kind {
         undo_command: Some(undo),
         class: Class::Reversible,
     })
+}
+
+fn restore() -> Kind {
+    let target = RestoreTarget { instance: "scratch".into(), ..RestoreTarget::default() };
+    let max_age = Duration::from_secs(86_400);
+    Kind::Rds(RdsKind::RestoreSnapshot { instance: "db".into(), snapshot: None, max_age, target })
 }
 
 pub(crate) fn plan(shape: &Shape) -> Plan {

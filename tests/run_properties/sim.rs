@@ -3,8 +3,8 @@
 use cutover::{
     plan::{Plan, StepId},
     run::{
-        Actor, Answer, Ask, Change, Command, Direction, Effect, Event, Observation, Operator, Outcome, Preview, Report,
-        Request, Seat, State, Target, Trouble, VerdictKind, decide, due, effect, observe, recovery,
+        Actor, Answer, Ask, Change, Command, Direction, Effect, Event, Observation, Operator, Outcome, Preview,
+        RdsChange, Report, Request, Seat, State, Target, Trouble, VerdictKind, decide, due, effect, observe, recovery,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -247,6 +247,11 @@ fn drift(change: &mut Change) {
         Change::Formation { from, .. } => from.values_mut().for_each(|count| *count += 1),
         Change::Service { from, .. } => *from += 1,
         Change::Task(task) => task.image.push('0'),
+        Change::Rds(RdsChange::Restored { snapshot, .. } | RdsChange::Snapshot { snapshot, .. }) => {
+            snapshot.push_str("-other");
+        }
+        Change::Rds(RdsChange::Promoted { source, .. }) => *source = Some("other".into()),
+        Change::Rds(_) => {}
         Change::Command { argv, .. } => argv.push("--other".into()),
         Change::Nothing | Change::WriteAccess { .. } | Change::Sequences { .. } => {}
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::{
-    plan::{Kind, Plan, Record, RecordSet, Role, Side, Step, TaskSpec},
-    run::{Cell, Change, Observation, Part, Preview, StepState, Task, Trouble, TroubleKind},
+    plan::{Kind, Plan, RdsKind, Record, RecordSet, Role, Side, Step, TaskSpec},
+    run::{Cell, Change, Observation, Part, Preview, RdsChange, StepState, Task, Trouble, TroubleKind},
 };
 
 use super::plans::{APP, CLUSTER, ZONE};
@@ -17,6 +17,11 @@ pub(crate) struct World {
     services: BTreeMap<String, u32>,
     /// Commands whose effect stands.
     commands: BTreeSet<String>,
+    /// A copy was restored.
+    restored: bool,
+    snapshots: BTreeSet<String>,
+    /// The replica stands alone.
+    promoted: bool,
 }
 
 pub(crate) fn trouble(reason: &str) -> Trouble {
@@ -32,6 +37,9 @@ impl World {
             formation: count([("web", 2), ("worker", 1)]),
             services: count([("web", 0), ("worker", 0)]),
             commands: BTreeSet::new(),
+            restored: false,
+            snapshots: BTreeSet::new(),
+            promoted: false,
         }
     }
 
@@ -71,6 +79,7 @@ impl World {
                 let (service, from) = (service.clone(), self.services[service]);
                 Preview::single(Change::Service { cluster: CLUSTER.into(), service, from, to: *desired })
             }
+            Kind::Rds(kind) => Preview::single(Change::Rds(self.database(kind))),
             Kind::Exec { apply, observe, undo, .. } => {
                 let (argv, observe, undo) = (apply.clone(), observe.clone(), undo.clone());
                 Preview::single(Change::Command { argv, observe, undo, undoing: false })
@@ -91,10 +100,29 @@ impl World {
                 from.iter_mut().for_each(|(process, count)| *count = self.formation[process]);
             }
             Change::Service { service, from, .. } => *from = self.services[service],
-            Change::Nothing | Change::Task(_) | Change::Command { .. } => {}
             Change::WriteAccess { .. } | Change::Sequences { .. } => {}
+            Change::Rds(RdsChange::Restored { from, .. }) => *from = self.restored,
+            Change::Nothing | Change::Task(_) | Change::Command { .. } | Change::Rds(_) => {}
         }
         Preview::single(change)
+    }
+
+    fn database(&self, kind: &RdsKind) -> RdsChange {
+        match kind {
+            RdsKind::RestoreSnapshot { target, .. } => {
+                let (snapshot, target) = ("nightly".to_owned(), target.clone());
+                RdsChange::Restored { snapshot, target, from: self.restored, to: true }
+            }
+            RdsKind::Snapshot { instance, prefix } => {
+                let number = self.snapshots.len() + 1;
+                RdsChange::Snapshot { instance: instance.clone(), snapshot: format!("{prefix}-{number}") }
+            }
+            RdsKind::PromoteReplica { replica, .. } => {
+                let source = (!self.promoted).then(|| "db".to_owned());
+                RdsChange::Promoted { replica: replica.clone(), source }
+            }
+            RdsKind::Switchover { .. } => unreachable!("no random plan switches a database over"),
+        }
     }
 
     fn standing(&self, records: &[Record]) -> Vec<RecordSet> {
@@ -137,6 +165,9 @@ impl World {
             Change::Service { service, to, .. } => drop(self.services.insert(service.clone(), *to)),
             Change::Task(task) if task.undoing => drop(self.commands.remove("migrate")),
             Change::Task(_) => drop(self.commands.insert("migrate".into())),
+            Change::Rds(RdsChange::Restored { to, .. }) => self.restored = *to,
+            Change::Rds(RdsChange::Snapshot { snapshot, .. }) => drop(self.snapshots.insert(snapshot.clone())),
+            Change::Rds(_) => self.promoted = true,
             Change::Command { argv, .. } if argv[1] == "uncopy" => drop(self.commands.remove("copy")),
             Change::Command { argv, .. } => drop(self.commands.insert(argv[1].clone())),
         }
@@ -156,6 +187,12 @@ impl World {
                 let done = self.commands.contains("migrate") != task.undoing;
                 (done, !done)
             }
+            Change::Rds(RdsChange::Restored { from, to, .. }) => (self.restored == *to, self.restored == *from),
+            Change::Rds(RdsChange::Snapshot { snapshot, .. }) => {
+                let taken = self.snapshots.contains(snapshot);
+                (taken, !taken)
+            }
+            Change::Rds(_) => (self.promoted, !self.promoted),
             Change::Command { observe: None, .. } => (accepted, false),
             Change::Command { argv, .. } => {
                 let copied = self.commands.contains("copy");

@@ -3,6 +3,7 @@
 mod database;
 mod effects;
 mod order;
+mod rds;
 mod record;
 mod records;
 mod steps;

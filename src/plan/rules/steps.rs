@@ -12,10 +12,11 @@ use super::{
             Items, List, RawCaughtUp, RawCheckSuite, RawDrain, RawExec, RawHerokuScale, RawKind, RawStep, RawSwitch,
             RawWatch, Text, split,
         },
+        rds::RdsKind,
         record::Record,
         scalar::{Fault, choice, duration, flag, number, quote, show, span_of_time, words},
     },
-    Context,
+    Context, rds,
     record::ttl,
     tasks,
     world::{ROLES, SIDES, needs_heroku},
@@ -54,7 +55,7 @@ pub(super) fn build(context: &Context<'_>, records: &[Record], report: &mut Repo
 }
 
 fn step(context: &Context<'_>, raw: &RawStep, before: Option<StepId>, records: &[Record], report: &mut Report) -> Step {
-    let kind = kind(context, &raw.kind, report);
+    let kind = kind(context, raw, report);
     super::database::needs(context, raw, &kind, report);
     let (usual, limit) = times(&kind, records);
     let expected = report.read_or(raw.expected.as_ref(), usual, duration);
@@ -62,6 +63,12 @@ fn step(context: &Context<'_>, raw: &RawStep, before: Option<StepId>, records: &
     if let Some(text) = raw.timeout.as_ref().filter(|_| timeout < expected) {
         let message = format!("an attempt is stopped before it can be done: {} are expected", show(expected));
         report.error(text.span(), message).help("raise `timeout` above `expected`");
+    }
+    if let (Kind::Rds(RdsKind::Switchover { limit, .. }), Some(text)) = (&kind, &raw.timeout)
+        && timeout <= *limit
+    {
+        let message = format!("the attempt is given up while RDS still may switch: it has {}", show(*limit));
+        report.error(text.span(), message).help("raise `timeout` above `switchover_timeout`");
     }
     let roles = raw.allow_none.iter().flat_map(split);
     let allow_none = roles.filter_map(|text| report.read(&text, |text| choice("a role", &ROLES, text))).collect();
@@ -73,7 +80,7 @@ fn step(context: &Context<'_>, raw: &RawStep, before: Option<StepId>, records: &
         gate: gate(raw, &kind, report),
         expected,
         timeout,
-        point_of_no_return: report.read_or(raw.point_of_no_return.as_ref(), false, flag),
+        point_of_no_return: no_return(raw, &kind, report),
         allow_none,
         demands_green: report.read_or(raw.demands_green.as_ref(), false, flag),
         kind,
@@ -112,6 +119,17 @@ fn gate(raw: &RawStep, kind: &Kind, report: &mut Report) -> GateLevel {
     gate
 }
 
+/// Whether there is no way back afterwards. What nothing can put back always is such a point.
+fn no_return(raw: &RawStep, kind: &Kind, report: &mut Report) -> bool {
+    let said = report.read_or(raw.point_of_no_return.as_ref(), kind.is_final(), flag);
+    if let Some(text) = raw.point_of_no_return.as_ref().filter(|_| kind.is_final() && !said) {
+        report
+            .error(text.span(), format!("nothing can put a `{}` back: it is a point of no return", kind.name()))
+            .help("leave this out, or write `true`");
+    }
+    said || kind.is_final()
+}
+
 /// Planned duration and time-out of a kind, unless the plan says otherwise.
 fn times(kind: &Kind, records: &[Record]) -> (Duration, Duration) {
     let (seconds, minutes) = (Duration::from_secs, |minutes: u64| Duration::from_secs(60 * minutes));
@@ -138,13 +156,14 @@ fn times(kind: &Kind, records: &[Record]) -> (Duration, Duration) {
         Kind::PostgresOpen { .. } => (seconds(10), minutes(2)),
         Kind::PostgresSyncSequences { .. } => (seconds(20), minutes(5)),
         Kind::PostgresCompare { .. } => (minutes(5), minutes(120)),
+        Kind::Rds(kind) => rds::times(kind),
         Kind::Watch { lasting, .. } => (*lasting, lasting.saturating_mul(3) + minutes(30)),
         Kind::Exec { .. } => (minutes(1), minutes(10)),
     }
 }
 
-fn kind(context: &Context<'_>, raw: &RawKind, report: &mut Report) -> Kind {
-    match raw {
+fn kind(context: &Context<'_>, step: &RawStep, report: &mut Report) -> Kind {
+    match &step.kind {
         RawKind::Manual(raw) => {
             let items: Vec<_> = raw.items.get_ref().iter().filter_map(|item| report.read(item, words)).collect();
             if raw.items.get_ref().is_empty() {
@@ -183,6 +202,10 @@ fn kind(context: &Context<'_>, raw: &RawKind, report: &mut Report) -> Kind {
         RawKind::PostgresOpen(raw) => super::database::open(context, raw, report),
         RawKind::PostgresSyncSequences(raw) => super::database::sequences(raw, report),
         RawKind::PostgresCompare(raw) => super::database::compare(raw, report),
+        RawKind::RdsRestoreSnapshot(raw) => Kind::Rds(rds::restore(raw, report)),
+        RawKind::RdsSnapshot(raw) => Kind::Rds(rds::snapshot(raw, step, report)),
+        RawKind::RdsPromoteReplica(raw) => Kind::Rds(rds::promote(raw, report)),
+        RawKind::RdsSwitchover(raw) => Kind::Rds(rds::switchover(raw, report)),
         RawKind::Watch(raw) => watch(context, raw, report),
         RawKind::Exec(raw) => exec(raw, report),
     }

@@ -47,7 +47,7 @@ macro_rules! refused {
         }
     )+};
 }
-refused!(shape, variables, environment, sandbox, world, database, records, watches, steps, order);
+refused!(shape, variables, environment, sandbox, world, database, records, watches, steps, rds, order);
 
 #[test]
 fn warnings() {

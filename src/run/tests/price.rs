@@ -3,10 +3,12 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use super::{at, fresh, plan, records, set};
-use crate::plan::{DatabaseMeasure, Metric, MetricSource, Side, Unit};
-use crate::run::{
-    Attempt, Change, Datum, Direction, Evidence, Part, Phase, Rehearsal, Session, State, Written, clock_text, forecast,
-    point_passed, price, written,
+use crate::{
+    plan::{DatabaseMeasure, Metric, MetricSource, RestoreTarget, Side, Unit},
+    run::{
+        Attempt, Change, Datum, Direction, Evidence, Part, Phase, RdsChange, Rehearsal, Session, State, Written,
+        clock_text, forecast, point_passed, price, written,
+    },
 };
 
 /// Marks a step as done by one attempt that took some seconds, bakes included.
@@ -73,6 +75,16 @@ fn a_switch_costs_its_undo_without_bakes_and_the_longest_ttl_seen() {
     assert_eq!(told.total, told.undo_time + told.ttl);
     assert_eq!(price(&plan, &state, Some(600)).ttl, Duration::from_secs(600), "a resolver stretches it");
     assert_eq!(price(&plan, &state, Some(10)).ttl, Duration::from_secs(90), "others may have asked just now");
+}
+
+#[test]
+fn a_restored_instance_is_deleted_sooner_than_it_was_made() {
+    let plan = plan();
+    let mut state = fresh(&plan);
+    let target = RestoreTarget { instance: "copy".into(), ..RestoreTarget::default() };
+    let made = RdsChange::Restored { snapshot: "nightly".into(), target, from: false, to: true };
+    done(&mut state, "lower", &[(Change::Rds(made), 0)], 900);
+    assert_eq!(price(&plan, &state, None).undo_time, Duration::from_secs(90));
 }
 
 #[test]

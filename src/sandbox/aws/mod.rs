@@ -4,6 +4,7 @@
 pub(super) mod cloudwatch;
 pub(super) mod ecs;
 mod logs;
+pub(super) mod rds;
 pub(super) mod route53;
 mod route53_rules;
 mod sts;
@@ -127,6 +128,7 @@ fn recognise(call: &Call) -> Option<Asked<'_>> {
     let operation = body.get("Action")?.as_str()?;
     match (body.get("Version")?.as_str()?, operation) {
         ("2011-06-15", _) => asked("sts", operation, Protocol::Query),
+        ("2014-10-31", _) => asked("rds", operation, Protocol::Query),
         ("2010-08-01", _) => asked("cloudwatch", operation, Protocol::Query),
         _ => None,
     }
@@ -141,6 +143,7 @@ fn carry_out(world: &World, call: &Call, asked: &Asked<'_>, request_id: &str) ->
     let output = match asked.service {
         "ecs" => ecs::serve(world, &asked.operation, input, request_id)?,
         "logs" => logs::serve(world, &asked.operation, &input)?,
+        "rds" => rds::serve(world, &asked.operation, &input, request_id)?,
         "sts" => sts::serve(&asked.operation, call)?,
         _ => cloudwatch::serve(world, &asked.operation, input)?,
     };
@@ -166,7 +169,11 @@ fn output_response(asked: &Asked<'_>, output: &Value, request_id: &str) -> Respo
         Protocol::Query | Protocol::RestXml => {
             let operation = &asked.operation;
             let body = Xml::document(&format!("{operation}Response"), namespace(asked.service), |xml| {
-                xml.value(&format!("{operation}Result"), output);
+                let result = format!("{operation}Result");
+                match asked.service {
+                    "rds" => xml.named(&result, output),
+                    _ => xml.value(&result, output),
+                }
                 xml.nest("ResponseMetadata", |xml| xml.text("RequestId", request_id));
             });
             http::reply(StatusCode::OK, "text/xml", body)
@@ -177,6 +184,7 @@ fn output_response(asked: &Asked<'_>, output: &Value, request_id: &str) -> Respo
 
 fn namespace(service: &str) -> &'static str {
     match service {
+        "rds" => "http://rds.amazonaws.com/doc/2014-10-31/",
         "sts" => "https://sts.amazonaws.com/doc/2011-06-15/",
         _ => "http://monitoring.amazonaws.com/doc/2010-08-01/",
     }

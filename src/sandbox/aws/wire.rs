@@ -64,6 +64,17 @@ impl Xml {
             other => self.text(tag, other),
         }
     }
+
+    /// A neutral value whose lists name their items: `{"Tags": {"Tag": [..]}}` becomes one `<Tag>` for each item.
+    pub(super) fn named(&mut self, tag: &str, value: &Value) {
+        match value {
+            Value::Object(members) => {
+                self.nest(tag, |xml| members.iter().for_each(|(key, value)| xml.named(key, value)));
+            }
+            Value::Array(items) => items.iter().for_each(|item| self.named(tag, item)),
+            other => self.value(tag, other),
+        }
+    }
 }
 
 /// Epoch seconds as ISO 8601 with milliseconds, as AWS writes times.

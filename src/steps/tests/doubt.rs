@@ -55,7 +55,8 @@ async fn servers_that_misbehave_leave_the_right_doubt() {
         (Manner::answer(200, "", "garbage"), true),
         (Manner::answer(403, "", ""), false),
     ];
-    for step in ["lower-ttl", "freeze", "stop-old-jobs", "start-workers"] {
+    let database = ["restore", "safety-snapshot", "right-size", "promote-warehouse"];
+    for step in ["lower-ttl", "freeze", "stop-old-jobs", "start-workers"].into_iter().chain(database) {
         let (ctx, change) = first(&stage, step).await;
         for (manner, in_doubt) in &cases {
             let (address, mut requests) = server(manner.clone()).await;
@@ -87,7 +88,7 @@ async fn moved(ctx: &StepContext, address: SocketAddr) -> StepContext {
 #[tokio::test]
 async fn stopped_before_it_was_sent_nothing_is_sent() {
     let stage = Stage::open("calm", 120.0).await;
-    for step in ["lower-ttl", "freeze", "start-workers", "lock-deploys"] {
+    for step in ["lower-ttl", "freeze", "start-workers", "lock-deploys", "restore", "right-size"] {
         let (ctx, change) = first(&stage, step).await;
         ctx.stop.cancel();
         assert_eq!(apply(&ctx, &change, TOKEN).await, Outcome::Stopped, "{step}");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Pen, Role, Scene, Word, text, word};
 use crate::{
-    plan::{GateLevel, Kind, Step},
+    plan::{GateLevel, Kind, RdsKind, Step},
     run::{Direction, Gate, Phase, Seat},
     tui::{
         gate::{Latch, Wants},
@@ -63,7 +63,17 @@ fn deed(step: &Step, direction: Direction) -> &'static str {
         (Kind::PostgresFreeze { .. }, _) => "freeze writes",
         (Kind::PostgresOpen { .. }, _) => "open writes",
         (Kind::PostgresSyncSequences { .. }, _) => "set the sequences",
+        (Kind::Rds(kind), _) => rds_deed(kind),
         _ => "do it",
+    }
+}
+
+const fn rds_deed(kind: &RdsKind) -> &'static str {
+    match kind {
+        RdsKind::RestoreSnapshot { .. } => "restore it",
+        RdsKind::Snapshot { .. } => "take it",
+        RdsKind::PromoteReplica { .. } => "promote it for good",
+        RdsKind::Switchover { .. } => "switch the database",
     }
 }
 

@@ -166,7 +166,11 @@ fn progress(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
         if let Some(fraction) = fraction {
             pen.bar(Role::Focus, f64::from(*fraction), 20).put(Role::Text, &format!(" {:.0} % ", fraction * 100.0));
         }
-        pen.put(Role::Text, words).line();
+        // In a narrow pane what it does has lines of its own: an estimate that is cut off is none.
+        if text::width(words) > pen.left() {
+            pen.line().column(MARGIN);
+        }
+        pen.wrapped(Role::Text, words);
     }
 }
 
@@ -363,7 +367,7 @@ fn facts(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
     }
     section(pen, "seen");
     for (label, value) in facts {
-        pen.column(MARGIN).put(Role::Dim, label).gap(1).put(Role::Text, value).line();
+        pen.column(MARGIN).put(Role::Dim, label).gap(1).wrapped(Role::Text, value);
     }
 }
 

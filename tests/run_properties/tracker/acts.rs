@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use cutover::{
     plan::{Consequence, Role, Side, StepId},
-    run::{Ask, Cell, Change, Command, Direction, Event, Observation, Outcome, Report, VerdictKind, What},
+    run::{Ask, Cell, Change, Command, Direction, Event, Observation, Outcome, RdsChange, Report, VerdictKind, What},
 };
 use jiff::Timestamp;
 
@@ -246,6 +246,8 @@ fn ends(change: &Change) -> (String, String) {
         Change::Task(task) => (format!("{:?}", task.undo), format!("{:?}", Some(&task.command))),
         Change::WriteAccess { from, to, .. } => (format!("{from:?}"), format!("{to:?}")),
         Change::Sequences { from, to } => (format!("{from:?}"), format!("{to:?}")),
+        Change::Rds(RdsChange::Restored { from, to, .. }) => (from.to_string(), to.to_string()),
+        Change::Rds(change) => (String::new(), format!("{change:?}")),
         Change::Command { argv, undo, .. } => (format!("{undo:?}"), format!("{:?}", Some(argv))),
     }
 }

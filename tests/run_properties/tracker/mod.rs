@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use cutover::{
     plan::{GateLevel, Kind, Plan, Role, Side, StepId},
     run::{
-        Actor, Ask, Cell, Change, Command, Direction, Event, Evidence, Operator, Part, Preview, Report, Request, Seat,
-        VerdictKind, What,
+        Actor, Ask, Cell, Change, Command, Direction, Event, Evidence, Operator, Part, Preview, RdsChange, Report,
+        Request, Seat, VerdictKind, What,
     },
 };
 use jiff::Timestamp;
@@ -43,9 +43,13 @@ struct Track {
 }
 
 impl Track {
-    /// A command without an undo cannot be put back.
+    /// A command without an undo cannot be put back, and on RDS only a restored instance can.
     fn undoable(&self) -> bool {
-        self.standing.last().is_some_and(|last| !matches!(last, Change::Command { undo: None, .. }))
+        self.standing.last().is_some_and(|last| match last {
+            Change::Command { undo, .. } => undo.is_some(),
+            Change::Rds(change) => matches!(change, RdsChange::Restored { .. }),
+            _ => true,
+        })
     }
 }
 
@@ -269,6 +273,7 @@ impl Tracker {
             Kind::HerokuMaintenance { .. } | Kind::HerokuScale { .. } => APP.into(),
             Kind::EcsScale { service, .. } => service.clone(),
             Kind::EcsRunTask(task) => task.family().to_owned(),
+            Kind::Rds(kind) => kind.subject().to_owned(),
             kind if !kind.records().is_empty() => "r0.example.test".into(),
             _ => step.0.clone(),
         }

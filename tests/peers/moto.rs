@@ -1,0 +1,170 @@
+//! RDS as somebody else wrote it: our client and steps against moto, which knows promotion and blue/green deployments.
+//!
+//! `tests/peers/moto.sh` starts it and names it in `CUTOVER_MOTO`.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may panic as the test itself")]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use aws_credential_types::Credentials;
+use aws_sdk_rds::{Client, config::Region};
+use cutover::{
+    clock::Clock,
+    plan::{Plan, StepId, load},
+    run::{Change, Direction, Observation, Outcome, Preview, TroubleKind},
+    steps::{Health, StepContext, apply, observe, preview},
+    world::World,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+const PLAN: &str = r#"
+name = "moto"
+title = "A peer's RDS"
+
+[environments.peer]
+kind = "staging"
+
+[aws]
+region = "us-east-1"
+endpoint = "${endpoint}"
+
+[vars]
+endpoint = ""
+
+[dns]
+resolvers = ["127.0.0.1"]
+
+[sides.old]
+label = "old"
+address = "127.0.0.1"
+
+[sides.new]
+label = "new"
+address = "127.0.0.1"
+
+[[step]]
+id = "snapshot"
+title = "Snapshot"
+kind = "rds.snapshot"
+instance = "shop"
+prefix = "before"
+
+[[step]]
+id = "restore"
+title = "Restore"
+kind = "rds.restore-snapshot"
+instance = "shop"
+to = "shop-scratch"
+class = "db.t4g.medium"
+
+[[step]]
+id = "switch"
+title = "Switch over"
+kind = "rds.switchover"
+deployment = "right-size"
+switchover_timeout = "60s"
+
+[[step]]
+id = "promote"
+title = "Promote"
+kind = "rds.promote-replica"
+replica = "warehouse"
+"#;
+
+/// The peer, a client of its own to prepare it, and ours.
+struct Peer {
+    direct: Client,
+    plan: Arc<Plan>,
+    world: World,
+}
+
+impl Peer {
+    async fn meet() -> Self {
+        let endpoint = std::env::var("CUTOVER_MOTO").expect("tests/peers/moto.sh names the peer in CUTOVER_MOTO");
+        let given = BTreeMap::from([("endpoint".to_owned(), endpoint.clone())]);
+        let plan = load(PLAN, "moto.toml", "peer", &given).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        let config = aws_sdk_rds::Config::builder()
+            .behavior_version_latest()
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("AKIAPEER", "none", None, None, "test"))
+            .endpoint_url(endpoint);
+        let world = World::connect(&plan, Clock::real()).await.unwrap();
+        Self { direct: Client::from_conf(config.build()), plan: Arc::new(plan), world }
+    }
+
+    /// A database, its replica, and a smaller one that waits to take over.
+    async fn prepare(&self) {
+        let create = self.direct.create_db_instance().db_instance_identifier("shop").engine("postgres");
+        let create = create.db_instance_class("db.m6g.xlarge").allocated_storage(100);
+        create.master_username("acme").master_user_password("nobody-knows").send().await.unwrap();
+        let replica = self.direct.create_db_instance_read_replica().db_instance_identifier("warehouse");
+        replica.source_db_instance_identifier("shop").send().await.unwrap();
+        let shop = self.direct.describe_db_instances().db_instance_identifier("shop").send().await.unwrap();
+        let source = shop.db_instances()[0].db_instance_arn().unwrap();
+        let deployment = self.direct.create_blue_green_deployment().blue_green_deployment_name("right-size");
+        deployment.source(source).target_db_instance_class("db.m6g.large").send().await.unwrap();
+    }
+
+    fn ctx(&self, step: &str) -> StepContext {
+        StepContext {
+            plan: self.plan.clone(),
+            step: self.plan.step(&StepId::from(step)).unwrap().clone(),
+            attempt: 1,
+            world: self.world.clone(),
+            clock: self.world.clock(),
+            drained_at: None,
+            health: watch::channel(Health::default()).1,
+            stop: CancellationToken::new(),
+            tell: Arc::new(|_| ()),
+        }
+    }
+
+    async fn preview(&self, step: &str, direction: Direction, applied: &[Change]) -> Preview {
+        let seen = preview(&self.ctx(step), direction, applied).await;
+        seen.unwrap_or_else(|trouble| panic!("{step}: {}: {}", trouble.call, trouble.reason))
+    }
+
+    /// Previews, applies and observes a step, as the engine does; gives back what was applied.
+    async fn run(&self, step: &str, direction: Direction, applied: &[Change]) -> Vec<Change> {
+        let change = self.preview(step, direction, applied).await.parts[0].change.clone();
+        let outcome = apply(&self.ctx(step), &change, "session/step/forward/1.0").await;
+        assert!(matches!(outcome, Outcome::Done { .. }), "{step}: {outcome:?}");
+        assert_eq!(observe(&self.ctx(step), &change, true).await, Observation::Done, "{step}");
+        vec![change]
+    }
+}
+
+#[tokio::test]
+async fn every_step_on_rds_does_at_a_peer_what_it_does_in_the_sandbox() {
+    let peer = Peer::meet().await;
+    let nothing = preview(&peer.ctx("snapshot"), Direction::Forward, &[]).await.unwrap_err();
+    assert_eq!(nothing.kind, TroubleKind::Unexpected);
+    assert!(nothing.reason.contains("no instance shop"), "{}", nothing.reason);
+    peer.prepare().await;
+
+    peer.run("snapshot", Direction::Forward, &[]).await;
+    let taken = peer.world.rds().snapshot("before-1").await.unwrap().unwrap();
+    assert_eq!((taken.instance.as_str(), taken.status.as_str()), ("shop", "available"));
+    let twice = peer.world.rds().take("shop", "before-1", &[]).await.unwrap_err();
+    assert!(!twice.in_doubt && twice.trouble.reason.contains("DBSnapshotAlreadyExists"), "{twice}");
+
+    let restored = peer.run("restore", Direction::Forward, &[]).await;
+    let copy = peer.world.rds().instance("shop-scratch").await.unwrap().unwrap();
+    assert_eq!((copy.class.as_str(), copy.tags["cutover:snapshot"].as_str()), ("db.t4g.medium", "before-1"));
+    assert!(peer.preview("restore", Direction::Forward, &[]).await.parts[0].change.is_settled(), "already so");
+    peer.run("restore", Direction::Back, &restored).await;
+    assert_eq!(peer.world.rds().instance("shop-scratch").await.unwrap(), None);
+
+    peer.run("switch", Direction::Forward, &[]).await;
+    let serves = peer.world.rds().instance("shop").await.unwrap().unwrap();
+    assert_eq!(serves.class, "db.m6g.large", "the smaller one took over under the same name");
+    assert!(peer.preview("switch", Direction::Forward, &[]).await.parts[0].change.is_settled());
+    let again = peer.world.rds().deployment("right-size").await.unwrap();
+    let again = peer.world.rds().switch_over(&again.id, std::time::Duration::from_secs(60)).await.unwrap_err();
+    assert!(!again.in_doubt && again.trouble.reason.contains("InvalidBlueGreenDeploymentState"), "{again}");
+
+    let seen = peer.preview("promote", Direction::Forward, &[]).await;
+    assert!(seen.facts.iter().any(|(label, _)| label == "lag"), "{seen:?}");
+    peer.run("promote", Direction::Forward, &[]).await;
+    assert_eq!(peer.world.rds().instance("warehouse").await.unwrap().unwrap().source, None);
+}
