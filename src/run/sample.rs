@@ -65,6 +65,14 @@ pub enum Sample {
     },
 }
 
+impl Sample {
+    /// It was measured by a watch: one of many of its kind, which nobody waits for. The others tell what is under way.
+    #[must_use]
+    pub const fn is_measured(&self) -> bool {
+        !matches!(self, Self::Progress { .. } | Self::Output { .. } | Self::JournalTrouble { .. })
+    }
+}
+
 /// One run of a check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckSample {

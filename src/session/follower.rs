@@ -6,7 +6,7 @@ use crate::run::Refusal;
 /// What changed since the screen was drawn.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// Something happened: the state is another.
+    /// Something happened, or what is under way has come on: a person waits to see it.
     pub state: bool,
     /// Something was measured.
     pub telemetry: bool,
@@ -68,6 +68,7 @@ impl Follower {
                 }
             }
             ToCockpit::Sample(sample) => {
+                self.changed.state |= !sample.is_measured();
                 self.changed.telemetry = true;
                 self.snapshot.telemetry.take(sample);
             }

@@ -6,10 +6,14 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{Notify, Semaphore, mpsc, oneshot},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -26,6 +30,9 @@ use crate::{
 pub(super) const QUEUE: usize = 256;
 /// How many requests of one cockpit may be unanswered or have an unread answer; further ones wait in the socket.
 pub(super) const REPLIES: usize = 16;
+/// How long a measurement waits for company, wall time: a cockpit that wakes once for many costs a fraction. Whatever a
+/// person waits for goes at once, and takes along what waits.
+const COMPANY: Duration = Duration::from_millis(200);
 /// How many messages of cockpits wait for the engine; further ones wait in their connections.
 const INBOUND: usize = 64;
 
@@ -88,7 +95,10 @@ struct Lane {
     queue: VecDeque<Queued>,
     /// It has missed something: a snapshot goes first, and until then no news are queued.
     behind: bool,
+    /// Something waits.
     ready: Arc<Notify>,
+    /// Something waits that a person may be waiting for.
+    urgent: Arc<Notify>,
     replies: Arc<Semaphore>,
 }
 
@@ -126,14 +136,14 @@ impl Hub {
     pub fn publish(&self, event: &Event) -> Result<(), Illegal> {
         let mut board = self.board();
         board.state.apply(event)?;
-        board.tell(|| ToCockpit::Event(Box::new(event.clone())));
+        board.tell(true, || ToCockpit::Event(Box::new(event.clone())));
         Ok(())
     }
 
     /// Tells everyone what was measured.
     pub fn sample(&self, sample: Sample) {
         let mut board = self.board();
-        board.tell(|| ToCockpit::Sample(sample.clone()));
+        board.tell(!sample.is_measured(), || ToCockpit::Sample(sample.clone()));
         board.telemetry.take(sample);
     }
 
@@ -188,7 +198,8 @@ impl Hub {
     pub(super) fn join(&self, you: Operator) -> Arc<Semaphore> {
         let replies = Arc::new(Semaphore::new(REPLIES));
         let (conn, budget) = (you.conn, Arc::clone(&replies));
-        let lane = Lane { you, queue: VecDeque::new(), behind: true, ready: Arc::new(Notify::new()), replies };
+        let (ready, urgent) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let lane = Lane { you, queue: VecDeque::new(), behind: true, ready, urgent, replies };
         self.board().lanes.insert(conn, lane);
         budget
     }
@@ -209,7 +220,7 @@ impl Hub {
         let Ok(frame) = encode(&ToCockpit::Reply { id, result }) else { return };
         if let Some(lane) = self.board().lanes.get_mut(&conn) {
             lane.queue.push_back(Queued::Reply(frame));
-            lane.ready.notify_one();
+            lane.wake(true);
         }
     }
 
@@ -217,9 +228,11 @@ impl Hub {
     pub(super) async fn next(&self, conn: u64) -> Option<Vec<Bytes>> {
         loop {
             let closing = self.shared.closing.is_cancelled();
-            let (due, ready) = {
+            let (due, ready, urgent) = {
                 let mut board = self.board();
-                (board.take(conn)?, Arc::clone(&board.lanes.get(&conn)?.ready))
+                let due = board.take(conn)?;
+                let lane = board.lanes.get(&conn)?;
+                (due, Arc::clone(&lane.ready), Arc::clone(&lane.urgent))
             };
             // What takes long, making JSON of a snapshot, is done without the lock.
             let frames: Vec<Bytes> = due.snapshot.into_iter().filter_map(encode_snapshot).chain(due.frames).collect();
@@ -228,8 +241,13 @@ impl Hub {
                 (true, true) => return None,
                 (true, false) => {}
             }
+            let with_company = async {
+                ready.notified().await;
+                sleep(COMPANY).await;
+            };
             tokio::select! {
-                () = ready.notified() => {}
+                () = urgent.notified() => {}
+                () = with_company => {}
                 () = self.closed() => {}
             }
         }
@@ -243,13 +261,13 @@ impl Hub {
 
 impl Board {
     /// Queues news for all cockpits that are not behind; made into JSON once, and only if there are any.
-    fn tell(&mut self, message: impl FnOnce() -> ToCockpit) {
+    fn tell(&mut self, urgent: bool, message: impl FnOnce() -> ToCockpit) {
         let mut current = self.lanes.values_mut().filter(|lane| !lane.behind).peekable();
         if current.peek().is_none() {
             return;
         }
         match encode(&message()) {
-            Ok(frame) => current.for_each(|lane| lane.push_news(frame.clone())),
+            Ok(frame) => current.for_each(|lane| lane.push_news(frame.clone(), urgent)),
             Err(error) => tracing::error!(%error, "a message has no JSON"),
         }
     }
@@ -279,19 +297,23 @@ impl Board {
 }
 
 impl Lane {
-    fn push_news(&mut self, frame: Bytes) {
+    fn wake(&self, urgent: bool) {
+        if urgent { &self.urgent } else { &self.ready }.notify_one();
+    }
+
+    fn push_news(&mut self, frame: Bytes, urgent: bool) {
         if self.queue.len() >= QUEUE {
             self.fall_behind();
         } else {
             self.queue.push_back(Queued::News(frame));
-            self.ready.notify_one();
+            self.wake(urgent);
         }
     }
 
     fn fall_behind(&mut self) {
         self.queue.retain(|queued| matches!(queued, Queued::Reply(_)));
         self.behind = true;
-        self.ready.notify_one();
+        self.wake(true);
     }
 }
 

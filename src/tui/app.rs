@@ -29,8 +29,15 @@ use crate::{
     session::{Follower, Link, News, Taken},
 };
 
-/// News that come faster than this share a frame; keys do not wait.
+/// Events that come faster than this share a frame; keys do not wait.
 const FRAME: Duration = Duration::from_millis(100);
+/// What is measured is drawn once a second of the session, when the second hand moves; in a session that runs faster
+/// than the wall, no more often than [`FASTEST`].
+const MEASURED: Duration = Duration::from_secs(1);
+/// See [`MEASURED`], wall time.
+const FASTEST: Duration = Duration::from_millis(250);
+/// An engine that answers within this is not waited for on the screen: the first frame is the cockpit.
+const AT_ONCE: Duration = Duration::from_millis(150);
 /// How many news are taken in before keys are looked at again.
 const MOUTHFUL: usize = 64;
 /// A step whose change is not known is asked about again after this.
@@ -125,7 +132,7 @@ impl App {
             screen: Screen::new(area()?),
             writer,
             leaving: None,
-            due: Some(now),
+            due: Some(now + AT_ONCE),
             drawn: now,
             last_key: None,
             looked: None,
@@ -288,11 +295,23 @@ impl App {
         {
             return Some(exit);
         }
-        if self.follower.as_mut().is_some_and(|follower| follower.changed().any()) {
+        let changed = self.follower.as_mut().map(Follower::changed).unwrap_or_default();
+        if changed.state {
             self.soon(now.max(self.drawn + FRAME));
+        } else if changed.telemetry {
+            self.measured(now);
         }
         let intents = self.followed(now);
         self.act(intents, now)
+    }
+
+    /// Draws what was measured with the next second, which is drawn anyway; earlier only where a second is long.
+    fn measured(&mut self, now: Instant) {
+        let clock = self.follower.as_ref().map(|follower| follower.snapshot().clock);
+        let pace = clock.map_or(MEASURED, |clock| clock.to_wall(MEASURED));
+        if pace < MEASURED {
+            self.soon(now.max(self.drawn + pace.max(FASTEST)));
+        }
     }
 
     fn one_news(&mut self, news: News, now: Instant) -> Option<Exit> {
@@ -301,6 +320,7 @@ impl App {
                 self.follower = Some(Follower::new(snapshot));
                 self.lost = None;
                 self.looked = None;
+                self.soon(now);
             }
             News::Down { reason } => {
                 self.lost = Some(reason);
