@@ -9,18 +9,20 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `app` | the loop; the only place that acts |
-//! | `terminal`, `input`, `screen` | the terminal: taken and given back, keys from it, frames to it |
+//! | `terminal`, `input`, `screen`, `encode` | the terminal: taken and given back, keys from it, frames to it in the fewest bytes |
 //! | `ui/`, `keymap`, `form` | this screen's own state, and what commands do to it; the one table of keys; questions to the person |
 //! | `sift` | the journal as it is looked through |
 //! | `guide` | what a newcomer is told to do next, and why |
 //! | `gate` | when a key is a decision and when it is an accident |
 //! | `model`, `layout`, `pane/` | what is drawn, where, and each pane |
 //! | `theme`, `pen`, `chart`, `text` | how things look |
+//! | `offscreen` | the same frames without a terminal, for pictures and benchmarks |
 //!
 //! Drawing takes a shared reference to everything and returns what of a gate it really showed.
 
 mod app;
 mod chart;
+mod encode;
 #[cfg(test)]
 mod fixture;
 mod form;
@@ -30,6 +32,7 @@ mod input;
 mod keymap;
 mod layout;
 mod model;
+mod offscreen;
 mod pane;
 mod pen;
 mod screen;
@@ -43,6 +46,7 @@ mod ui;
 
 use jiff::tz::TimeZone;
 
+pub use offscreen::{Offscreen, Shown};
 pub use theme::{Depth, Palette, Theme, ThemeError};
 
 use crate::session::Link;

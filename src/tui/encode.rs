@@ -1,0 +1,365 @@
+//! What differs between two buffers, in the fewest bytes that every terminal of the xterm family understands.
+//!
+//! - Cells that look the same are not sent: the foreground of a blank shows nothing.
+//! - The cursor goes the shortest way: by line feeds, backspaces and relative moves as well as by address.
+//! - Blanks are erased (`EL`, `ECH`) where that is shorter than writing them.
+//! - Of a style only the difference is sent, or all of it after a reset, whichever is shorter.
+//!
+//! Not used: `REP` (repeat a character), which the Linux console and some multiplexers do not know.
+
+use std::fmt::Write as _;
+
+use ratatui::{
+    buffer::{Buffer, Cell},
+    style::{Color, Modifier},
+};
+
+/// So many blanks are written rather than erased: erasing takes five bytes, and four more to go behind them.
+const WRITTEN: usize = 9;
+/// So many unchanged cells are written again rather than jumped over.
+const BRIDGED: u16 = 3;
+/// Further down than this the address is shorter than line feeds.
+const FEEDS: u16 = 5;
+/// So few cells are worth trying two orders.
+const FEW: usize = 32;
+
+/// What can be seen of a blank besides its background.
+const ON_BLANKS: Modifier = Modifier::UNDERLINED.union(Modifier::REVERSED).union(Modifier::CROSSED_OUT);
+
+/// Column, line and what must stand there.
+type Update<'a> = (u16, u16, &'a Cell);
+
+/// The style that the terminal would write with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Style {
+    fg: Color,
+    bg: Color,
+    modifier: Modifier,
+}
+
+const DEFAULT: Style = Style { fg: Color::Reset, bg: Color::Reset, modifier: Modifier::empty() };
+
+fn style_of(cell: &Cell) -> Style {
+    Style { fg: cell.fg, bg: cell.bg, modifier: cell.modifier }
+}
+
+/// Gives all blanks that look alike the same style.
+pub(super) fn canonical(buf: &mut Buffer) {
+    for cell in buf.content.iter_mut().filter(|cell| cell.symbol() == " " && !cell.modifier.intersects(ON_BLANKS)) {
+        cell.fg = Color::Reset;
+        cell.modifier = Modifier::empty();
+    }
+}
+
+/// A blank of which only the background is seen.
+fn blank(cell: &Cell) -> bool {
+    cell.symbol() == " " && !cell.modifier.intersects(ON_BLANKS)
+}
+
+/// A blank that erasing leaves.
+fn void(cell: &Cell) -> bool {
+    blank(cell) && cell.bg == Color::Reset
+}
+
+/// Where the terminal's cursor is and how it would write.
+#[derive(Debug)]
+pub(super) struct Encoder {
+    out: String,
+    pen: Style,
+    /// None: it cannot be told.
+    cursor: Option<(u16, u16)>,
+    width: u16,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self { out: String::new(), pen: DEFAULT, cursor: None, width: 0 }
+    }
+}
+
+impl Encoder {
+    /// Appends to `out` what brings a terminal from one buffer to the next; both are [`canonical`] and of one size.
+    pub(super) fn encode(&mut self, shown: &Buffer, next: &Buffer, out: String) -> String {
+        self.out = out;
+        self.width = next.area.width;
+        let updates: Vec<_> = shown.diff_iter(next).collect();
+        // A wide character takes its neighbour along: those stay in order.
+        let ascii = |cell: &Cell| cell.symbol().len() == 1;
+        if updates.len() <= FEW && updates.iter().all(|(x, y, cell)| ascii(cell) && ascii(&shown[(*x, *y)])) {
+            self.write_few(&updates, next);
+        } else {
+            self.write(&updates, next);
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    /// A clock and its neighbours: what can be written in the style at hand goes first where that saves a change of style.
+    fn write_few(&mut self, updates: &[Update<'_>], next: &Buffer) {
+        let mut by_style = updates.to_vec();
+        by_style.sort_by_key(|(_, _, cell)| !self.writes(cell));
+        let (start, before) = (self.out.len(), (self.pen, self.cursor));
+        self.write(updates, next);
+        let in_order = (self.out.split_off(start), (self.pen, self.cursor));
+        (self.pen, self.cursor) = before;
+        self.write(&by_style, next);
+        if in_order.0.len() <= self.out.len() - start {
+            self.out.truncate(start);
+            self.out.push_str(&in_order.0);
+            (self.pen, self.cursor) = in_order.1;
+        }
+    }
+
+    fn write(&mut self, updates: &[Update<'_>], next: &Buffer) {
+        let mut updates = updates.iter().copied().peekable();
+        while let Some((x, y, cell)) = updates.next() {
+            self.bridge(next, x, y);
+            self.go(x, y);
+            if !void(cell) {
+                self.print(cell);
+                continue;
+            }
+            // All void cells from here to the last that must become so.
+            let end = (x..self.width).find(|column| !void(&next[(*column, y)])).unwrap_or(self.width);
+            let mut last = x;
+            while let Some((column, ..)) = updates.next_if(|(column, row, _)| *row == y && (x..end).contains(column)) {
+                last = last.max(column);
+            }
+            self.clear(cell, if end == self.width { end - x } else { last - x + 1 }, last - x + 1);
+        }
+    }
+
+    /// Erases so many blanks from the cursor on, or writes as many as are needed.
+    fn clear(&mut self, cell: &Cell, blanks: u16, needed: u16) {
+        let to_end = self.cursor.is_some_and(|(x, _)| x + blanks >= self.width);
+        if usize::from(needed) <= if to_end { 3 } else { WRITTEN } {
+            (0..needed).for_each(|_| self.print(cell));
+            return;
+        }
+        // Terminals erase with the background that they would write with, some with more than that.
+        if !self.writes(cell) {
+            self.restyle(DEFAULT);
+        }
+        if to_end {
+            self.out.push_str("\x1b[K");
+        } else {
+            self.csi(blanks, 'X');
+        }
+    }
+
+    /// Over a gap of a few unchanged cells of the same style it is cheaper to write them again than to move.
+    fn bridge(&mut self, next: &Buffer, x: u16, y: u16) {
+        let Some((from, row)) = self.cursor else { return };
+        if row != y || from >= x || x - from > BRIDGED {
+            return;
+        }
+        let same = |cell: &Cell| cell.symbol().len() == 1 && self.writes(cell);
+        if (from..x).all(|column| same(&next[(column, y)])) {
+            (from..x).for_each(|column| self.print(&next[(column, y)]));
+        }
+    }
+
+    /// Whether a cell written now would look as it should.
+    fn writes(&self, cell: &Cell) -> bool {
+        let plain = blank(cell) && cell.bg == self.pen.bg && !self.pen.modifier.intersects(ON_BLANKS);
+        plain || style_of(cell) == self.pen
+    }
+
+    fn go(&mut self, x: u16, y: u16) {
+        let from = self.cursor.replace((x, y));
+        if from == Some((x, y)) {
+            return;
+        }
+        let address = if x == 0 { 3 + digits(y + 1) } else { 4 + digits(y + 1) + digits(x + 1) };
+        match from.filter(|(column, row)| {
+            let down = y.wrapping_sub(*row);
+            down <= FEEDS && usize::from(down) + across(*column, x).cost() < address
+        }) {
+            Some((column, row)) => {
+                (row..y).for_each(|_| self.out.push('\n'));
+                self.step(across(column, x));
+            }
+            None if x == 0 => self.csi(y + 1, 'H'),
+            None => {
+                let _ = write!(self.out, "\x1b[{};{}H", y + 1, x + 1);
+            }
+        }
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Stay => {}
+            Step::Return => self.out.push('\r'),
+            Step::Back(columns) => (0..columns).for_each(|_| self.out.push('\x08')),
+            Step::Left(columns) => self.csi(columns, 'D'),
+            Step::Right(columns) => self.csi(columns, 'C'),
+        }
+    }
+
+    fn csi(&mut self, number: u16, letter: char) {
+        if number == 1 {
+            let _ = write!(self.out, "\x1b[{letter}");
+        } else {
+            let _ = write!(self.out, "\x1b[{number}{letter}");
+        }
+    }
+
+    fn print(&mut self, cell: &Cell) {
+        if !self.writes(cell) {
+            self.restyle(style_of(cell));
+        }
+        self.out.push_str(cell.symbol());
+        let columns = u16::try_from(super::text::width(cell.symbol()).max(1)).unwrap_or(1);
+        // Past the last column a terminal's cursor is wherever it likes.
+        self.cursor = self.cursor.map(|(x, y)| (x + columns, y)).filter(|(x, _)| *x < self.width);
+    }
+
+    fn restyle(&mut self, to: Style) {
+        let from = std::mem::replace(&mut self.pen, to);
+        if from == to {
+            return;
+        }
+        if to == DEFAULT {
+            self.out.push_str("\x1b[m");
+            return;
+        }
+        let start = self.out.len();
+        self.out.push_str("\x1b[");
+        difference(&mut self.out, from, to);
+        if self.out.ends_with('[') {
+            // They differ in what cannot be sent.
+            self.out.truncate(start);
+            return;
+        }
+        self.close();
+        let length = self.out.len() - start;
+        let again = self.out.len();
+        self.out.push_str("\x1b[;");
+        difference(&mut self.out, DEFAULT, to);
+        self.close();
+        // The shorter of both stays.
+        if self.out.len() - again < length {
+            self.out.drain(start..again);
+        } else {
+            self.out.truncate(again);
+        }
+    }
+
+    /// Ends a list of style codes, each with its semicolon.
+    fn close(&mut self) {
+        self.out.pop();
+        self.out.push('m');
+    }
+}
+
+/// A way along a line.
+#[derive(Clone, Copy)]
+enum Step {
+    Stay,
+    Return,
+    Back(u16),
+    Left(u16),
+    Right(u16),
+}
+
+impl Step {
+    /// Bytes that it takes.
+    const fn cost(self) -> usize {
+        match self {
+            Self::Stay => 0,
+            Self::Return => 1,
+            Self::Back(columns) => columns as usize,
+            Self::Left(1) | Self::Right(1) => 3,
+            Self::Left(columns) | Self::Right(columns) => 3 + digits(columns),
+        }
+    }
+}
+
+const fn across(from: u16, to: u16) -> Step {
+    if from == to {
+        Step::Stay
+    } else if from < to {
+        Step::Right(to - from)
+    } else if to == 0 {
+        Step::Return
+    } else if from - to <= 4 {
+        Step::Back(from - to)
+    } else {
+        Step::Left(from - to)
+    }
+}
+
+const fn digits(number: u16) -> usize {
+    match number {
+        0..10 => 1,
+        10..100 => 2,
+        _ => 3,
+    }
+}
+
+const MODIFIERS: [(Modifier, u8, u8); 5] = [
+    (Modifier::BOLD, 1, 22),
+    (Modifier::DIM, 2, 22),
+    (Modifier::ITALIC, 3, 23),
+    (Modifier::UNDERLINED, 4, 24),
+    (Modifier::REVERSED, 7, 27),
+];
+
+/// The codes that change one style into another, each with a semicolon behind it.
+fn difference(codes: &mut String, from: Style, to: Style) {
+    let removed = from.modifier - to.modifier;
+    let mut added = to.modifier - from.modifier;
+    for (modifier, _, off) in MODIFIERS {
+        if removed.contains(modifier) {
+            let _ = write!(codes, "{off};");
+        }
+    }
+    // One code ends both bold and dim.
+    if removed.intersects(Modifier::BOLD | Modifier::DIM) {
+        added |= to.modifier & (Modifier::BOLD | Modifier::DIM);
+    }
+    for (modifier, on, _) in MODIFIERS {
+        if added.contains(modifier) {
+            let _ = write!(codes, "{on};");
+        }
+    }
+    if from.fg != to.fg {
+        color(codes, to.fg, 30);
+    }
+    if from.bg != to.bg {
+        color(codes, to.bg, 40);
+    }
+}
+
+/// Writes the code of a colour; `base` is 30 for the foreground and 40 for the background.
+fn color(codes: &mut String, color: Color, base: u8) {
+    let dark = |index: u8| base + index;
+    let light = |index: u8| base + 60 + index;
+    let number = match color {
+        Color::Reset => base + 9,
+        Color::Black => dark(0),
+        Color::Red => dark(1),
+        Color::Green => dark(2),
+        Color::Yellow => dark(3),
+        Color::Blue => dark(4),
+        Color::Magenta => dark(5),
+        Color::Cyan => dark(6),
+        Color::Gray => dark(7),
+        Color::DarkGray => light(0),
+        Color::LightRed => light(1),
+        Color::LightGreen => light(2),
+        Color::LightYellow => light(3),
+        Color::LightBlue => light(4),
+        Color::LightMagenta => light(5),
+        Color::LightCyan => light(6),
+        Color::White => light(7),
+        Color::Indexed(index) => {
+            let _ = write!(codes, "{};5;{index};", base + 8);
+            return;
+        }
+        Color::Rgb(r, g, b) => {
+            let _ = write!(codes, "{};2;{r};{g};{b};", base + 8);
+            return;
+        }
+    };
+    let _ = write!(codes, "{number};");
+}
