@@ -134,5 +134,8 @@ fn misread(error: serde_json::Error) -> LineError {
 }
 
 fn digest(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
+    let mut text = vec![0; 64];
+    // 32 bytes are 64 digits, always.
+    let _ = hex::encode_to_slice(Sha256::digest(bytes), &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }

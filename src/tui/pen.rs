@@ -9,7 +9,8 @@ use super::{
 
 /// Writes roles and text from left to right, top to bottom; what does not fit is cut.
 pub(super) struct Pen<'a> {
-    buf: &'a mut Buffer,
+    /// None: it only measures.
+    buf: Option<&'a mut Buffer>,
     theme: Theme,
     area: Rect,
     x: u16,
@@ -24,7 +25,18 @@ impl<'a> Pen<'a> {
     /// A pen at the first column of the first line of an area.
     pub(super) fn new(buf: &'a mut Buffer, theme: Theme, area: Rect) -> Self {
         let area = area.intersection(buf.area);
-        Self { buf, theme, area, x: area.x, y: area.y, hidden: 0, overflow: false }
+        Self { buf: Some(buf), theme, area, x: area.x, y: area.y, hidden: 0, overflow: false }
+    }
+
+    /// A pen that writes nowhere: tells how many lines something takes in an area of so many columns.
+    pub(super) const fn measuring(theme: Theme, columns: u16) -> Self {
+        let area = Rect::new(0, 0, columns, u16::MAX);
+        Self { buf: None, theme, area, x: 0, y: 0, hidden: 0, overflow: false }
+    }
+
+    /// Lines that were finished.
+    pub(super) const fn lines(&self) -> usize {
+        (self.y - self.area.y) as usize
     }
 
     /// A pen whose first lines are scrolled away.
@@ -74,8 +86,9 @@ impl<'a> Pen<'a> {
         if self.hidden > 0 {
             return self.gap(text::width(&fitted));
         }
+        let Some(buf) = &mut self.buf else { return self.gap(text::width(&fitted)) };
         let style = Style::reset().patch(self.theme.style(role));
-        let (x, _) = self.buf.set_stringn(self.x, self.y, &fitted, left, style);
+        let (x, _) = buf.set_stringn(self.x, self.y, &fitted, left, style);
         self.x = x;
         self
     }
@@ -161,7 +174,9 @@ impl<'a> Pen<'a> {
         let x = self.area.x.saturating_add(u16::try_from(column).unwrap_or(u16::MAX));
         let width = u16::try_from(columns).unwrap_or(u16::MAX);
         let line = Rect { x, y: self.y, width, height: u16::from(self.hidden == 0) }.intersection(self.area);
-        self.buf.set_style(line, self.theme.style(role));
+        if let Some(buf) = &mut self.buf {
+            buf.set_style(line, self.theme.style(role));
+        }
         self
     }
 }

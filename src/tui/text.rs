@@ -9,12 +9,17 @@ use crate::{plan::Unit, run::clock_text};
 
 /// Columns that a text takes.
 pub(super) fn width(text: &str) -> usize {
-    UnicodeWidthStr::width(text)
+    if plain(text) { text.len() } else { UnicodeWidthStr::width(text) }
+}
+
+/// Printable ASCII, as nearly everything is: a byte is a column, and nothing needs to be looked at closely.
+fn plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// The text without what a terminal might obey: control characters and marks that turn the direction of writing.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    if text.chars().any(hostile) {
+    if !plain(text) && text.chars().any(hostile) {
         return Cow::Owned(text.chars().filter(|c| !hostile(*c)).collect());
     }
     Cow::Borrowed(text)
@@ -47,19 +52,25 @@ pub(super) fn fit<'a>(text: &'a str, columns: usize, ellipsis: &str) -> Cow<'a, 
 /// The text in lines of at most so many columns, broken at spaces where there are any.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    let mut line = String::new();
+    let (mut line, mut used, plain) = (String::new(), 0, plain(text));
     for word in text.split_whitespace() {
-        if !line.is_empty() && width(&line) + 1 + width(word) > columns {
+        if !line.is_empty() && used + 1 + width(word) > columns {
             lines.push(std::mem::take(&mut line));
+            used = 0;
         }
         if !line.is_empty() {
             line.push(' ');
+            used += 1;
         }
         for c in word.chars() {
-            if width(&line) + c.width().unwrap_or(0) > columns.max(1) {
+            let more = c.width().unwrap_or(0);
+            if used + more > columns.max(1) {
                 lines.push(std::mem::take(&mut line));
+                used = 0;
             }
             line.push(c);
+            // Columns of joined characters are not the sum of each.
+            used = if plain { used + more } else { width(&line) };
         }
     }
     if !line.is_empty() {

@@ -1,11 +1,11 @@
 //! The newest of what happened; it rests at its end.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, Pen, Role, Scene, frame, text, word};
-use crate::run::{Actor, Answer, Event, Outcome, VerdictKind, What, describe};
+use crate::run::{Actor, Answer, Event, Outcome, Target, VerdictKind, What, describe};
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let log = &scene.state().log;
@@ -13,8 +13,8 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let right = if scroll > 0 { vec![word(Role::Warn, format!("{scroll} later"))] } else { Vec::new() };
     let inside = frame(scene, Pane::Log, area, &[word(Role::Text, "Log")], &right, buf);
     let wide = inside.width >= 60;
-    let newest: Vec<_> =
-        log.iter().rev().skip(scroll).filter(|event| telling(log, event)).take(usize::from(inside.height)).collect();
+    let last = log.iter().rev().nth(scroll).map_or(0, |event| event.seq);
+    let newest = telling(log).into_iter().rev().skip_while(|event| event.seq > last).take(usize::from(inside.height));
     // From the bottom up, each event in as many lines as it needs, three at most.
     let mut bottom = inside.bottom();
     for event in newest {
@@ -56,20 +56,32 @@ fn entry(pen: &mut Pen<'_>, event: &Event, (time, author): (&str, &str), lines: 
     }
 }
 
-/// What belongs into a short log: not every look at a change, and not that something is well that never was otherwise.
-fn telling(log: &VecDeque<Event>, event: &Event) -> bool {
-    let before = || log.iter().take_while(|earlier| earlier.seq < event.seq);
+/// What an event is about, where whether it belongs into a short log depends on what was said of that before.
+type Matter<'a> = (&'a str, &'a str, Option<Target>);
+
+/// What belongs into a short log, oldest first: not every look at a change, and not that something is well that never
+/// was otherwise.
+fn telling(log: &VecDeque<Event>) -> Vec<&Event> {
+    let mut known = HashSet::new();
+    log.iter().filter(|event| tells(event, &mut known)).collect()
+}
+
+fn tells<'a>(event: &'a Event, known: &mut HashSet<Matter<'a>>) -> bool {
     match &event.what {
         What::Previewed { .. } => false,
-        What::CheckChanged { check, target, passing: Some(true) | None, .. } => before().any(|earlier| {
-            matches!(&earlier.what, What::CheckChanged { check: c, target: t, passing: Some(false), .. } if c == check && t == target)
-        }),
-        What::VerdictChanged { guardrail, verdict: VerdictKind::Holding, .. } => before().any(|earlier| {
-            matches!(&earlier.what, What::VerdictChanged { guardrail: g, .. } if g == guardrail)
-        }),
-        What::ResolverChanged { record, resolver, answer: Answer::Old } => before().any(|earlier| {
-            matches!(&earlier.what, What::ResolverChanged { record: r, resolver: s, .. } if r == record && s == resolver)
-        }),
+        What::CheckChanged { check, target, passing, .. } => {
+            let matter = ("check", check.as_str(), Some(*target));
+            if *passing == Some(false) {
+                known.insert(matter);
+            }
+            known.contains(&matter)
+        }
+        What::VerdictChanged { guardrail, verdict, .. } => {
+            !known.insert(("verdict", guardrail, None)) || *verdict != VerdictKind::Holding
+        }
+        What::ResolverChanged { record, resolver, answer } => {
+            !known.insert((record, resolver, None)) || *answer != Answer::Old
+        }
         _ => true,
     }
 }
@@ -108,7 +120,7 @@ pub(super) const fn meaning(event: &Event) -> Role {
 
 pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let log = &scene.state().log;
-    match log.iter().rev().find(|event| telling(log, event)) {
+    match telling(log).pop() {
         Some(event) => {
             pen.put(Role::Dim, &text::time(event.at, scene.tz)).gap(1).put(Role::Text, event.by.name()).gap(1);
             pen.put(meaning(event), &describe(event));

@@ -49,14 +49,12 @@ pub(super) fn lines(scene: &Scene<'_>, columns: u16) -> usize {
     essential(scene, step, state, columns) + presses.len() + 3
 }
 
-/// Lines that must be seen before a gate may be armed, measured by drawing them aside.
+/// Lines that must be seen before a gate may be armed.
 fn essential(scene: &Scene<'_>, step: &Step, state: &StepState, columns: u16) -> usize {
-    let area = Rect::new(0, 0, columns.saturating_sub(4).max(8), 100);
-    let mut scratch = Buffer::empty(area);
-    let mut pen = Pen::new(&mut scratch, scene.theme, area);
+    let mut pen = Pen::measuring(scene.theme, columns.saturating_sub(4).max(8));
     essence(scene, step, state, &mut pen, false);
     needs(scene, state, &mut pen, true);
-    usize::from(area.height) - pen.room()
+    pen.lines()
 }
 
 /// Everything above what to press; whether all of the change was visible.
