@@ -5,7 +5,7 @@ use std::{
     io::{BufWriter, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
     time::Duration,
 };
 
@@ -13,8 +13,8 @@ use crate::run::Sample;
 
 /// How many samples wait for the disk before further ones are dropped.
 const QUEUE: usize = 1024;
-/// How long a sample may wait in memory, wall time.
-const FLUSH: Duration = Duration::from_secs(1);
+/// How long a sample waits in memory for others, wall time: the thread wakes once for all of them.
+const GATHER: Duration = Duration::from_millis(250);
 
 /// A writer on a thread of its own.
 #[derive(Debug)]
@@ -47,14 +47,10 @@ impl Telemetry {
 
 fn write_all(samples: &Receiver<Sample>, mut file: BufWriter<std::fs::File>) {
     let mut failing = false;
-    loop {
-        let result = match samples.recv_timeout(FLUSH) {
-            Ok(sample) => {
-                serde_json::to_writer(&mut file, &sample).map_err(Into::into).and_then(|()| file.write_all(b"\n"))
-            }
-            Err(RecvTimeoutError::Timeout) => file.flush(),
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
+    while let Ok(first) = samples.recv() {
+        std::thread::sleep(GATHER);
+        let result = [first].into_iter().chain(samples.try_iter()).try_for_each(|sample| write(&mut file, &sample));
+        let result = result.and_then(|()| file.flush());
         if let Err(error) = &result
             && !failing
         {
@@ -62,4 +58,9 @@ fn write_all(samples: &Receiver<Sample>, mut file: BufWriter<std::fs::File>) {
         }
         failing = result.is_err();
     }
+}
+
+fn write(file: &mut BufWriter<std::fs::File>, sample: &Sample) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *file, sample)?;
+    file.write_all(b"\n")
 }
