@@ -11,12 +11,14 @@
 //! | `command`, `decide/` | what may be asked, and what it leads to |
 //! | `gate`, `conditions` | evidence and consent; what must hold; what holds the run |
 //! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
+//! | `bill` | what CloudWatch bills for watching |
 //! | `rehearsal` | what an earlier session of the same plan took |
 //! | `change`, `task`, `database`, `effect` | the exact change as data; what follows from an event |
 //! | `by_hand`, `way_back` | a change, and the whole way back, as commands that a person can type |
 //! | `sample` | the lossy stream beside the log |
 
 mod apply;
+mod bill;
 mod by_hand;
 mod change;
 mod command;
@@ -40,6 +42,7 @@ mod tests;
 mod way_back;
 
 pub use apply::{ALIAS_TTL, Illegal};
+pub use bill::{hourly_bill, metric_round};
 pub use by_hand::{ByHand, by_hand, command as shell_command};
 pub use change::{Change, Part, Preview, RdsChange, Row, side_of};
 pub use command::{Ask, Command, Refusal, Report, Request};

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     plan::{MetricSource, Plan},
-    run::{Datum, Report, Sample, TroubleKind, Verdict, VerdictKind, judge},
+    run::{Datum, Report, Sample, TroubleKind, Verdict, VerdictKind, judge, metric_round},
     world::{cloudwatch::Fetched, trouble},
 };
 
@@ -135,12 +135,12 @@ const fn published(metric: &crate::plan::Metric) -> bool {
     !matches!(metric.source, MetricSource::Postgres { .. })
 }
 
-/// Asks for all metrics every half of the shortest period.
+/// Asks for all metrics again and again, see [`metric_round`].
 async fn rounds(context: Arc<Context>, board: Arc<Board>) {
     let mut source = Source::new("cloudwatch", &context);
-    let periods = || context.plan.metrics.iter().filter(|metric| published(metric)).map(|metric| metric.period);
-    let longest = periods().max().unwrap_or(60);
-    let pace = Pace { session: period(periods().min().unwrap_or(60)) / 2, wall: ROUND_WALL };
+    let metrics = || context.plan.metrics.iter().filter(|metric| published(metric));
+    let longest = metrics().map(|metric| metric.period).max().unwrap_or(60);
+    let pace = Pace { session: metric_round(&context.plan), wall: ROUND_WALL };
     let mut good = None;
     loop {
         let now = context.clock.now();

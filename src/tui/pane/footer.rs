@@ -6,7 +6,10 @@ use super::{
     super::keymap::{TABLE, View, label},
     Pen, Role, Scene, text,
 };
-use crate::tui::gate::{Latch, Wants};
+use crate::{
+    run::hourly_bill,
+    tui::gate::{Latch, Wants},
+};
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let mut pen = Pen::new(buf, scene.theme, area);
@@ -54,5 +57,14 @@ fn armed(latch: &Latch, pen: &mut Pen<'_>) {
 
 fn views(scene: &Scene<'_>) -> String {
     let current = View::ALL.iter().position(|view| *view == scene.ui.view).unwrap_or(0) + 1;
-    format!("1-7 views  {current} {} ", scene.ui.view.title())
+    format!("{}1-7 views  {current} {} ", bill(scene), scene.ui.view.title())
+}
+
+/// Beside the graphs: what asking for their data costs.
+fn bill(scene: &Scene<'_>) -> String {
+    let bill = hourly_bill(scene.plan());
+    if scene.ui.view != View::Graphs || bill <= 0.0 {
+        return String::new();
+    }
+    format!("CloudWatch {bill:.3} USD/h  ")
 }
