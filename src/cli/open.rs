@@ -182,15 +182,18 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
         return shared::join(url, &args.screen).await;
     }
     let dir = layout()?.find(args.session.as_deref())?;
-    if status(&dir).await.is_ok_and(|status| status.state.ended) {
-        say(&format!("session {id} is over; `cutover journal {id}` tells what happened", id = dir.id()));
-        return Ok(wanting());
-    }
     let seat = Seat::from(args.role);
-    if !dir.lives() && seat != Seat::Driver {
+    // A living engine says itself what there is to say; asking first would take a second snapshot before the first frame.
+    if !dir.lives() {
         let id = dir.id();
-        say(&format!("the engine of {id} does not run; `cutover join {id} --role driver` starts it again"));
-        return Ok(wanting());
+        if status(&dir).await.is_ok_and(|status| status.state.ended) {
+            say(&format!("session {id} is over; `cutover journal {id}` tells what happened"));
+            return Ok(wanting());
+        }
+        if seat != Seat::Driver {
+            say(&format!("the engine of {id} does not run; `cutover join {id} --role driver` starts it again"));
+            return Ok(wanting());
+        }
     }
     cockpit(dir, seat, seat == Seat::Driver, &args.screen, tui::Guidance::Off).await
 }
