@@ -1,7 +1,5 @@
 //! What the core and one frame cost: `cargo bench --bench core`. Allocations are counted beside the time.
 
-#![expect(missing_docs, reason = "a program")]
-
 mod support;
 
 use cutover::{

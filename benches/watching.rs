@@ -4,7 +4,6 @@
 //! The world is a `cutover sandbox` in a process of its own, so that only our side is counted.
 
 #![expect(
-    missing_docs,
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
@@ -14,7 +13,6 @@
 
 #[path = "terminal/pty.rs"]
 mod pty;
-mod support;
 
 use std::{
     collections::BTreeMap,
@@ -32,7 +30,6 @@ use cutover::{
     watch,
     world::{World, dns},
 };
-use jiff::SignedDuration;
 use pty::{Link, Program, cpu, status};
 
 /// How often each kind is asked, a second.

@@ -1,6 +1,5 @@
 //! What must not be spent: bytes over the wire, calls that are billed, memory that grows with the night. Counts only,
 //! which are the same on every machine; times stand in `benches/`.
-#![expect(clippy::unwrap_used, reason = "the helpers of a test may panic as the test itself")]
 
 #[path = "../benches/support/mod.rs"]
 mod support;
@@ -50,7 +49,7 @@ fn a_second_in_which_only_the_clock_ticks_costs_next_to_nothing() {
     assert!(bytes <= 25, "{bytes} bytes a second");
     // In the cockpit ages and TTLs count on as well.
     let bytes = rate(&mut screen(Shown::Cockpit), &mut Session::new(), Session::tick);
-    assert!(bytes <= 150, "{bytes} bytes a second");
+    assert!(bytes <= 200, "{bytes} bytes a second");
 }
 
 #[test]

@@ -5,7 +5,6 @@
 //! says the latter. CPU is the processes' own, bytes are those that reach the terminal.
 
 #![expect(
-    missing_docs,
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,

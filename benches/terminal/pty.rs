@@ -179,5 +179,8 @@ pub(crate) fn carrying(mark: &str) -> Vec<u32> {
 /// Ends processes that we have started.
 pub(crate) fn end(pids: &[u32]) {
     let known = pids.iter().filter_map(|pid| rustix::process::Pid::from_raw(i32::try_from(*pid).ok()?));
-    known.for_each(|pid| drop(rustix::process::kill_process(pid, rustix::process::Signal::TERM)));
+    for pid in known {
+        // It may have ended by itself.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
 }

@@ -51,6 +51,20 @@ pub(super) fn canonical(buf: &mut Buffer) {
     }
 }
 
+/// Where a wide character gives way, its second column must be sent as well: what a terminal leaves there is its own
+/// affair.
+pub(super) fn unpair(shown: &mut Buffer, next: &Buffer) {
+    let width = usize::from(next.area.width);
+    for at in 0..next.content.len() {
+        let cell = &shown.content[at];
+        let gone = cell.symbol().len() > 1 && *cell != next.content[at] && super::text::width(cell.symbol()) > 1;
+        if gone && (at + 1) % width != 0 {
+            // A character that is drawn nowhere.
+            shown.content[at + 1].set_symbol("\u{f8ff}");
+        }
+    }
+}
+
 /// A blank of which only the background is seen.
 fn blank(cell: &Cell) -> bool {
     cell.symbol() == " " && !cell.modifier.intersects(ON_BLANKS)

@@ -7,7 +7,7 @@ use std::io;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::encode::{Encoder, canonical};
+use super::encode::{Encoder, canonical, unpair};
 
 /// Frames longer than this are wrapped as synchronized output (`CSI ? 2026`); a shorter one arrives whole anyway.
 const SYNC_FROM: usize = 200;
@@ -57,6 +57,7 @@ impl Screen {
             self.shown.reset();
             self.encoder = Encoder::default();
         }
+        unpair(&mut self.shown, &self.next);
         let out = self.encoder.encode(&self.shown, &self.next, out);
         std::mem::swap(&mut self.shown, &mut self.next);
         if out.len() < SYNC_FROM {

@@ -22,7 +22,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         armed(latch, &mut pen);
         return;
     }
-    let view = views(scene);
+    let view = views(scene, pen.width());
     let room = pen.width().saturating_sub(text::width(&view) + 2);
     pen.gap(1);
     let mut used = 1;
@@ -55,15 +55,15 @@ fn armed(latch: &Latch, pen: &mut Pen<'_>) {
     }
 }
 
-fn views(scene: &Scene<'_>) -> String {
+fn views(scene: &Scene<'_>, columns: usize) -> String {
     let current = View::ALL.iter().position(|view| *view == scene.ui.view).unwrap_or(0) + 1;
-    format!("{}1-7 views  {current} {} ", bill(scene), scene.ui.view.title())
+    format!("{}1-7 views  {current} {} ", bill(scene, columns), scene.ui.view.title())
 }
 
-/// Beside the graphs: what asking for their data costs.
-fn bill(scene: &Scene<'_>) -> String {
+/// Beside the graphs, where keys leave room for it: what asking for their data costs.
+fn bill(scene: &Scene<'_>, columns: usize) -> String {
     let bill = hourly_bill(scene.plan());
-    if scene.ui.view != View::Graphs || bill <= 0.0 {
+    if scene.ui.view != View::Graphs || bill <= 0.0 || columns < 110 {
         return String::new();
     }
     format!("CloudWatch {bill:.3} USD/h  ")
