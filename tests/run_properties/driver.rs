@@ -45,7 +45,8 @@ pub(crate) fn sensible(sim: &mut Sim, wish: Direction, luck: Luck) {
 
 /// Makes sure that somebody drives and that somebody else can confirm.
 fn seated(sim: &mut Sim) -> Operator {
-    if sim.state.driver().is_none() {
+    // Again and again: an engine may die of writing it down.
+    while sim.state.driver().is_none() {
         sim.attach(1000, Seat::Driver);
     }
     let driver = sim.state.driver().unwrap().clone();
@@ -76,7 +77,7 @@ fn attend(sim: &mut Sim, driver: &Operator, id: &StepId, phase: Phase) {
         Phase::InDoubt => drop(sim.ask(driver, Request::Observe { step: id.clone() })),
         Phase::Running if step.baking() => {
             sim.look_around();
-            let until = sim.state.step(id).unwrap().attempt().unwrap().baking_until.unwrap();
+            let Some(until) = sim.state.step(id).unwrap().attempt().unwrap().baking_until else { return };
             let left = until.duration_since(sim.at).as_secs();
             sim.wait(left.max(0) + 1);
             if sim.pending.is_empty() {

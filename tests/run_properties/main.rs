@@ -8,23 +8,22 @@
 
 mod driver;
 mod moves;
+mod plain;
 mod plans;
 mod sim;
 mod tracker;
+mod ways;
 mod world;
 
 use std::cell::RefCell;
 
-use cutover::run::{Direction, Request, What};
+use cutover::run::Request;
 use proptest::{
     prelude::prop,
     test_runner::{Config, FileFailurePersistence, TestRunner},
 };
 
 use self::{moves::Move, plans::Shape, sim::Sim, tracker::Counts};
-
-/// More moves than any way through the largest plan needs, with every step in three stages.
-const ENOUGH: usize = 2000;
 
 /// What must have happened at least once in that many sessions, or the test passes by doing nothing.
 const USEFUL: [(&str, u64); 13] = [
@@ -69,50 +68,17 @@ fn no_session_breaks_a_promise() {
 
 /// Plays one session, then finds the way back and the way to the end from where it stands.
 fn play(shape: &Shape, moves: &[Move]) -> Counts {
-    let mut sim = Sim::new(plans::plan(shape));
+    let mut sim = Sim::new(plans::plan(shape), Box::new(plain::Plain));
     for next in moves {
         moves::make(&mut sim, next);
     }
     sim.replay();
     let counts = sim.tracker.counts.clone();
-    way_back(&mut sim);
-    way_to_the_end(&mut sim);
+    ways::back(&mut sim);
+    ways::to_the_end(&mut sim);
     let driver = sim.state.driver().unwrap().clone();
     assert!(sim.ask(&driver, Request::End), "a complete run can be ended");
     assert!(!sim.ask(&driver, Request::Release) && sim.state.ended, "nothing happens after the end");
     sim.replay();
     counts
-}
-
-/// P7: whatever stands can be put back, unless a point of no return was passed.
-fn way_back(sim: &mut Sim) {
-    let passed = cutover::run::point_passed(&sim.plan, &sim.state).is_some();
-    if passed || sim.state.steps.iter().all(|step| !step.undoable()) {
-        return;
-    }
-    let (from, rolling) = (sim.events.len(), sim.state.rollback.is_some());
-    let found = (0..ENOUGH).any(|_| {
-        driver::sensible(sim, Direction::Back, 0);
-        sim.pending.is_empty() && sim.state.rollback.is_none() && !sim.state.steps.iter().any(|step| step.undoable())
-    });
-    // What was in flight forward may have passed the point meanwhile.
-    if cutover::run::point_passed(&sim.plan, &sim.state).is_some() {
-        return;
-    }
-    assert!(found, "P7: no way back: {}", sim.story());
-    assert!(!sim.tracker.stands(), "P7: rolled back, and yet something stands: {}", sim.story());
-    // What was in flight may have failed before anything had to be undone.
-    let began = |event: &cutover::run::Event| matches!(event.what, What::RollbackStarted { .. });
-    let began = rolling || sim.events[from..].iter().any(began);
-    assert_eq!(sim.state.rolled_back, began, "P7: {}", sim.story());
-    assert!(sim.world.as_before(&sim.plan), "P7: the world is not as before: {:?}\n{}", sim.world, sim.story());
-}
-
-/// No dead end: the plan can be run to its end from everywhere, also after a rollback.
-fn way_to_the_end(sim: &mut Sim) {
-    let found = (0..ENOUGH).any(|_| {
-        driver::sensible(sim, Direction::Forward, 0);
-        sim.state.complete()
-    });
-    assert!(found, "a dead end: {}", sim.story());
 }

@@ -4,7 +4,7 @@ use cutover::{
     plan::{Plan, StepId},
     run::{
         Actor, Answer, Ask, Change, Command, Direction, Effect, Event, Observation, Operator, Outcome, Preview,
-        RdsChange, Report, Request, Seat, State, Target, Trouble, VerdictKind, decide, due, effect, observe, recovery,
+        RdsChange, Report, Request, Seat, State, Target, Trouble, VerdictKind, due, effect, observe, recovery,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -17,6 +17,29 @@ use super::{
 /// How the world behaves in one act: 0 is well.
 pub(crate) type Luck = u8;
 
+/// What became of a command.
+pub(crate) enum Wrote {
+    /// It led to these, which are on disk.
+    Events(Vec<Event>),
+    /// It may not be.
+    Refused,
+}
+
+/// Decides commands and keeps what they lead to.
+pub(crate) trait Log {
+    fn write(&mut self, plan: &Plan, state: &State, command: &Command) -> Wrote;
+
+    /// What time it is for the engine when the machine says `at`.
+    fn time(&self, at: Timestamp, _state: &State) -> Timestamp {
+        at
+    }
+
+    /// What reached the disk although the engine died of writing it, if it did: asked after each command.
+    fn died(&mut self, _known: u64) -> Option<Vec<Event>> {
+        None
+    }
+}
+
 pub(crate) struct Sim {
     pub(crate) plan: Plan,
     pub(crate) world: World,
@@ -26,11 +49,12 @@ pub(crate) struct Sim {
     /// What the engine was told to do and has not reported yet.
     pub(crate) pending: Vec<Effect>,
     pub(crate) at: Timestamp,
+    log: Box<dyn Log>,
     conns: u64,
 }
 
 impl Sim {
-    pub(crate) fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan, log: Box<dyn Log>) -> Self {
         let mut sim = Self {
             world: World::new(&plan),
             tracker: Tracker::new(&plan),
@@ -38,6 +62,7 @@ impl Sim {
             events: Vec::new(),
             pending: Vec::new(),
             at: "2026-01-01T00:00:00Z".parse().unwrap(),
+            log,
             conns: 0,
             plan,
         };
@@ -49,33 +74,39 @@ impl Sim {
         sim
     }
 
-    /// Decides and folds; None: refused.
+    /// Decides and folds; None: refused, or not written.
     pub(crate) fn submit(&mut self, by: Actor, ask: Ask) -> Option<usize> {
+        self.at = self.log.time(self.at, &self.state);
         let command = Command { at: self.at, by, ask };
         count(&mut self.tracker.counts, "commands");
-        let whats = match decide(&self.plan, &self.state, &command) {
-            Ok(whats) => whats,
-            Err(refusal) => {
-                assert!(!refusal.0.is_empty());
-                count(&mut self.tracker.counts, "refused");
-                return None;
-            }
-        };
-        let first = self.events.len();
-        for what in whats {
-            let event = Event { seq: self.state.seq + 1, at: self.at, by: command.by.clone(), what };
-            if let Err(illegal) = self.state.apply(&event) {
-                panic!("decide and apply disagree: {illegal} at {event:?}\nafter {command:?}");
-            }
-            self.events.push(event);
+        let wrote = self.log.write(&self.plan, &self.state, &command);
+        if let Some(survivors) = self.log.died(self.state.seq) {
+            // What of it is on disk has happened, and nobody did what it asked for.
+            self.fold(&command, &survivors);
+            self.tracker.events(&command, &survivors);
+            self.restart(self.events.len().is_multiple_of(2));
+            return None;
         }
-        let new = &self.events[first..];
-        self.tracker.take(&command, new);
-        for event in new {
+        let Wrote::Events(events) = wrote else {
+            count(&mut self.tracker.counts, "refused");
+            return None;
+        };
+        self.fold(&command, &events);
+        self.tracker.take(&command, &events);
+        for event in &events {
             self.pending.extend(effect(&self.plan, &self.state, event));
         }
         assert!(self.state.log.len() <= cutover::run::LOG_LENGTH, "the fold grows with the journal");
-        Some(self.events.len() - first)
+        Some(events.len())
+    }
+
+    fn fold(&mut self, command: &Command, events: &[Event]) {
+        for event in events {
+            if let Err(illegal) = self.state.apply(event) {
+                panic!("decide and apply disagree: {illegal} at {event:?}\nafter {command:?}");
+            }
+            self.events.push(event.clone());
+        }
     }
 
     pub(crate) fn report(&mut self, report: Report) {
@@ -99,10 +130,11 @@ impl Sim {
         events.is_some()
     }
 
-    pub(crate) fn attach(&mut self, uid: u32, seat: Seat) {
+    pub(crate) fn attach(&mut self, uid: u32, seat: Seat) -> Operator {
         self.conns += 1;
         let operator = Operator { conn: self.conns, name: format!("op{}", self.conns), uid };
-        self.submit(Actor::Operator(operator), Ask::Report(Report::Attached(seat)));
+        self.submit(Actor::Operator(operator.clone()), Ask::Report(Report::Attached(seat)));
+        operator
     }
 
     /// A person of those attached, by any number.
