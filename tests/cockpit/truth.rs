@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use cutover::{
     journal::Reader,
-    plan::{RecordSet, batch},
-    run::{Change, Event, Observation, Outcome, RdsChange, What},
+    plan::{RecordSet, Side, batch},
+    run::{Access, Change, Event, Grant, Observation, Outcome, RdsChange, What},
     sandbox::ledger::Entry,
 };
 use jiff::Timestamp;
@@ -97,9 +97,7 @@ fn settle(all: &mut [Intent], open: Option<usize>, done: bool) {
 /// What the ledger shows of a change; None for what leaves no trace there.
 fn facts_of(change: &Change) -> Option<BTreeSet<String>> {
     let facts: Vec<Value> = match change {
-        Change::Nothing | Change::Command { .. } | Change::WriteAccess { .. } | Change::Sequences { .. } => {
-            return None;
-        }
+        Change::Nothing | Change::Command { .. } => return None,
         Change::Records { zone_id, before, after } => {
             let changes = batch(before, after);
             let rows = changes.iter().map(|(action, set)| record_fact(zone_id, &format!("{action:?}"), set));
@@ -117,6 +115,11 @@ fn facts_of(change: &Change) -> Option<BTreeSet<String>> {
             vec![json!(["desiredCount", format!("{cluster}/{service}"), from, to])]
         }
         Change::Rds(change) => vec![rds_fact(change)],
+        Change::WriteAccess { side, database, from, to } => access_facts(*side, database, from, to),
+        Change::Sequences { from, to } => {
+            let moved = to.iter().filter(|(name, position)| from.get(*name) != Some(position));
+            moved.map(|(name, to)| json!(["sequence", format!("new/{name}"), from.get(name), to])).collect()
+        }
     };
     let facts: BTreeSet<_> = facts.iter().map(Value::to_string).collect();
     // A change whose ends are equal leaves no trace either.
@@ -139,20 +142,54 @@ fn rds_fact(change: &RdsChange) -> Value {
     }
 }
 
+/// What the ledger shows of a change of who may write.
+fn access_facts(side: Side, database: &str, from: &Access, to: &Access) -> Vec<Value> {
+    let side = match side {
+        Side::Old => "old",
+        Side::New => "new",
+    };
+    match (from, to) {
+        (Access::Grants { grants: from }, Access::Grants { grants: to }) => {
+            let fact = |grant: &Grant, given: bool| {
+                let target = format!("{side}/{}/{}.{}", grant.role, grant.schema, grant.table);
+                json!([grant.privilege, target, !given, given])
+            };
+            let lost = from.iter().filter(|grant| !to.contains(grant)).map(|grant| fact(grant, false));
+            let won = to.iter().filter(|grant| !from.contains(grant)).map(|grant| fact(grant, true));
+            lost.chain(won).collect()
+        }
+        (Access::Limits { limits: from }, Access::Limits { limits: to }) => {
+            let moved = to.iter().filter(|(role, limit)| from.get(*role) != Some(limit));
+            moved.map(|(role, to)| json!(["connectionLimit", format!("{side}/{role}"), from.get(role), to])).collect()
+        }
+        (Access::ReadOnly { defaults: from }, Access::ReadOnly { defaults: to }) => {
+            let whose = |role: &str| if role.is_empty() { database.to_owned() } else { format!("{database}/{role}") };
+            let moved = to.iter().filter(|(role, value)| from.get(*role) != Some(value));
+            let setting = "default_transaction_read_only";
+            moved.map(|(role, to)| json!([setting, format!("{side}/{}", whose(role)), from.get(role), to])).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
 fn record_fact(zone_id: &str, action: &str, set: &RecordSet) -> Value {
     let alias = set.alias.as_ref().map(|alias| alias.target.clone());
     let weight = set.weighted.as_ref().map(|weighted| (weighted.set_identifier.clone(), weighted.weight));
     json!([zone_id, action.to_uppercase(), set.name, set.ttl, set.values, alias, weight])
 }
 
-/// The ledger by request: one call may change several things at once.
+/// The ledger by request: one call may change several things at once, and sequences are set one by one.
 fn requests(ledger: &[Entry]) -> Vec<(Timestamp, BTreeSet<String>)> {
     let mut all: Vec<(&str, Timestamp, BTreeSet<String>)> = Vec::new();
-    // That a task is stopped is the end of its own intent.
-    for entry in ledger.iter().filter(|entry| entry.action != "StopTask") {
+    // That a task is stopped is the end of its own intent, and so is the end of a session that of a freeze.
+    let counts = |entry: &&Entry| entry.action != "StopTask" && entry.detail.get("terminated").is_none();
+    let mut sets = false;
+    for entry in ledger.iter().filter(counts) {
         let facts = entry_facts(entry);
+        let goes_on = sets && entry.action == "setval";
+        sets = entry.action == "setval";
         match all.last_mut() {
-            Some((request, _, known)) if *request == entry.request_id => known.extend(facts),
+            Some((request, _, known)) if *request == entry.request_id || goes_on => known.extend(facts),
             _ => all.push((&entry.request_id, entry.at, facts)),
         }
     }

@@ -45,10 +45,10 @@ fn environments_overlay_their_variables() {
 }
 
 #[test]
-fn the_rehearsal_takes_about_an_hour() {
+fn the_rehearsal_takes_little_more_than_an_hour() {
     let plan = sample("sandbox").unwrap();
     let total: Duration = plan.steps.iter().map(|step| step.expected).sum();
-    assert!((3600..=4500).contains(&total.as_secs()), "{total:?}");
+    assert!((3300..=5400).contains(&total.as_secs()), "{total:?}");
     assert_eq!(plan.checks.len(), 12);
 }
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
-use super::table::TABLES;
+use super::{database::HEARTBEAT, table::TABLES};
+use crate::sandbox::faults::Side;
 
 /// The role that the operator's tools use.
 pub(in crate::sandbox) const OPERATOR: &str = "cutover";
@@ -63,9 +64,17 @@ impl Role {
     }
 }
 
-/// The roles as the cutover finds them.
-pub(super) fn roles() -> Vec<Role> {
-    let write = &["SELECT", "INSERT", "UPDATE", "DELETE"];
+/// Tables on which something can be granted.
+pub(super) fn grantable() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|(table, _)| *table).chain([HEARTBEAT])
+}
+
+/// The roles as the cutover finds them. The new side was restored closed: the app may read there and not write.
+pub(super) fn roles(side: Side) -> Vec<Role> {
+    let write: &[&str] = match side {
+        Side::Old => &["SELECT", "INSERT", "UPDATE", "DELETE"],
+        Side::New => &["SELECT"],
+    };
     let operator = Role { superuser: true, replication: true, ..Role::new(10, OPERATOR, &PRIVILEGES) };
     let replicator = Role { replication: true, ..Role::new(16_386, REPLICATION, &["SELECT"]) };
     vec![operator, Role::new(16_384, APP, write), Role::new(16_385, REPORTS, write), replicator]

@@ -4,10 +4,9 @@ use serde_json::{Value as Json, json};
 
 use super::{
     DATABASE,
-    access::{PRIVILEGES, READ_ONLY, Role},
-    database::{Database, HEARTBEAT},
+    access::{PRIVILEGES, READ_ONLY, Role, grantable},
+    database::Database,
     sql::{SqlError, Statement, Whose},
-    table::TABLES,
 };
 
 /// What was changed: the thing, and `{ what: { from, to } }`.
@@ -82,18 +81,18 @@ fn grants(
     tables: &[String],
     roles: &[String],
 ) -> Result<Changed, SqlError> {
+    if let Some(unknown) = tables.iter().find(|name| !grantable().any(|table| table == **name)) {
+        return Err(SqlError::new("42P01", format!("relation \"{unknown}\" does not exist")));
+    }
+    let wanted = |table: &&'static str| tables.is_empty() || tables.iter().any(|one| one == table);
     let mut changed = Vec::new();
     for name in roles {
-        for table in TABLES
-            .iter()
-            .map(|(table, _)| *table)
-            .filter(|table| tables.is_empty() || tables.iter().any(|one| one == table))
-        {
+        let granted = &mut role(database, name)?.granted;
+        for table in grantable().filter(wanted) {
             for wanted in privileges {
                 let known = PRIVILEGES.into_iter().find(|privilege| privilege == wanted);
                 let privilege =
                     known.ok_or_else(|| SqlError::new("42601", format!("unrecognized privilege type \"{wanted}\"")))?;
-                let granted = &mut role(database, name)?.granted;
                 let moves =
                     if gives { granted.insert((table, privilege)) } else { granted.remove(&(table, privilege)) };
                 if moves {
@@ -102,8 +101,6 @@ fn grants(
                 }
             }
         }
-        role(database, name)?;
     }
-    let unknown = tables.iter().find(|name| *name != HEARTBEAT && !TABLES.iter().any(|(table, _)| table == name));
-    unknown.map_or(Ok(changed), |name| Err(SqlError::new("42P01", format!("relation \"{name}\" does not exist"))))
+    Ok(changed)
 }

@@ -95,7 +95,7 @@ impl Database {
             tables: (0..TABLES.len()).map(|position| Table::seeded(position, micros, is_copy)).collect(),
             beats: Vec::new(),
             lsn: FIRST_LSN[side as usize],
-            roles: access::roles(),
+            roles: access::roles(side),
             settings: Settings::new(),
             connection_limit: -1,
             backends: Vec::new(),

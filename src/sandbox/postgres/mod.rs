@@ -51,7 +51,9 @@ use super::{
 /// The database's name on both sides.
 pub(super) const DATABASE: &str = "acme_shop";
 /// Share of the shop's requests that place an order.
-pub(super) const ORDER_SHARE: f64 = 0.05;
+pub(super) const ORDER_SHARE: f64 = 0.04;
+/// Share of jobs that leave a row; the others leave nothing in the database.
+const JOB_ROWS: f64 = 0.25;
 /// How often a scheduler sends its digest, seconds, and to how many users.
 const DIGEST_EVERY: i64 = 60;
 const DIGEST_MAILS: i64 = 12;
@@ -206,7 +208,7 @@ impl Databases {
             let refused = self.of_mut(side).write(Client::Web, ORDERS, now, by[0], key).is_err();
             self.refused_orders[side as usize] += u64::from(refused);
         }
-        let jobs = if worker > 0 { self.noise.poisson(work.jobs * dt) as u64 } else { 0 };
+        let jobs = if worker > 0 { self.noise.poisson(work.jobs * JOB_ROWS * dt) as u64 } else { 0 };
         for _ in 0..jobs {
             let key = self.key();
             // A job whose row is refused goes back to the queue; the model drains it no faster than rows are taken.

@@ -198,16 +198,22 @@ impl Connection {
         use_it(session)
     }
 
-    fn execute(&self, statement: &Statement, parameters: &[Value]) -> Result<Outcome, SqlError> {
-        self.with(|session| session.execute(statement, parameters))
-    }
-
     /// Closes the connection without a word.
     async fn drop_out(&self) {
         if let Some(own) = self.own.get() {
             own.abort();
         }
         std::future::pending::<()>().await;
+    }
+}
+
+impl Handlers {
+    /// Sums over whole tables take a while, which is no reason for the rest of the world to wait.
+    async fn execute(&self, statement: Statement, parameters: Vec<Value>) -> Result<Outcome, SqlError> {
+        let connection = self.0.clone();
+        let run = move || connection.with(|session| session.execute(&statement, &parameters));
+        let ended = tokio::task::spawn_blocking(run).await;
+        ended.unwrap_or_else(|error| Err(SqlError::new("XX000", error.to_string())))
     }
 }
 
@@ -224,8 +230,8 @@ impl SimpleQueryHandler for Handlers {
             self.front.note_query(pid, query);
         }
         let mut responses = Vec::new();
-        for statement in &statements(query).map_err(refused)? {
-            match self.execute(statement, &[]) {
+        for statement in statements(query).map_err(refused)? {
+            match self.execute(statement, Vec::new()).await {
                 Ok(Outcome::Dropped) => self.drop_out().await,
                 Ok(outcome) => responses.push(response(outcome, &Format::UnifiedText)?),
                 Err(error) => {
@@ -293,7 +299,7 @@ impl ExtendedQueryHandler for Handlers {
     {
         let prepared = &portal.statement.statement;
         let parameters = parameters(portal).map_err(refused)?;
-        match self.execute(&prepared.statement, &parameters).map_err(refused)? {
+        match self.execute(prepared.statement.clone(), parameters).await.map_err(refused)? {
             Outcome::Dropped => {
                 self.drop_out().await;
                 Ok(Response::EmptyQuery)

@@ -5,7 +5,9 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     Databases, Work,
     access::Client,
+    change::access,
     link::Link,
+    sql::statements,
     table::{MAILS, ORDERS, Sequence},
 };
 use crate::sandbox::{faults::Side, model::Processes};
@@ -32,6 +34,14 @@ impl Time {
         }
     }
 
+    /// Lets the app write on the new side.
+    fn open(&mut self) {
+        let text = "grant insert on all tables in schema public to acme_app";
+        for statement in statements(text).unwrap() {
+            access(&mut self.databases.new, &statement).unwrap();
+        }
+    }
+
     fn orders(&self, side: Side) -> usize {
         self.databases.of(side).tables[ORDERS].rows().len()
     }
@@ -43,6 +53,9 @@ fn a_missed_sequence_is_a_duplicate_key_at_every_order() {
     time.pass(60, (HEROKU, 8.0), (IDLE, 0.0), false);
     assert!(time.databases.refused_orders(Side::Old).abs() < f64::EPSILON);
     let before = time.orders(Side::New);
+    time.pass(30, (HEROKU, 0.0), (AWS, 8.0), false);
+    assert!((time.databases.refused_orders(Side::New) - 1.0).abs() < f64::EPSILON, "it is closed");
+    time.open();
     time.pass(30, (HEROKU, 0.0), (AWS, 8.0), false);
     assert!((time.databases.refused_orders(Side::New) - 1.0).abs() < f64::EPSILON);
     assert!(time.orders(Side::New) < before + 30, "only what was replicated came");
@@ -77,6 +90,7 @@ fn two_schedulers_double_the_mails_and_one_does_not() {
     time.pass(600, (HEROKU, 1.0), (IDLE, 0.0), false);
     let one = time.databases.mails;
     assert!(one.sent > 100 && one.doubled == 0, "{one:?}");
+    time.open();
     time.databases.new.tables[MAILS].sequence = Sequence { last: 100_000, called: true };
     time.pass(600, (HEROKU, 1.0), (AWS, 0.0), false);
     let two = time.databases.mails;
@@ -91,6 +105,7 @@ fn a_row_written_on_the_new_side_too_early_breaks_replication() {
     time.pass(10, (HEROKU, 8.0), (IDLE, 0.0), false);
     let next = time.databases.old.tables[ORDERS].sequence.peek();
     time.databases.new.tables[ORDERS].sequence = Sequence { last: next + 20, called: true };
+    time.open();
     time.databases.new.write(Client::Web, ORDERS, time.now, "aws web", 1).unwrap();
     time.pass(60, (HEROKU, 8.0), (IDLE, 0.0), false);
     assert!(time.databases.link.worker.is_none() && time.databases.link.errors > 5);

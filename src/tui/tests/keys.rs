@@ -439,7 +439,7 @@ fn arrows_read_the_graphs_and_esc_takes_the_crosshair_away() {
     desk.press(KeyCode::Right);
     desk.rest(200);
     let step = desk.fixture.ui.cross.expect("still there").duration_since(at);
-    assert_eq!(step, SignedDuration::from_secs(60), "a datum a key on a range of 30 minutes");
+    assert_eq!(step, SignedDuration::from_secs(30), "a datum a key on a range of 30 minutes");
     for _ in 0..3 {
         desk.press(KeyCode::Right);
         desk.rest(200);

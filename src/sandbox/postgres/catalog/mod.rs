@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     Databases,
-    access::{OPERATOR, Role},
+    access::{OPERATOR, Role, grantable},
     database::{Beat, Database, HEARTBEAT},
     sql::{Field, Relation, SqlError},
     table::{Sequence, TABLES},
@@ -251,7 +251,7 @@ fn letters(role: &Role, table: &str) -> String {
 
 /// A pair as a role's privileges hold it; an unknown table gives one that no role has.
 fn pair(table: &str, privilege: &'static str) -> (&'static str, &'static str) {
-    (TABLES.iter().find(|(known, _)| *known == table).map_or("", |(known, _)| known), privilege)
+    (grantable().find(|known| *known == table).unwrap_or_default(), privilege)
 }
 
 /// Access list of a table.
