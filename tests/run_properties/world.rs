@@ -221,7 +221,7 @@ impl World {
 
     /// As it was before the plan began, except for what cannot be put back.
     pub(crate) fn as_before(&self, plan: &Plan) -> bool {
-        let before = Self { commands: self.commands.clone(), ..Self::new(plan) };
+        let before = Self { commands: self.commands.clone(), snapshots: self.snapshots.clone(), ..Self::new(plan) };
         *self == before && !self.commands.contains("copy") && !self.commands.contains("migrate")
     }
 
