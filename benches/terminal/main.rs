@@ -23,6 +23,8 @@ use pty::{Link, Program};
 
 /// How long each phase is observed.
 const OBSERVED: Duration = Duration::from_secs(8);
+/// How long a rehearsal may take until every check has run: they are spread over half a minute.
+const BEGINNING: Duration = Duration::from_secs(90);
 /// How long anything may take to appear.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Key presses a round.
@@ -78,7 +80,7 @@ fn main() -> ExitCode {
 fn begin(env: &[(String, String)]) {
     let argv = [env!("CARGO_BIN_EXE_cutover"), "rehearse", "--speed", "1"].map(str::to_owned);
     let mut program = Program::start(&argv, env, Link::LOCAL);
-    let shown = program.until(PATIENCE * 2, |text| text.contains("12/12 pass"));
+    let shown = program.until(BEGINNING, |text| text.contains("12/12 pass"));
     assert!(shown.is_some(), "the rehearsal did not begin:\n{}", program.text());
     program.quit("q");
 }
