@@ -1,5 +1,6 @@
 //! Sessions built by hand for tests: real events folded by the real state, numbers from plain formulas, a fixed clock.
 
+mod plain;
 mod rds;
 
 use std::time::{Duration, Instant};
@@ -7,6 +8,8 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use ratatui::{buffer::Buffer, layout::Rect};
 
+use self::plain::shape;
+pub(super) use self::plain::text_of;
 use super::{
     model::Scene,
     pane,
@@ -469,22 +472,6 @@ impl Fixture {
     }
 }
 
-pub(super) fn text_of(buf: &Buffer) -> String {
-    let mut text = String::new();
-    for y in 0..buf.area.height {
-        let mut line = String::new();
-        let mut x = 0;
-        while x < buf.area.width {
-            let symbol = buf[(x, y)].symbol();
-            line.push_str(symbol);
-            x += u16::try_from(super::text::width(symbol).max(1)).unwrap();
-        }
-        text.push_str(line.trim_end());
-        text.push('\n');
-    }
-    text
-}
-
 fn intent(step: &str, number: u32, parts: &[Part], part: &Part) -> What {
     What::Intended {
         step: step.into(),
@@ -495,26 +482,5 @@ fn intent(step: &str, number: u32, parts: &[Part], part: &Part) -> What {
         bake: part.bake,
         token: format!("{step}/1.{number}"),
         change: part.change.clone(),
-    }
-}
-
-/// A plain formula for each metric: something to look at.
-#[expect(clippy::cast_precision_loss, reason = "minutes are few")]
-fn shape(metric: &str, minute: i64) -> f64 {
-    let t = minute as f64;
-    let wave = (t / 4.0).sin() + (t / 1.7).sin() * 0.4;
-    match metric {
-        "old-requests" => 212.0 + wave * 18.0,
-        "new-requests" => 0.4,
-        "old-5xx" => 1.0,
-        "new-5xx" => 0.0,
-        "old-5xx-share" => 0.04 + wave.abs() * 0.02,
-        "new-5xx-share" => 0.02,
-        "old-p95" => 0.18 + wave * 0.015,
-        "new-p95" => 0.091 + wave * 0.006,
-        "cpu" => 22.0 + wave * 6.0,
-        "memory" => 48.0 + t % 50.0 * 0.2,
-        "db-connections" => 64.0 + wave * 9.0,
-        _ => 14.0 + (wave * 9.0).max(-14.0),
     }
 }
