@@ -344,6 +344,8 @@ fn item_end(tokens: &[String], mut at: usize) -> usize {
         at += 1;
         match token.as_str() {
             "{" => depth += 1,
+            // The item is the last of a block, such as a field: the block's own end stays.
+            "}" if depth == 0 => return at - 1,
             "}" if depth == 1 => break,
             "}" => depth -= 1,
             ";" if depth == 0 => break,
