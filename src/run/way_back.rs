@@ -95,6 +95,10 @@ fn settings(plan: &Plan, script: &mut String) {
             let _ = writeln!(script, "{}={}", database_variable(side), connection(databases.get(side)));
         }
     }
+    if aws.endpoint.is_some() {
+        // Not every service of the AWS CLI heeds the variable: `aws rds` goes to AWS all the same.
+        script.push_str("aws() { command aws --endpoint-url \"$AWS_ENDPOINT_URL\" \"$@\"; }\n");
+    }
     if let Some(account) = &aws.account {
         let _ = writeln!(
             script,
