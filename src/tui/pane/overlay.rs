@@ -8,6 +8,7 @@ use super::{
     text, word,
 };
 use crate::{
+    plan::StepId,
     run::Change,
     tui::form::{About, Decision, Form, Question, Takes},
 };
@@ -144,21 +145,7 @@ fn rollback(scene: &Scene<'_>, question: &Question, reason: &str, buf: &mut Buff
         return false;
     }
     pen.put(Role::Dim, "Only undos run from here on, last change first; each has its own gate:").line();
-    for (index, id) in scene.price.undos.iter().enumerate() {
-        let title = scene.plan().step(id).map_or(id.0.as_str(), |step| step.title.as_str());
-        pen.put(Role::Dim, &format!("{:>2}. ", index + 1)).put(Role::Strong, title).line();
-        let applied = scene.state().step(id).and_then(|step| Change::reversal_of(&step.applied));
-        let rows = applied.map(|change| change.rows()).unwrap_or_default();
-        if let Some(row) = rows.first() {
-            let arrow = scene.theme.glyphs.arrow;
-            let after = if row.after.is_empty() { "(none)" } else { &row.after };
-            pen.gap(4).put(Role::Dim, &format!("{} {arrow} ", row.label)).put(Role::Text, after);
-            if rows.len() > 1 {
-                pen.put(Role::Dim, &format!("  and {} more", rows.len() - 1));
-            }
-            pen.line();
-        }
-    }
+    list_undos(scene, &mut pen);
     pen.line();
     if scene.state().rollback.is_some() {
         pen.put(Role::Warn, "rolling back already: each undo waits for its gate   ").put(Role::Key, "[Esc]");
@@ -166,6 +153,38 @@ fn rollback(scene: &Scene<'_>, question: &Question, reason: &str, buf: &mut Buff
     }
     keys(scene, question, "begin to roll back", &mut pen);
     !pen.overflown()
+}
+
+/// The undos, each with what it puts back where there is room for that. What does not fit is counted: the way back must
+/// stay open on every screen, and each undo shows its exact change at its own gate.
+fn list_undos(scene: &Scene<'_>, pen: &mut Pen<'_>) {
+    let undos = &scene.price.undos;
+    // The last two lines are the keys' own.
+    let room = pen.room().saturating_sub(2);
+    let shown = if undos.len() > room { room.saturating_sub(1) } else { undos.len() };
+    for (index, id) in undos.iter().take(shown).enumerate() {
+        let title = scene.plan().step(id).map_or(id.0.as_str(), |step| step.title.as_str());
+        pen.put(Role::Dim, &format!("{:>2}. ", index + 1)).put(Role::Strong, title).line();
+        if undos.len() * 2 <= room {
+            puts_back(scene, id, pen);
+        }
+    }
+    if shown < undos.len() {
+        pen.put(Role::Warn, &format!("    and {} more; the pane Rollback has them all", undos.len() - shown)).line();
+    }
+}
+
+/// The first row of what an undo puts back.
+fn puts_back(scene: &Scene<'_>, id: &StepId, pen: &mut Pen<'_>) {
+    let applied = scene.state().step(id).and_then(|step| Change::reversal_of(&step.applied));
+    let rows = applied.map(|change| change.rows()).unwrap_or_default();
+    let Some(row) = rows.first() else { return };
+    let after = if row.after.is_empty() { "(none)" } else { &row.after };
+    pen.gap(4).put(Role::Dim, &format!("{} {} ", row.label, scene.theme.glyphs.arrow)).put(Role::Text, after);
+    if rows.len() > 1 {
+        pen.put(Role::Dim, &format!("  and {} more", rows.len() - 1));
+    }
+    pen.line();
 }
 
 fn keys(scene: &Scene<'_>, question: &Question, deed: &str, pen: &mut Pen<'_>) {
