@@ -59,6 +59,8 @@ until_shown 'drains for another' 90
 press t y
 until_shown '▸[0-9]* Lock deploys ─' 120
 press f Enter y
+until_shown '▸[0-9]* Take a safety snapshot ─' 60
+press f Enter y
 until_shown '▸[0-9]* Maintenance page on ─' 60
 press f Enter
 until_shown 'ARMED\|armed' 10
