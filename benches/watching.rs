@@ -11,6 +11,8 @@
     reason = "a program that measures"
 )]
 
+#[path = "support/metrics.rs"]
+mod metrics;
 #[path = "terminal/pty.rs"]
 mod pty;
 
@@ -23,13 +25,16 @@ use std::{
 };
 
 use cutover::{
+    cli::sandbox_variables,
     clock::Clock,
-    plan::{Check, Metric, MetricSource, Plan, RecordType, Resolver, Side, Unit, load},
+    journal::SessionDir,
+    plan::{Check, Plan, RecordType, Resolver, load},
     run::Target,
     sandbox::Endpoints,
     watch,
     world::{World, dns},
 };
+use metrics::metrics;
 use pty::{Link, Program, cpu, status};
 
 /// How often each kind is asked, a second.
@@ -80,21 +85,7 @@ impl Sandbox {
 
     /// The sample plan in this sandbox.
     fn plan(&self) -> Plan {
-        let at = &self.at;
-        let resolvers: Vec<_> = at.resolvers.iter().map(|each| format!("{}={}", each.name, each.addr)).collect();
-        let values = [
-            ("authority", at.authority.to_string()),
-            ("resolvers", resolvers.join(",")),
-            ("old_address", at.old_origin.https.ip().to_string()),
-            ("new_address", at.new_origin.https.ip().to_string()),
-            ("http_port", at.old_origin.http.port().to_string()),
-            ("https_port", at.old_origin.https.port().to_string()),
-            ("ca_file", at.ca_pem_path.display().to_string()),
-            ("aws_endpoint", at.aws_route53.clone()),
-            ("heroku_endpoint", at.heroku.clone()),
-            ("directory", String::new()),
-        ];
-        let given = values.into_iter().map(|(name, value)| (format!("sandbox.{name}"), value)).collect();
+        let given = sandbox_variables(&self.at, &SessionDir::new(""));
         let source = include_str!("../config/acme-shop.toml");
         load(source, "acme-shop.toml", "sandbox", &given).expect("the sample plan is valid: a test holds it")
     }
@@ -217,7 +208,7 @@ async fn watched(plan: Plan) -> Duration {
     let (sender, mut findings) = tokio::sync::mpsc::channel(4096);
     let (_baseline, receiver) = tokio::sync::watch::channel(BTreeMap::new());
     let before = cpu(std::process::id());
-    let handle = watch::start(Arc::new(plan), world, clock, sender, receiver);
+    let handle = watch::start(Arc::new(plan), world, clock, sender, receiver, clock.now());
     let over = tokio::time::sleep(Duration::from_secs(10));
     tokio::pin!(over);
     loop {
@@ -228,24 +219,6 @@ async fn watched(plan: Plan) -> Duration {
     }
     drop(handle);
     (cpu(std::process::id()) - before) / 10
-}
-
-fn metrics(count: usize) -> Vec<Metric> {
-    let metric = |place: usize| Metric {
-        id: format!("metric-{place}"),
-        title: String::new(),
-        graph: String::new(),
-        side: Side::New,
-        unit: Unit::Count,
-        source: MetricSource::Stat {
-            namespace: "AWS/SQS".into(),
-            name: "ApproximateNumberOfMessagesVisible".into(),
-            dimensions: BTreeMap::from([("QueueName".into(), "acme-shop-jobs".into())]),
-            stat: "Maximum".into(),
-        },
-        period: 60,
-    };
-    (0..count).map(metric).collect()
 }
 
 /// The whole engine with 500 metrics, 200 checks and 200 probes.

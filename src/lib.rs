@@ -19,8 +19,10 @@
 //! | [`journal`] | the log on disk and in object storage: hash chain, fsync, lock, replay | run, plan, clock |
 //! | [`world`] | clients of what is outside; real ones only | plan, run (their plain data), clock |
 //! | [`steps`] | one file per kind of step: preview, apply, observe, undo | world, run, plan, clock |
-//! | [`watch`] | samplers that turn the world into series and verdicts | world, run, plan, clock |
-//! | [`engine`] | the coordinator, its executor, recovery | steps, watch, journal, session, world, run, plan, clock |
+//! | [`preflight`] | what the plan needs of AWS; whether the world is as the plan expects it | world, run, plan, clock |
+//! | [`watch`] | samplers that turn the world into series and verdicts | preflight, world, run, plan, clock |
+//! | [`notify`] | webhooks: who is told what happens | world, run, plan, clock |
+//! | [`engine`] | the coordinator, its executor, recovery | steps, watch, notify, journal, session, world, run, plan, clock |
 //! | [`session`] | the Unix socket: messages, server, client; where a session stands | journal, run, plan, clock |
 //! | [`tui`] | terminal guard, keymap, theme, one file per pane | session, run, plan, clock |
 //! | [`sandbox`] | the embedded world for rehearsals, on loopback; knows nothing of the cockpit | clock |
@@ -32,7 +34,9 @@ pub mod cli;
 pub mod clock;
 pub mod engine;
 pub mod journal;
+pub mod notify;
 pub mod plan;
+pub mod preflight;
 pub mod run;
 pub mod sandbox;
 pub mod session;

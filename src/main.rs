@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> color_eyre::Result<ExitCode> {
-    color_eyre::config::HookBuilder::default().display_location_section(false).display_env_section(false).install()?;
+    let hooks = color_eyre::config::HookBuilder::default().display_location_section(false).display_env_section(false);
+    let plain = color_eyre::config::Theme::new();
+    if cutover::cli::colour() { hooks } else { hooks.theme(plain) }.install()?;
     cutover::cli::main()
 }

@@ -1,14 +1,13 @@
 //! What must not be spent: bytes over the wire, calls that are billed, memory that grows with the night. Counts only,
 //! which are the same on every machine; times stand in `benches/`.
 
+#[path = "../benches/support/metrics.rs"]
+mod metrics;
 #[path = "../benches/support/mod.rs"]
 mod support;
 
-use std::collections::BTreeMap;
-
 use cutover::{
     clock::Clock,
-    plan::{Metric, MetricSource, Side, Unit},
     sandbox::{Ports, SandboxConfig, scenario::Scenario},
     session::message::ToCockpit,
     tui::{Depth, Offscreen, Shown, Theme},
@@ -16,6 +15,7 @@ use cutover::{
 };
 use jiff::{SignedDuration, tz::TimeZone};
 
+use metrics::metrics;
 use support::{Session, trouble};
 
 /// How long a session is watched, seconds.
@@ -99,24 +99,6 @@ fn the_fold_does_not_grow_with_the_log() {
     };
     let (young, old) = (size(2_000), size(20_000));
     assert!(old <= young + young / 20, "{young} bytes after 2,000 events, {old} after 20,000");
-}
-
-fn metrics(count: usize) -> Vec<Metric> {
-    let metric = |place: usize| Metric {
-        id: format!("metric-{place}"),
-        title: String::new(),
-        graph: String::new(),
-        side: Side::New,
-        unit: Unit::Count,
-        source: MetricSource::Stat {
-            namespace: "AWS/SQS".into(),
-            name: "ApproximateNumberOfMessagesVisible".into(),
-            dimensions: BTreeMap::from([("QueueName".into(), format!("queue-{place}"))]),
-            stat: "Maximum".into(),
-        },
-        period: 60,
-    };
-    (0..count).map(metric).collect()
 }
 
 #[tokio::test]

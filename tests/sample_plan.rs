@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_cloudwatch::types::{Dimension, Metric};
 use cutover::{
+    cli::sandbox_variables,
     clock::Clock,
+    journal::SessionDir,
     plan::{Check, Kind, MetricSource, Plan, RunnerSource, Side, load, sandbox_placeholders},
     sandbox::{Endpoints, Ports, Sandbox, SandboxConfig, scenario::Scenario, start},
 };
@@ -24,22 +26,7 @@ async fn world() -> (Sandbox, Plan) {
 }
 
 fn given(endpoints: &Endpoints) -> BTreeMap<String, String> {
-    let resolvers: Vec<_> = endpoints.resolvers.iter().map(|one| format!("{}={}", one.name, one.addr)).collect();
-    let given = [
-        ("authority", endpoints.authority.to_string()),
-        ("resolvers", resolvers.join(", ")),
-        ("old_address", endpoints.old_origin.https.ip().to_string()),
-        ("new_address", endpoints.new_origin.https.ip().to_string()),
-        ("http_port", endpoints.new_origin.http.port().to_string()),
-        ("https_port", endpoints.new_origin.https.port().to_string()),
-        ("old_database", endpoints.old_database.address.ip().to_string()),
-        ("new_database", endpoints.new_database.address.ip().to_string()),
-        ("database_port", endpoints.old_database.address.port().to_string()),
-        ("ca_file", endpoints.ca_pem_path.display().to_string()),
-        ("aws_endpoint", endpoints.aws_route53.clone()),
-        ("heroku_endpoint", endpoints.heroku.clone()),
-    ];
-    given.into_iter().map(|(name, value)| (format!("sandbox.{name}"), value)).collect()
+    sandbox_variables(endpoints, &SessionDir::new(""))
 }
 
 async fn aws(plan: &Plan) -> aws_config::SdkConfig {
@@ -109,7 +96,7 @@ async fn the_services_and_processes_exist() {
         }
     }
     for step in &plan.steps {
-        if let Kind::HerokuScale { formation: wanted } = &step.kind {
+        if let Kind::HerokuScale { formation: wanted, .. } = &step.kind {
             assert!(wanted.keys().all(|process| formation.contains(process.as_str())), "{wanted:?}");
         }
     }
@@ -150,4 +137,34 @@ async fn the_checks_pass_on_both_sides() {
             assert_eq!(outcome, Ok(()), "{} on {side:?}", check.id);
         }
     }
+}
+
+fn cutover(arguments: &[&str]) -> (Option<i32>, serde_json::Value, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cutover"));
+    let output = command.args(arguments).env_remove("CUTOVER_SLACK_URL").output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap_or_default(), text(&output.stderr))
+}
+
+#[test]
+fn its_preflight_passes_in_all_findings() {
+    let (code, told, stderr) = cutover(&["preflight", "config/acme-shop.toml", "--env", "sandbox", "--json"]);
+    let findings = told["findings"].as_array().unwrap_or_else(|| panic!("{stderr}"));
+    let open: Vec<_> = findings.iter().filter(|finding| finding["standing"] != "passed").collect();
+    assert_eq!((code, &open), (Some(0), &Vec::new()), "{stderr}");
+    assert!(findings.len() > 60, "{}", told["tally"]);
+    let (code, ..) = cutover(&["preflight", "config/acme-shop.toml", "--env", "nowhere"]);
+    assert_eq!(code, Some(2));
+}
+
+#[test]
+fn its_policy_is_printed_for_the_driver_and_for_those_who_look() {
+    let plan = ["iam", "config/acme-shop.toml", "--env", "production"];
+    let (code, driver, stderr) = cutover(&plan);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let (_, viewer, _) = cutover(&[&plan[..], &["--viewer", "--journal", "s3://runs/one"]].concat());
+    let statements = |policy: &serde_json::Value| policy["Statement"].as_array().unwrap().len();
+    assert!(statements(&driver) > statements(&viewer) && viewer.to_string().contains("arn:aws:s3:::runs/one/*"));
+    let (code, _, stderr) = cutover(&[&plan[..], &["--journal", "runs"]].concat());
+    assert!(code == Some(2) && stderr.contains("s3://BUCKET/PREFIX"), "{stderr}");
 }

@@ -4,9 +4,11 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use cutover::{
+    cli::sandbox_variables,
     clock::Clock,
-    plan::{self, Action, Plan, RecordSet, RecordType, Role, Side, batch},
-    run::{AUTHORITY, Answer, Cell, Report, Sample, Target, Trouble, VerdictKind},
+    journal::SessionDir,
+    plan::{self, Action, Plan, RecordSet, RecordType, Role, Side, WriteLock, batch},
+    run::{AUTHORITY, Access, Answer, Cell, Expiring, Report, Sample, Target, Trouble, VerdictKind},
     sandbox::{Ports, Sandbox, SandboxConfig, scenario::Scenario},
     watch::{Finding, WatchHandle, start},
     world::World,
@@ -42,6 +44,7 @@ struct Seen {
     data: BTreeMap<String, usize>,
     served_by: BTreeMap<String, Option<Side>>,
     spent: (u64, u64),
+    leak: Option<String>,
     reports: usize,
 }
 
@@ -68,6 +71,9 @@ impl Seen {
             Report::Runner { side, role, cell } => drop(self.cells.insert((side, role), cell)),
             Report::Verdict { guardrail, verdict, .. } => drop(self.verdicts.insert(guardrail, verdict)),
             Report::Source { source, trouble } => drop(self.troubles.insert(source, trouble)),
+            Report::Leak { side: Side::Old, who } => self.leak = who,
+            Report::Preflight(findings) => assert!(!findings.is_empty(), "a look that found nothing"),
+            Report::Expiry { of, until } => assert_eq!((of, until), (Expiring::Credentials, None), "keys do not end"),
             other => panic!("not a sampler's: {other:?}"),
         }
     }
@@ -102,7 +108,7 @@ impl Bench {
         let world = World::connect(&plan, clock).await.unwrap();
         let (sender, findings) = mpsc::channel(4096);
         let (baseline, receiver) = watch::channel(BTreeMap::new());
-        let handle = start(Arc::clone(&plan), world.clone(), clock, sender, receiver);
+        let handle = start(Arc::clone(&plan), world.clone(), clock, sender, receiver, clock.now());
         Self { _sandbox: sandbox, plan, world, handle, findings, _baseline: baseline, seen: Seen::default() }
     }
 
@@ -121,26 +127,9 @@ impl Bench {
 
 /// Where the sandbox's services listen, as the plan's variables.
 fn given(sandbox: &Sandbox) -> BTreeMap<String, String> {
-    let at = sandbox.endpoints();
-    let resolvers: Vec<_> = at.resolvers.iter().map(|each| format!("{}={}", each.name, each.addr)).collect();
-    [
-        ("authority", at.authority.to_string()),
-        ("resolvers", resolvers.join(",")),
-        ("old_address", at.old_origin.https.ip().to_string()),
-        ("new_address", at.new_origin.https.ip().to_string()),
-        ("http_port", at.old_origin.http.port().to_string()),
-        ("https_port", at.old_origin.https.port().to_string()),
-        ("old_database", at.old_database.address.ip().to_string()),
-        ("new_database", at.new_database.address.ip().to_string()),
-        ("database_port", at.old_database.address.port().to_string()),
-        ("ca_file", at.ca_pem_path.display().to_string()),
-        ("aws_endpoint", at.aws_route53.clone()),
-        ("heroku_endpoint", at.heroku.clone()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (format!("sandbox.{name}"), value))
-    .chain([("old_ttl".to_owned(), OLD_TTL.to_string())])
-    .collect()
+    let mut given = sandbox_variables(sandbox.endpoints(), &SessionDir::new(""));
+    given.insert("old_ttl".into(), OLD_TTL.to_string());
+    given
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,6 +192,26 @@ async fn a_calm_world_is_seen_as_it_is_and_a_switch_where_it_is_served() {
             seen.answer("shop", AUTHORITY) == Some(Answer::Other)
         })
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_on_after_a_freeze_of_others_is_named() {
+    let mut bench = Bench::new("[[fault]]\nkind = \"leaky-freeze\"").await;
+    bench.until("the application writes", |seen| seen.cell(Side::Old, Role::Writer) == Some(Cell::On)).await;
+    let server = bench.world.postgres().unwrap().side(Side::Old);
+    let roles = &bench.plan.databases.as_ref().unwrap().old.writers;
+    let open = server.access(WriteLock::Revoke, roles).await.unwrap();
+    server.change_access(&open, &Access::Grants { grants: Vec::new() }).await.unwrap();
+    bench.until("it does not any more", |seen| seen.cell(Side::Old, Role::Writer) == Some(Cell::Off)).await;
+    bench
+        .until("who does is named, with the table", |seen| {
+            let who = seen.leak.as_deref().unwrap_or_default();
+            who.contains("reports") && who.contains("writes to public.orders")
+        })
+        .await;
+    let server = bench.world.postgres().unwrap().side(Side::Old);
+    server.change_access(&Access::Grants { grants: Vec::new() }, &open).await.unwrap();
+    bench.until("everybody may write again", |seen| seen.leak.is_none()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

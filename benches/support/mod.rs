@@ -56,7 +56,7 @@ impl Session {
     /// Nothing has happened yet.
     pub(crate) fn empty() -> Self {
         let now: Timestamp = "2026-03-08T02:00:00Z".parse().expect("a time");
-        let you = Operator { conn: 1, name: "ann".into(), uid: 1000 };
+        let you = Operator::new(1, "ann", 1000);
         let snapshot = Snapshot {
             you,
             clock: Clock::scaled_from(now, 1.0),
@@ -167,6 +167,7 @@ impl Session {
             reason: None,
             certificate_until: Some(self.now + SignedDuration::from_hours(24 * 60)),
             served_by: Some(Side::Old),
+            wait: None,
         })
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     thread,
     time::{Duration, Instant},
 };
@@ -12,6 +12,8 @@ use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system}
 
 /// Columns and lines of every measurement.
 pub(crate) const SIZE: (u16, u16) = (120, 40);
+/// Asks whether a terminal is well (DSR).
+const ASK: &[u8] = b"\x1b[5n";
 /// What a packet of the simulated link carries, bytes.
 const PACKET: usize = 64;
 /// The send buffer of the simulated link, bytes: Linux's default at the beginning of a connection.
@@ -37,7 +39,10 @@ impl Link {
 pub(crate) struct Program {
     child: Box<dyn Child + Send + Sync>,
     _master: Box<dyn MasterPty + Send>,
-    keys: Box<dyn std::io::Write + Send>,
+    /// What goes to the program, and when.
+    keys: Sender<(Instant, Vec<u8>)>,
+    /// The last bytes that arrived: a question may be cut in two.
+    tail: Vec<u8>,
     packets: Receiver<(Instant, Vec<u8>)>,
     screen: vt100::Parser,
     link: Link,
@@ -59,7 +64,15 @@ impl Program {
             command.env(name, value);
         }
         let mut reader = pair.master.try_clone_reader().expect("a reader of the terminal");
-        let keys = pair.master.take_writer().expect("a writer to the terminal");
+        let mut writer = pair.master.take_writer().expect("a writer to the terminal");
+        let (keys, pressed) = channel::<(Instant, Vec<u8>)>();
+        thread::spawn(move || {
+            for (due, bytes) in pressed {
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                // It fails when the program has ended.
+                let _ = writer.write_all(&bytes).and_then(|()| writer.flush());
+            }
+        });
         let (sender, packets) = channel();
         let started = Instant::now();
         let child = pair.slave.spawn_command(command).expect("the program starts");
@@ -88,7 +101,7 @@ impl Program {
         });
         let size = |number| std::num::NonZero::new(number).expect("not 0");
         let screen = vt100::Parser::new(size(SIZE.1), size(SIZE.0), 0);
-        Self { child, _master: pair.master, keys, packets, screen, link, started, bytes: 0 }
+        Self { child, _master: pair.master, keys, tail: Vec::new(), packets, screen, link, started, bytes: 0 }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -109,12 +122,24 @@ impl Program {
                     thread::sleep(at.saturating_duration_since(Instant::now()));
                     self.bytes += bytes.len();
                     self.screen.process(&bytes);
+                    self.answer(&bytes, at);
                     if so(&self.text()) {
                         return Some(at);
                     }
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
             }
+        }
+    }
+
+    /// Answers the question whether the terminal is well, after the way back. A packet may end within one.
+    fn answer(&mut self, bytes: &[u8], at: Instant) {
+        self.tail.extend_from_slice(bytes);
+        let asked = self.tail.windows(ASK.len()).filter(|window| *window == ASK).count();
+        let kept = if self.tail.ends_with(ASK) { 0 } else { self.tail.len().min(ASK.len() - 1) };
+        self.tail.drain(..self.tail.len() - kept);
+        for _ in 0..asked {
+            let _ = self.keys.send((at + self.link.delay, b"\x1b[0n".to_vec()));
         }
     }
 
@@ -125,8 +150,7 @@ impl Program {
 
     /// Presses keys; they take their time to the far end.
     pub(crate) fn press(&mut self, keys: &str) {
-        thread::sleep(self.link.delay);
-        let _ = self.keys.write_all(keys.as_bytes()).and_then(|()| self.keys.flush());
+        let _ = self.keys.send((Instant::now() + self.link.delay, keys.as_bytes().to_vec()));
     }
 
     /// CPU time of all threads so far.

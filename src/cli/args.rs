@@ -12,7 +12,7 @@ use crate::{run::Seat, tui};
 #[command(
     version,
     about,
-    after_help = "Begin with `cutover rehearse --guided`: two minutes on an embedded world, nothing real is touched."
+    after_help = "Begin with `cutover rehearse --guided`: some minutes on an embedded world, nothing real is touched."
 )]
 pub(super) struct Args {
     #[command(subcommand)]
@@ -38,6 +38,9 @@ pub(super) enum Command {
     Status {
         /// Session id, or a unique part of it [default: the newest]
         session: Option<String>,
+        /// The socket of an engine, perhaps of another user [default: looked for in the shared places]
+        #[arg(long, conflicts_with = "session")]
+        socket: Option<PathBuf>,
         /// Machine-readable
         #[arg(long)]
         json: bool,
@@ -53,6 +56,23 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Send a test message to every webhook of a plan
+    NotifyTest {
+        /// The plan file
+        plan: PathBuf,
+        /// Which of its environments
+        #[arg(long)]
+        env: String,
+    },
+    /// Look at the real world before the window, and change nothing: identity, permissions forward and back, records,
+    /// databases, task definitions, secrets by name, logs
+    #[command(
+        after_help = "Exit codes: 0 all passed; 1 action required; 2 the command or the plan is invalid; 3 nothing \
+                            to do, but something could not be looked at."
+    )]
+    Preflight(Preflight),
+    /// Print the smallest IAM policy that a plan needs, forward and back
+    Iam(Iam),
     /// Print what happened in a session
     Journal {
         /// Session id, or a unique part of it [default: the newest]
@@ -61,6 +81,10 @@ pub(super) enum Command {
         #[arg(long)]
         json: bool,
         /// Check the hash chain and the fold instead of printing
+        ///
+        /// Whatever was altered, inserted, left out or put in another order is found. That whole events at the end were
+        /// cut off is found where the engine's log beside the journal tells of them. If that is gone, too, nothing here
+        /// can tell: compare the number of events and the hash with the copy in the bucket, or with a report.
         #[arg(long)]
         verify: bool,
         /// Copy it to object storage (s3://BUCKET/PREFIX), where any machine can go on with it
@@ -99,7 +123,7 @@ pub(super) struct Rehearse {
     /// Session seconds per second [default: 20; with --guided: 60]
     #[arg(long, value_parser = speed)]
     pub(super) speed: Option<f64>,
-    /// Say at the bottom of the screen what to do next, and why: a first rehearsal in about two minutes
+    /// Say at the bottom of the screen what to do next, and why: a first rehearsal in some minutes
     #[arg(long, conflicts_with = "autopilot")]
     pub(super) guided: bool,
     /// Drive without a person (the sandbox only)
@@ -139,6 +163,9 @@ pub(super) struct Join {
     /// Session id, or a unique part of it [default: the newest]; or where its journal is (s3://BUCKET/PREFIX), to look on
     /// from another machine
     pub(super) session: Option<String>,
+    /// The socket of an engine, perhaps of another user [default: looked for in the shared places]
+    #[arg(long, conflicts_with = "session")]
+    pub(super) socket: Option<PathBuf>,
     /// The seat to take, if it is free
     #[arg(long, value_enum, default_value_t = Role::Viewer)]
     pub(super) role: Role,
@@ -146,7 +173,7 @@ pub(super) struct Join {
     pub(super) screen: Screen,
 }
 
-/// How the cockpit looks.
+/// How the cockpit looks, and who sits at it.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct Screen {
     /// Draw with ASCII only [default: as the locale allows]
@@ -155,6 +182,15 @@ pub(super) struct Screen {
     /// Colours: dark, light, high-contrast, ansi16, mono, or a file such as those in config/themes
     #[arg(long, env = "CUTOVER_THEME", default_value = "dark", value_name = "THEME", value_parser = tui::Palette::load)]
     pub(super) theme: tui::Palette,
+    /// Your name, where several people share a login; it is shown as claimed and proves nothing
+    #[arg(long = "as", value_name = "NAME")]
+    pub(super) name: Option<String>,
+    /// Ring the terminal's bell when a gate waits for you, the run is held, or a guardrail is in breach
+    #[arg(long)]
+    pub(super) bell: bool,
+    /// The same as a notification of the terminal (OSC 9)
+    #[arg(long)]
+    pub(super) osc9: bool,
 }
 
 /// A seat as typed.
@@ -176,6 +212,35 @@ impl From<Role> for Seat {
             Role::Confirmer => Self::Confirmer,
         }
     }
+}
+
+/// `cutover preflight`
+#[derive(Debug, clap::Args)]
+pub(super) struct Preflight {
+    /// The plan file
+    pub(super) plan: PathBuf,
+    /// Which of its environments; a sandbox is started for the look
+    #[arg(long)]
+    pub(super) env: String,
+    /// Machine-readable
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `cutover iam`
+#[derive(Debug, clap::Args)]
+pub(super) struct Iam {
+    /// The plan file
+    pub(super) plan: PathBuf,
+    /// Which of its environments
+    #[arg(long)]
+    pub(super) env: String,
+    /// For people who only look
+    #[arg(long)]
+    pub(super) viewer: bool,
+    /// The session's journal is kept there (s3://BUCKET/PREFIX)
+    #[arg(long, value_name = "URL")]
+    pub(super) journal: Option<String>,
 }
 
 /// `cutover sandbox`

@@ -1,4 +1,4 @@
-//! `sessions`, `status`, `check` and `journal`: what can be told without a screen.
+//! `sessions`, `check`, `journal` and `rollback-script`: what can be told without a screen.
 
 use std::{
     io::{self, Write as _},
@@ -9,12 +9,13 @@ use std::{
 use color_eyre::eyre::Result;
 use serde::Serialize;
 
-use super::{FINE, invalid, process::layout, read_plan, wanting};
+use super::{FINE, find::theirs, invalid, process::layout, read_plan, wanting};
 use crate::{
     journal::{Reader, SessionDir, print_for_people, print_for_programs, verify},
+    notify,
     plan::{self, EnvironmentKind, PlanErrors},
-    run::{self, State, clock_text, holds, price, seat_word},
-    session::{Status, recorded, status as look_at},
+    run::{self, State},
+    session::{Client, Shared, recorded},
 };
 
 #[derive(Serialize)]
@@ -23,98 +24,73 @@ struct SessionRow<'a> {
     plan: &'a str,
     environment: &'a str,
     live: bool,
+    /// Where it stands, in a few words; the time of its last event, where no engine runs.
+    standing: String,
+    /// Another user's; None: this user's own.
+    owner: Option<&'a str>,
 }
 
-pub(super) fn list(dirs: &[SessionDir], json: bool) -> Result<()> {
+fn list(dirs: &[SessionDir], open: &[(Shared, plan::Plan)], json: bool) -> Result<()> {
     let mut out = io::stdout().lock();
-    let rows = dirs.iter().map(|dir| SessionRow {
+    let own = dirs.iter().map(|dir| SessionRow {
         session: dir.id(),
         plan: dir.plan(),
         environment: dir.environment(),
         live: dir.lives(),
+        standing: standing(dir),
+        owner: None,
     });
+    let others = open.iter().map(|(theirs, plan)| SessionRow {
+        session: &theirs.session,
+        plan: &plan.name,
+        environment: &plan.environment.name,
+        live: true,
+        standing: "running".to_owned(),
+        owner: Some(&theirs.owner),
+    });
+    let rows = own.chain(others);
     if json {
         serde_json::to_writer_pretty(&mut out, &rows.collect::<Vec<_>>())?;
         writeln!(out)?;
         return Ok(());
     }
     for row in rows {
-        let live = if row.live { "running" } else { "-" };
-        writeln!(out, "{:<24} {:<20} {:<12} {live}", row.session, row.plan, row.environment)?;
+        let owner = row.owner.map_or_else(String::new, |owner| format!(" of {owner}"));
+        writeln!(out, "{:<24} {:<20} {:<12} {}{owner}", row.session, row.plan, row.environment, row.standing)?;
     }
     Ok(())
 }
 
-#[expect(clippy::unused_async, reason = "all commands are called alike")]
+/// Where a session of this user stands.
+fn standing(dir: &SessionDir) -> String {
+    if dir.lives() {
+        return "running".to_owned();
+    }
+    let Ok(status) = recorded(dir) else { return "its journal cannot be read: `cutover journal --verify`".to_owned() };
+    let state = &status.state;
+    let at = state.at.map_or_else(String::new, |at| format!(" {}", at.strftime("%Y-%m-%d %H:%M UTC")));
+    match (state.ended, state.rolled_back, state.complete()) {
+        (true, true, _) => format!("rolled back, ended{at}"),
+        (true, false, true) => format!("complete, ended{at}"),
+        (true, false, false) => format!("ended{at}"),
+        (false, ..) => format!("no engine since{at}"),
+    }
+}
+
 pub(super) async fn sessions(json: bool) -> Result<ExitCode> {
     let dirs = layout()?.list()?;
-    if dirs.is_empty() && !json {
+    let mut open = Vec::new();
+    for theirs in theirs() {
+        // Who is not let in is told nothing, so there is nothing to list.
+        if let Ok(snapshot) = Client::peek(&theirs.path).await {
+            open.push((theirs, snapshot.plan));
+        }
+    }
+    if dirs.is_empty() && open.is_empty() && !json {
         super::say("no sessions yet; `cutover rehearse` begins one");
     }
-    list(&dirs, json)?;
+    list(&dirs, &open, json)?;
     Ok(FINE)
-}
-
-pub(super) async fn status(session: Option<&str>, json: bool) -> Result<ExitCode> {
-    let dir = layout()?.find(session)?;
-    let status = look_at(&dir).await?;
-    let mut out = io::stdout().lock();
-    if json {
-        serde_json::to_writer_pretty(&mut out, &status.summary())?;
-        writeln!(out)?;
-    } else {
-        out.write_all(in_ten_lines(&dir, &status).as_bytes())?;
-    }
-    Ok(FINE)
-}
-
-/// What is true, what is in doubt, and what to do next, for a person who has just logged in.
-fn in_ten_lines(dir: &SessionDir, status: &Status) -> String {
-    let Status { live, plan, state } = status;
-    let settled = state.steps.iter().filter(|step| step.phase.settled()).count();
-    let mut lines = vec![
-        format!("{}  {}  {}", dir.id(), plan.title, plan.environment.name.to_uppercase()),
-        format!("engine   {}", engine_line(*live, state)),
-        format!("steps    {settled} of {} settled", state.steps.len()),
-    ];
-    if let Some(step) = state.current() {
-        let reason = step.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-        lines.push(format!("at       `{}` is {}{reason}", step.id, state.phase(plan, &step.id).word()));
-    }
-    if let Some(rollback) = &state.rollback {
-        lines.push(format!("ROLLBACK begun by {}: {}", rollback.by, rollback.reason));
-    }
-    let way_back = price(plan, state, None);
-    let total = jiff::SignedDuration::try_from(way_back.total).map(clock_text).unwrap_or_default();
-    lines.push(match &way_back.passed {
-        Some(step) => format!("back     no way back since `{step}`"),
-        None => format!("back     {total}, {} undos", way_back.undos.len()),
-    });
-    lines.extend(holds(plan, state).into_iter().take(3).map(|hold| format!("hold     {}", hold.text)));
-    let people: Vec<_> =
-        state.operators.iter().map(|(who, seat)| format!("{} {}", who.name, seat_word(*seat))).collect();
-    lines.push(format!("attached {}", if people.is_empty() { "nobody".to_owned() } else { people.join(", ") }));
-    lines.push(format!("next     {}", next_line(dir, *live, state)));
-    lines.join("\n") + "\n"
-}
-
-fn engine_line(live: bool, state: &State) -> String {
-    let engine = state.session.as_ref().and_then(|session| session.engine.as_ref());
-    match (live, engine) {
-        (true, Some((pid, host, version))) => format!("runs, pid {pid} on {host}, version {version}"),
-        (true, None) => "runs".into(),
-        (false, _) if state.ended => "the session is over".into(),
-        (false, _) => "DOES NOT RUN; this is what its journal says".into(),
-    }
-}
-
-fn next_line(dir: &SessionDir, live: bool, state: &State) -> String {
-    let id = dir.id();
-    if state.ended {
-        return format!("cutover journal {id}");
-    }
-    let start = if live { "" } else { " (starts the engine again)" };
-    format!("cutover join {id} --role driver{start}; cutover journal {id}")
 }
 
 #[derive(Serialize)]
@@ -192,6 +168,33 @@ pub(super) fn journal(session: Option<&str>, json: bool, check: bool) -> Result<
     Ok(FINE)
 }
 
+pub(super) async fn notify_test(path: &Path, env: &str) -> Result<ExitCode> {
+    let Some(source) = read_plan(path) else { return Ok(invalid()) };
+    let name = path.display().to_string();
+    // No world is asked: where a sandbox would be is of no consequence.
+    let plan = match plan::load(&source, &name, env, &plan::sandbox_placeholders()) {
+        Ok(plan) => plan,
+        Err(errors) => {
+            super::say(&errors.render(super::colour()));
+            return Ok(invalid());
+        }
+    };
+    let mut failed = false;
+    for notify in &plan.notify {
+        match notify::send_test(&plan, notify).await {
+            Ok(()) => writeln!(io::stdout(), "{}: sent", notify.id)?,
+            Err(error) => {
+                failed = true;
+                super::say(&format!("{}: {error}", notify.id));
+            }
+        }
+    }
+    if plan.notify.is_empty() {
+        super::say("the plan has no [[notify]]");
+    }
+    Ok(if failed { wanting() } else { FINE })
+}
+
 pub(super) fn rollback_script(session: Option<&str>) -> Result<ExitCode> {
     let dir = layout()?.find(session)?;
     // Not the engine: this is for when there is none.
@@ -200,8 +203,20 @@ pub(super) fn rollback_script(session: Option<&str>) -> Result<ExitCode> {
     Ok(FINE)
 }
 
-/// The chain, and that every event may follow from those before it.
+/// The newest event that an engine's log tells of: it does so only after the event is on disk.
+fn last_told(log: &str) -> Option<u64> {
+    let number = |line: &str| {
+        let (_, told) = line.rsplit_once(" seq=")?;
+        let (number, rest) = told.split_once(' ')?;
+        rest.starts_with("by=").then(|| number.parse().ok()).flatten()
+    };
+    log.lines().filter_map(number).max()
+}
+
+/// The chain, that every event may follow from those before it, and that it goes as far as the engine's log beside it.
 fn verified(dir: &SessionDir) -> Result<ExitCode> {
+    // Before the journal: an engine that runs writes to both meanwhile, and to the journal first.
+    let told = std::fs::read_to_string(dir.engine_log()).ok().and_then(|log| last_told(&log));
     let path = dir.journal();
     let report = match verify(&path) {
         Ok(report) => report,
@@ -217,10 +232,32 @@ fn verified(dir: &SessionDir) -> Result<ExitCode> {
             return Ok(wanting());
         }
     }
+    if let Some(told) = told.filter(|told| *told > report.events) {
+        super::say(&format!(
+            "{}: it ends with event {}, and the engine's log beside it tells of event {told}: its end was cut off",
+            path.display(),
+            report.events
+        ));
+        return Ok(wanting());
+    }
     let mut out = io::stdout().lock();
     writeln!(out, "{}: {} events, {} bytes, chain ends in {}", dir.id(), report.events, report.bytes, report.hash)?;
     if let Some(torn) = report.torn {
         writeln!(out, "a torn tail of {} bytes at {} was never acknowledged", torn.bytes, torn.offset)?;
     }
     Ok(FINE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_told;
+
+    #[test]
+    fn an_engines_log_tells_how_far_its_journal_went() {
+        let log = "2026-11-25T08:26:41Z  INFO cutover::engine::coordinator: a note seq=9 by=me seq=248 by=\"engine\"\n\
+                   2026-11-25T08:26:42Z  INFO cutover::engine::coordinator: ann detached seq=250 by=\"ann\"\n\
+                   2026-11-25T08:26:43Z ERROR cutover::engine::coordinator: another engine acts: this one ends\n";
+        assert_eq!(last_told(log), Some(250));
+        assert_eq!(last_told("nothing"), None);
+    }
 }

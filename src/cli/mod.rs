@@ -1,14 +1,19 @@
 //! The command line: arguments, and the only place where the rooms are wired together.
 //!
-//! Exit codes: 0 fine; 1 something failed or was found wanting; 2 the command or the plan is invalid. Machine output
+//! Exit codes: 0 fine; 1 something failed or was found wanting; 2 the command or the plan is invalid; 3 nothing was found
+//! wanting, but not everything could be looked at. Machine output
 //! goes to stdout, everything else to stderr.
 
 mod args;
+mod find;
+mod iam;
 mod inspect;
 mod open;
+mod preflight;
 mod process;
 mod sandbox;
 mod shared;
+mod status;
 
 use std::process::ExitCode;
 
@@ -38,7 +43,23 @@ fn invalid() -> ExitCode {
 pub fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let runtime = runtime(&args.command).wrap_err("failed to start the runtime")?;
-    runtime.block_on(dispatch(args.command))
+    let prints = !matches!(
+        args.command,
+        Command::Rehearse(_) | Command::Run(_) | Command::Join(_) | Command::Engine { .. } | Command::Sandbox(_)
+    );
+    match runtime.block_on(dispatch(args.command)) {
+        Err(error) if prints && was_enough(&error) => Ok(FINE),
+        ended => ended,
+    }
+}
+
+/// Whoever read our output has closed it, as `head` does when it has enough.
+fn was_enough(error: &color_eyre::Report) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
+    })
 }
 
 /// A cockpit needs one thread; an engine and a sandbox have work for two.
@@ -56,10 +77,13 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
         Command::Run(args) => open::run(&args).await,
         Command::Join(args) => open::join(&args).await,
         Command::Sessions { json } => inspect::sessions(json).await,
-        Command::Status { session, json } => inspect::status(session.as_deref(), json).await,
+        Command::Status { session, socket, json } => status::status(session.as_deref(), socket.as_deref(), json).await,
         Command::Check { plan, env, json } => inspect::check(&plan, env.as_deref(), json),
+        Command::Preflight(args) => preflight::preflight(&args).await,
+        Command::Iam(args) => iam::iam(&args),
         Command::Journal { session, copy_to: Some(url), .. } => shared::copy_up(session.as_deref(), &url).await,
         Command::Journal { session, json, verify, .. } => inspect::journal(session.as_deref(), json, verify),
+        Command::NotifyTest { plan, env } => inspect::notify_test(&plan, &env).await,
         Command::RollbackScript { session } => inspect::rollback_script(session.as_deref()),
         Command::Sandbox(args) => sandbox::serve(&args).await,
         Command::Completions { shell } => {
@@ -89,7 +113,8 @@ fn say_unless(silent: bool, text: &str) {
 }
 
 /// Whether stderr takes colours: a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
-fn colour() -> bool {
+#[must_use]
+pub fn colour() -> bool {
     use std::io::IsTerminal as _;
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

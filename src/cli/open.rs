@@ -5,7 +5,9 @@ use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 use color_eyre::eyre::{Result, WrapErr as _, bail, eyre};
 
 use super::{
-    FINE, args, invalid,
+    FINE, args,
+    find::{Place, find},
+    invalid,
     process::{connect, layout, start_engine, start_sandbox},
     read_plan, say, shared, wanting,
 };
@@ -14,9 +16,9 @@ use crate::{
     engine::Setup,
     journal::{SessionDir, remote::is_remote},
     plan::{self, EnvironmentKind, Plan, PlanErrors},
-    run::{Request, Seat},
+    run::{Origin, Request, Seat},
     sandbox::{Endpoints, scenario::Scenario},
-    session::{DriveOptions, Link, News, drive, status},
+    session::{Client, DriveOptions, Link, News, drive, origin_here, status},
     tui,
 };
 
@@ -56,6 +58,9 @@ pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
         Ok(plan) => plan,
         Err(errors) => return Ok(refuse(&errors)),
     };
+    if let Some(dir) = layout()?.list_of(&draft.name, &environment)?.into_iter().find(SessionDir::lives) {
+        return go_on(dir, args).await;
+    }
     let guide = guidance(args)?;
     let dir = layout()?.create(&draft.name, &environment, wall_now())?;
     let speed = args.speed.unwrap_or(if args.guided { 60.0 } else { 20.0 });
@@ -70,6 +75,16 @@ pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
     } else {
         cockpit(dir, Seat::Driver, true, &args.screen, guide).await
     }
+}
+
+/// Two rehearsals of one environment would share its lock and what its commands touch: the one that runs goes on.
+async fn go_on(dir: SessionDir, args: &args::Rehearse) -> Result<ExitCode> {
+    let id = dir.id().to_owned();
+    if args.autopilot {
+        bail!("rehearsal {id} runs already: `cutover join {id} --role driver`, and Q there ends it");
+    }
+    say(&format!("rehearsal {id} goes on as it was begun; Q ends it"));
+    cockpit(dir, Seat::Driver, true, &args.screen, tui::Guidance::Off).await
 }
 
 /// A guided rehearsal is offered where nothing has ever run.
@@ -181,8 +196,23 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
         on_a_terminal()?;
         return shared::join(url, &args.screen).await;
     }
-    let dir = layout()?.find(args.session.as_deref())?;
     let seat = Seat::from(args.role);
+    let dir = match find(args.session.as_deref(), args.socket.as_deref()).await? {
+        Place::Own(dir) => dir,
+        Place::Theirs(theirs) => {
+            say(&format!("session {} of {}", theirs.session, theirs.owner));
+            let origin = origin(&args.screen);
+            let connect = {
+                let (path, origin) = (theirs.path.clone(), origin.clone());
+                move || {
+                    let (path, origin) = (path.clone(), origin.clone());
+                    async move { Client::connect_as(&path, seat, false, origin).await }
+                }
+            };
+            let detached = format!("detached: the run goes on. Come back with `cutover join {}`", theirs.session);
+            return show(Link::open(connect), &args.screen, tui::Guidance::Off, &detached).await;
+        }
+    };
     // A living engine says itself what there is to say; asking first would take a second snapshot before the first frame.
     if !dir.lives() {
         let id = dir.id();
@@ -198,23 +228,39 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
     cockpit(dir, seat, seat == Seat::Driver, &args.screen, tui::Guidance::Off).await
 }
 
+/// What is known of the person at this terminal. Behind a shared SSH login nothing says who they are: they are asked.
+fn origin(screen: &args::Screen) -> Origin {
+    use std::io::IsTerminal as _;
+    let known = origin_here(screen.name.as_deref());
+    if known.claim.is_some() || known.address.is_none() || !std::io::stdin().is_terminal() {
+        return known;
+    }
+    say("your name, for the others (it is shown as claimed; Enter for the login alone):");
+    let mut name = String::new();
+    match std::io::stdin().read_line(&mut name) {
+        Ok(_) => origin_here(Some(&name)),
+        Err(_) => known,
+    }
+}
+
 pub(super) async fn cockpit(
     dir: SessionDir,
     seat: Seat,
     respawn: bool,
-    screen: &args::Screen,
+    args: &args::Screen,
     guide: tui::Guidance,
 ) -> Result<ExitCode> {
-    let id = dir.id().to_owned();
-    let link = Link::open(move || connect(dir.clone(), seat, false, respawn));
+    let (id, journal, origin) = (dir.id().to_owned(), dir.journal(), origin(args));
+    let link = Link::open(move || connect(dir.clone(), (seat, false, origin.clone()), respawn)).with_journal(journal);
     let detached = format!("detached: the run goes on. Come back with `cutover join {id} --role driver`");
-    show(link, screen, guide, &detached).await
+    show(link, args, guide, &detached).await
 }
 
 /// A screen on a link, to its end; `detached` is said when the person leaves.
-pub(super) async fn show(link: Link, screen: &args::Screen, guide: tui::Guidance, detached: &str) -> Result<ExitCode> {
-    let theme = tui::Theme::detect(&screen.theme, screen.ascii, |name| std::env::var(name).ok());
-    let options = tui::Options { theme, tz: jiff::tz::TimeZone::system(), guide };
+pub(super) async fn show(link: Link, args: &args::Screen, guide: tui::Guidance, detached: &str) -> Result<ExitCode> {
+    let theme = tui::Theme::detect(&args.theme, args.ascii, |name| std::env::var(name).ok());
+    let alert = tui::Alert { bell: args.bell, osc9: args.osc9 };
+    let options = tui::Options { theme, tz: jiff::tz::TimeZone::system(), guide, alert };
     match tui::run(link, options).await? {
         tui::Exit::Detached | tui::Exit::Hangup | tui::Exit::Terminated => {
             say(detached);
@@ -235,13 +281,17 @@ async fn autopilot(dir: &SessionDir, args: &args::Rehearse) -> Result<ExitCode> 
     let id = dir.id().to_owned();
     say(&format!("session {id}"));
     let theirs = dir.clone();
-    let mut link = Link::open(move || connect(theirs.clone(), Seat::Driver, true, true));
+    let mut link = Link::open(move || connect(theirs.clone(), (Seat::Driver, true, Origin::default()), true));
     let options = DriveOptions { then_roll_back: args.and_back, patience: AUTOPILOT_PATIENCE };
     if args.headless {
         let driven = drive(&mut link, options).await;
         end(&mut link).await;
         return match driven {
-            Ok(()) => Ok(FINE),
+            Ok(()) => {
+                let came_to = if args.and_back { "there and back again" } else { "every step is done" };
+                say(&format!("{came_to}; `cutover journal {id}` tells how"));
+                Ok(FINE)
+            }
             Err(error) => {
                 say(&error.to_string());
                 Ok(wanting())

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::{fs::OpenOptionsExt as _, process::ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
     time::Duration,
@@ -16,7 +16,7 @@ use crate::{
     clock::monotonic,
     engine,
     journal::{Layout, LockError, SessionDir},
-    run::Seat,
+    run::{Origin, Seat},
     session::{Client, ConnectError, message::Snapshot, status},
 };
 
@@ -71,6 +71,14 @@ pub(super) fn log_to_stderr() {
     let _ = subscriber.try_init();
 }
 
+/// A process did not end by itself: that says nothing against starting it again.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to start the {what}: it was killed by signal {signal} while it came up")]
+struct Killed {
+    what: &'static str,
+    signal: i32,
+}
+
 /// A process of ours in the background, and where it writes what goes wrong.
 pub(super) struct Background {
     child: Child,
@@ -104,7 +112,8 @@ impl Background {
                 return Ok(result);
             }
             if let Some(status) = self.child.try_wait()? {
-                return Err(self.failed(status));
+                let killed = status.signal().map(|signal| Killed { what: self.what, signal });
+                return Err(killed.map_or_else(|| self.failed(status), Into::into));
             }
             if begun.elapsed() > START {
                 let log = self.log.display().to_string();
@@ -165,11 +174,10 @@ pub(super) async fn start_engine(dir: &SessionDir) -> Result<()> {
 /// Connects to a session; with `respawn`, an engine that died is started again, which observes and repeats nothing.
 pub(super) async fn connect(
     dir: SessionDir,
-    seat: Seat,
-    autopilot: bool,
+    (seat, autopilot, origin): (Seat, bool, Origin),
     respawn: bool,
 ) -> Result<(Client, Box<Snapshot>), ConnectError> {
-    let first = Client::connect(&dir.socket(), seat, autopilot).await;
+    let first = Client::connect_as(&dir.socket(), seat, autopilot, origin.clone()).await;
     let Err(ConnectError::Unreachable { .. }) = &first else { return first };
     if dir.lives() {
         return first;
@@ -181,9 +189,11 @@ pub(super) async fn connect(
         return first;
     }
     if let Err(error) = start_engine(&dir).await {
-        return Err(ConnectError::Refused(format!("{error:#}")));
+        // Killed, or another cockpit's engine was faster: whoever asks again finds it, or starts the next one.
+        let again = error.is::<Killed>() || dir.lives();
+        return if again { first } else { Err(ConnectError::Refused(format!("{error:#}"))) };
     }
-    Client::connect(&dir.socket(), seat, autopilot).await
+    Client::connect_as(&dir.socket(), seat, autopilot, origin).await
 }
 
 /// Where sessions live on this machine.

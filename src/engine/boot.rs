@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, watch as cell};
 
 use super::{
     coordinator::{Coordinator, Inputs, Timers},
-    executor::Executor,
-    health::Silence,
+    executor::{Executor, Job},
+    health::{Expiries, Silence},
     rehearsed,
     scribe::{Scribe, SubmitError},
     telemetry::Telemetry,
@@ -25,8 +25,9 @@ use crate::{
         Journal, JournalError, LayoutError, LockError, ReadError, Reader, SessionDir, host_name,
         remote::{Remote, RemoteError, Replica, Writer},
     },
+    notify::Notifier,
     plan::{EnvironmentKind, Plan},
-    run::{Actor, Ask, Event, Illegal, Report, State},
+    run::{Actor, Ask, Event, Illegal, Report, State, Trouble},
     session::{BindError, Hub, Server, runtime_dir},
     steps::Health,
     watch,
@@ -157,7 +158,7 @@ pub async fn serve(dir: &SessionDir) -> Result<(), EngineError> {
     }
     let world = World::connect(&plan, setup.clock).await?;
     let (hub, people) = Hub::new(plan.clone(), setup.clock, state.clone());
-    let server = Server::bind(dir, runtime_dir().as_deref())?;
+    let server = Server::bind_for(dir, runtime_dir().as_deref(), plan.access.as_ref())?;
     let plan = Arc::new(plan);
     let mut scribe = Scribe::new(Arc::clone(&plan), setup.clock, state, journal);
     let first = first_events(&mut scribe, dir, setup.clock, begun)?;
@@ -188,13 +189,38 @@ fn assemble(
     let (done, jobs) = mpsc::channel(QUEUE);
     let (health, health_seen) = cell::channel(Health::default());
     let (baseline, baseline_seen) = cell::channel(scribe.state().baseline.clone());
-    let watches = watch::start(Arc::clone(&plan), world.clone(), clock, found, baseline_seen);
-    let executor = Executor::new(Arc::clone(&plan), world, clock, health_seen, done);
+    let begun = scribe.state().session.as_ref().map_or_else(|| clock.now(), |session| session.started_at);
+    let watches = watch::start(Arc::clone(&plan), world.clone(), clock, found, baseline_seen, begun);
+    let executor = Executor::new(Arc::clone(&plan), world, clock, health_seen, done.clone());
+    let notifier = Notifier::start(&plan, told_by(done.clone()));
     let telemetry = Telemetry::open(&dir.telemetry());
-    let (timers, silence) = (Timers::default(), Silence::default());
-    let coordinator =
-        Coordinator { plan, clock, scribe, hub, executor, watches, health, silence, baseline, telemetry, timers };
+    let (timers, silence, expiries) = (Timers::default(), Silence::default(), Expiries::default());
+    let coordinator = Coordinator {
+        plan,
+        clock,
+        scribe,
+        hub,
+        executor,
+        watches,
+        health,
+        silence,
+        expiries,
+        counted: None,
+        baseline,
+        telemetry,
+        notifier,
+        timers,
+    };
     (coordinator, Inputs { people, findings, jobs })
+}
+
+/// A webhook that fails is a source in trouble. Told without waiting: when the loop is that far behind, the next failure
+/// says it again.
+fn told_by(done: mpsc::Sender<Job>) -> impl Fn(&str, Option<Trouble>) + Clone + Send + Sync + 'static {
+    move |webhook, trouble| {
+        let report = Report::Source { source: format!("notify {webhook}"), trouble };
+        let _ = done.try_send(Job::Report(report));
+    }
 }
 
 /// The journal and what it folds to: a new one, or the one that an earlier engine left, here or on another machine.

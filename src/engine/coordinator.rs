@@ -6,16 +6,17 @@ use tokio::sync::mpsc;
 
 use super::{
     executor::{Executor, Job},
-    health::Silence,
+    health::{Expiries, Silence},
     scribe::{Scribe, SubmitError},
     telemetry::Telemetry,
 };
 use crate::{
     clock::Clock,
+    notify::Notifier,
     plan::{Class, Plan, StepId},
     run::{
-        Actor, Ask, Direction, Effect, Event, Operator, Phase, Refusal, Report, Request, Sample, What, due, effect,
-        observe, recovery,
+        Actor, Ask, Direction, Effect, Event, Operator, Phase, Refusal, Report, Request, Sample, Trouble, TroubleKind,
+        What, counter, due, effect, observe, opens, recovery,
     },
     session::{Hub, Inbound},
     steps::Health,
@@ -28,6 +29,8 @@ const TICK: Duration = Duration::from_millis(250);
 const PREVIEW_EVERY: Duration = Duration::from_secs(10);
 /// And at most this often, wall time.
 const PREVIEW_AT_MOST: Duration = Duration::from_secs(1);
+/// While its calls are throttled it is read after twice, four times, ... this power of two times as long.
+const SLOWEST: u32 = 3;
 /// How often the world is asked again about an attempt in doubt, session time.
 const OBSERVE_EVERY: Duration = Duration::from_secs(15);
 
@@ -43,9 +46,15 @@ pub(super) struct Coordinator {
     pub(super) health: tokio::sync::watch::Sender<Health>,
     /// When a request last reached the old side; None: its traffic is not measured.
     pub(super) silence: Silence,
+    /// When the first certificate of each side ends.
+    pub(super) expiries: Expiries,
+    /// The metric that counts what the new side writes, with its newest value.
+    pub(super) counted: Option<(String, f64)>,
     /// Values that relative guardrails are judged against.
     pub(super) baseline: tokio::sync::watch::Sender<std::collections::BTreeMap<String, f64>>,
     pub(super) telemetry: Telemetry,
+    /// Who is told what happens.
+    pub(super) notifier: Notifier,
     pub(super) timers: Timers,
 }
 
@@ -53,6 +62,8 @@ pub(super) struct Coordinator {
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     preview: Option<std::time::Instant>,
+    /// Steps whose change could not be read because of too many calls: how often in a row, and when it may be read again.
+    throttled: std::collections::BTreeMap<StepId, (u32, std::time::Instant)>,
     observe: Option<std::time::Instant>,
     /// The journal could not be written when last tried: why, and since when by the wall clock.
     journal_trouble: Option<(String, jiff::Timestamp)>,
@@ -144,9 +155,38 @@ impl Coordinator {
 
     fn job(&mut self, job: Job) {
         match job {
-            Job::Report(report) => self.report(report),
+            Job::Report(Report::Previewed { step, direction, result: Err(trouble) }) => {
+                let trouble = self.tried_again(&step, trouble);
+                self.report(Report::Previewed { step, direction, result: Err(trouble) });
+            }
+            Job::Report(report) => {
+                if let Report::Previewed { step, .. } = &report {
+                    self.timers.throttled.remove(step);
+                }
+                self.report(report);
+            }
             Job::Sample(sample) => self.sample(sample),
         }
+    }
+
+    /// Says when the change of a step is read again, which is later and later while the calls are too many.
+    fn tried_again(&mut self, step: &StepId, trouble: Trouble) -> Trouble {
+        let usual = self.clock.to_wall(PREVIEW_EVERY).max(PREVIEW_AT_MOST);
+        let now = self.clock.now();
+        let wait = if trouble.kind == TroubleKind::Throttled {
+            let times = self.timers.throttled.get(step).map_or(0, |(times, _)| *times) + 1;
+            let told = trouble.next_try.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+            let own = usual.saturating_mul(1 << times.min(SLOWEST));
+            let wait = told.map_or(own, |told| self.clock.to_wall(told).max(usual));
+            self.timers.throttled.insert(step.clone(), (times, crate::clock::monotonic() + wait));
+            wait
+        } else {
+            self.timers.throttled.remove(step);
+            usual
+        };
+        let at = now + jiff::SignedDuration::try_from(self.clock.to_session(wait)).unwrap_or_default();
+        self.sample(Sample::NextTry { of: step.to_string(), at });
+        Trouble { next_try: Some(at), ..trouble }
     }
 
     fn finding(&mut self, finding: Finding) {
@@ -154,6 +194,14 @@ impl Coordinator {
             Finding::Report(report) => self.report(report),
             Finding::Sample(sample) => {
                 self.silence.hear(&self.plan, &sample);
+                if let Sample::Metric { metric, data } = &sample
+                    && counter(&self.plan).is_some_and(|(known, _)| known.id == *metric)
+                {
+                    self.counted = data.last().map(|datum| (metric.clone(), datum.value));
+                }
+                if let Some(report) = self.expiries.hear(&sample) {
+                    self.report(report);
+                }
                 self.sample(sample);
             }
         }
@@ -223,6 +271,7 @@ impl Coordinator {
             }
         }
         for event in &events {
+            self.notifier.tell(self.scribe.state(), event);
             if let Some(effect) = effect(&self.plan, self.scribe.state(), event) {
                 self.act(effect);
             }
@@ -234,6 +283,7 @@ impl Coordinator {
     fn after(&mut self, event: &Event) {
         match &event.what {
             What::Armed { step, .. } => self.capture_baseline(&step.clone()),
+            What::Intended { direction: Direction::Forward, change, .. } if opens(&self.plan, change) => self.count(),
             What::BaselineCaptured { values } => drop(self.baseline.send(values.clone())),
             What::Observed { .. } | What::Ended { .. } | What::RollbackStarted { .. } | What::Skipped { .. } => {
                 // What may come next has changed: read it at once.
@@ -249,6 +299,14 @@ impl Coordinator {
         let noticed = self.plan.step(step).is_some_and(|step| step.kind.class() == Class::Destructive);
         if noticed && self.scribe.state().baseline.is_empty() {
             self.report(Report::Baseline(self.watches.baseline_values()));
+        }
+    }
+
+    /// What is written from here on is lost by going back: the count begins where the counter stands now.
+    fn count(&mut self) {
+        let counter = self.counted.clone();
+        if let Some((metric, value)) = counter {
+            self.report(Report::Opening { metric, value });
         }
     }
 
@@ -275,6 +333,7 @@ impl Coordinator {
         for effect in due(&self.plan, self.scribe.state(), now) {
             self.act(effect);
         }
+        self.report(Report::Silence(self.silence.fulfilled(&self.plan, now)));
         self.health.send_replace(self.silence.health(&self.plan, self.scribe.state()));
         if self.is_due(self.timers.preview, PREVIEW_EVERY) {
             self.timers.preview = Some(crate::clock::monotonic());
@@ -296,6 +355,11 @@ impl Coordinator {
         last.is_none_or(|last| crate::clock::monotonic().duration_since(last) >= every)
     }
 
+    /// Too many calls are not answered by more of them. A person who looks is heard in any case.
+    fn may_read(&self, step: &StepId) -> bool {
+        self.timers.throttled.get(step).is_none_or(|(_, until)| crate::clock::monotonic() >= *until)
+    }
+
     /// Reads the exact change of everything that may be armed now or is armed.
     fn refresh(&self) {
         let state = self.scribe.state();
@@ -304,15 +368,18 @@ impl Coordinator {
             let forward = match phase {
                 Phase::Ready => true,
                 Phase::Failed | Phase::Undone => state.needs_met(&self.plan, &step.id),
-                Phase::Armed => state.gate.as_ref().is_some_and(|gate| gate.direction == Direction::Forward),
+                Phase::Armed | Phase::Accepted => {
+                    state.gate.as_ref().is_some_and(|gate| gate.direction == Direction::Forward)
+                }
                 _ => false,
             };
-            if forward && state.rollback.is_none() {
+            if forward && state.rollback.is_none() && self.may_read(&step.id) {
                 self.look(&step.id, Direction::Forward);
             }
         }
         if state.rollback.is_some()
             && let Some(step) = state.next_undo()
+            && self.may_read(&step.id)
         {
             self.look(&step.id, Direction::Back);
         }

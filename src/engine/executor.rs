@@ -21,6 +21,9 @@ use crate::{
 
 /// How long a stopped attempt may take to end by itself, wall time.
 const GRACE: Duration = Duration::from_secs(5);
+/// A sped-up rehearsal shortens no time-out below this, wall time: what a step waits for by the wall (a proof that nobody
+/// writes, a slow machine) does not become faster with the session.
+const LEAST: Duration = Duration::from_secs(60);
 
 /// What a job has to say.
 #[derive(Debug)]
@@ -103,7 +106,7 @@ impl Executor {
     fn apply(&self, step: StepId, attempt: u32, part: u32, token: String, change: Change, state: &State) {
         let clock = self.clock;
         self.spawn(step, Task::Apply, state, move |context| async move {
-            let limit = clock.to_wall(context.step.timeout);
+            let limit = limit(context.step.timeout, clock);
             let (id, stop) = (context.step.id.clone(), context.stop.clone());
             let sends = !change.is_nothing();
             let mut applying = Box::pin(steps::apply(&context, &change, &token));
@@ -165,6 +168,7 @@ impl Executor {
             world: self.world.clone(),
             clock: self.clock,
             drained_at,
+            begun_at: attempt.map(|attempt| attempt.started_at),
             health: self.health.clone(),
             stop,
             // Progress is lossy: a full queue drops it.
@@ -196,6 +200,11 @@ fn drained_at(plan: &Plan, step: &Step, state: &State) -> Option<Timestamp> {
     ends.checked_add(margin).ok()
 }
 
+/// The time-out of a step by the wall clock.
+fn limit(timeout: Duration, clock: Clock) -> Duration {
+    clock.to_wall(timeout).max(timeout.min(LEAST))
+}
+
 fn overdue(step: &Step, sends: bool) -> Outcome {
     let limit = jiff::SignedDuration::try_from(step.timeout).map(crate::run::clock_text).unwrap_or_default();
     let trouble = Trouble {
@@ -205,4 +214,20 @@ fn overdue(step: &Step, sends: bool) -> Outcome {
         next_try: None,
     };
     if sends { Outcome::InDoubt { trouble } } else { Outcome::Failed { trouble } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rehearsal_shortens_a_time_out_but_not_below_what_the_work_takes_by_the_wall() {
+        let seconds = |timeout, speed| limit(Duration::from_secs(timeout), Clock::scaled(speed)).as_secs();
+        // The freeze: two seconds of grace, and three and a half of proof.
+        assert_eq!(seconds(300, 120.0), 60);
+        assert_eq!(seconds(300, 60.0), 60);
+        assert_eq!(seconds(7200, 60.0), 120);
+        // What the plan says is what holds where time is real.
+        assert_eq!((seconds(300, 1.0), seconds(10, 1.0), seconds(10, 60.0)), (300, 10, 10));
+    }
 }

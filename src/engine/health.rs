@@ -1,17 +1,39 @@
 //! What the watches see, put into the few words that waiting steps ask for.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 
 use crate::{
-    plan::{Guardrail, Plan},
-    run::{Sample, State, Target, VerdictKind, active, resolvers_agree, verdict_word},
+    plan::{Guardrail, Kind, Plan},
+    run::{Expiring, Report, Sample, State, Target, VerdictKind, active, resolvers_agree, verdict_word},
     steps::Health,
 };
 
 /// Fewer requests a second than this are nobody: a stray crawler, not a customer.
 const SILENT: f64 = 0.05;
+
+/// Data of requests whose newest period ended longer ago than this tell nothing about now: CloudWatch is two minutes late.
+const STALE: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+
+/// Remembers when the certificates end that the checks were shown.
+#[derive(Debug, Default)]
+pub(super) struct Expiries(BTreeMap<(Expiring, String), Timestamp>);
+
+impl Expiries {
+    /// Takes the end of a certificate out of a check of one side; says when the first of that side ends.
+    pub(super) fn hear(&mut self, sample: &Sample) -> Option<Report> {
+        let Sample::Check(run) = sample else { return None };
+        let of = match run.target {
+            Target::Old => Expiring::OldCertificate,
+            Target::New => Expiring::NewCertificate,
+            Target::Live => return None,
+        };
+        self.0.insert((of, run.check.clone()), run.certificate_until?);
+        let until = self.0.iter().filter(|((known, _), _)| *known == of).map(|(_, until)| *until).min();
+        Some(Report::Expiry { of, until })
+    }
+}
 
 /// Remembers since when no request has reached the old side.
 #[derive(Debug, Default)]
@@ -56,6 +78,20 @@ impl Silence {
         Some(Duration::try_from(until.duration_since(since)).unwrap_or(Duration::ZERO))
     }
 
+    /// The longest silence that a step of the plan demands and that is fulfilled, else zero. None: the plan does not
+    /// measure it, demands none, or there are no fresh data: no data is not silence.
+    pub(super) fn fulfilled(&self, plan: &Plan, now: Timestamp) -> Option<Duration> {
+        let fresh = self.until.is_some_and(|until| now.duration_since(until) <= STALE);
+        let lasting = self.lasting().filter(|_| fresh)?;
+        let demanded = plan.steps.iter().filter_map(|step| match step.kind {
+            Kind::HerokuScale { old_side_silent, .. } => old_side_silent,
+            _ => None,
+        });
+        let mut demanded = demanded.peekable();
+        demanded.peek()?;
+        Some(demanded.filter(|wanted| lasting >= *wanted).max().unwrap_or(Duration::ZERO))
+    }
+
     /// Everything that waiting steps ask for.
     pub(super) fn health(&self, plan: &Plan, state: &State) -> Health {
         let records = plan.records.iter().map(|record| record.id.clone());
@@ -83,5 +119,66 @@ fn green(plan: &Plan, state: &State) -> Result<(), String> {
     match plan.checks.iter().find(|check| !passes(&check.id)) {
         Some(check) => Err(format!("check `{}` does not pass on {}", check.id, plan.sides.new.label)),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{plan, run::CheckSample, run::Datum};
+
+    fn sample(source: &str) -> Plan {
+        plan::load(source, "sample", "production", &std::collections::BTreeMap::new()).unwrap()
+    }
+
+    fn at(minutes: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_mins(minutes)
+    }
+
+    #[test]
+    fn silence_is_told_in_the_steps_that_the_plan_demands_and_needs_fresh_data() {
+        // The sample's last step on Heroku wants five silent minutes.
+        let plan = sample(include_str!("../../config/acme-shop.toml"));
+        let mut silence = Silence::default();
+        assert_eq!(silence.fulfilled(&plan, at(0)), None, "nothing was measured");
+        let hear = |silence: &mut Silence, minute, value| {
+            let data = vec![Datum { at: at(minute), value }];
+            silence.hear(&plan, &Sample::Metric { metric: "old-requests".into(), data });
+        };
+        hear(&mut silence, 0, 3.0);
+        assert_eq!(silence.fulfilled(&plan, at(3)), Some(Duration::ZERO));
+        (1..=4).for_each(|minute| hear(&mut silence, minute, 0.0));
+        assert_eq!(silence.fulfilled(&plan, at(7)), Some(Duration::ZERO), "four minutes are not five");
+        hear(&mut silence, 5, 0.0);
+        assert_eq!(silence.fulfilled(&plan, at(8)), Some(Duration::from_secs(300)));
+        assert_eq!(silence.fulfilled(&plan, at(12)), None, "no data is not silence");
+        hear(&mut silence, 6, 9.0);
+        assert_eq!(silence.fulfilled(&plan, at(9)), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_first_certificate_of_a_side_is_told() {
+        let mut expiries = Expiries::default();
+        let mut hear = |check: &str, target, until| {
+            expiries.hear(&Sample::Check(CheckSample {
+                check: check.into(),
+                target,
+                at: at(0),
+                passing: true,
+                status: Some(200),
+                latency: Duration::ZERO,
+                reason: None,
+                certificate_until: until,
+                served_by: None,
+                wait: None,
+            }))
+        };
+        let old = |minutes| Some(Report::Expiry { of: Expiring::OldCertificate, until: Some(at(minutes)) });
+        assert_eq!(hear("home", Target::Old, Some(at(90))), old(90));
+        assert_eq!(hear("api", Target::Old, Some(at(60))), old(60));
+        assert_eq!(hear("home", Target::Old, Some(at(90))), old(60));
+        assert_eq!(hear("api", Target::Old, Some(at(900))), old(90), "it was renewed");
+        assert_eq!(hear("home", Target::Live, Some(at(1))), None);
+        assert_eq!(hear("plain", Target::New, None), None, "no certificate, no end");
     }
 }

@@ -45,7 +45,7 @@ mod tests {
 
     /// One step that reads only: armed at once, begun after `waited` seconds, done after `took` more; then over.
     fn session(waited: i64, took: i64, finished: bool) -> Vec<Event> {
-        let ann = Operator { conn: 1, name: "ann".into(), uid: 1 };
+        let ann = Operator::new(1, "ann", 1);
         let step = StepId::from("look");
         let part = Part { change: Change::Nothing, bake: std::time::Duration::ZERO };
         let preview = Preview { parts: vec![part.clone()], facts: Vec::new() };

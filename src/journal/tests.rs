@@ -14,7 +14,7 @@ use crate::run::{Actor, Event, Operator, VerdictKind, What};
 
 fn event(seq: u64, what: What) -> Event {
     let at = Timestamp::UNIX_EPOCH + SignedDuration::from_millis(i64::try_from(seq).unwrap() * 1_234);
-    let by = Actor::Operator(Operator { conn: 3, name: "op1".to_owned(), uid: 1000 });
+    let by = Actor::Operator(Operator::new(3, "op1", 1000));
     Event { seq, at, by, what }
 }
 

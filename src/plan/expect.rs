@@ -2,7 +2,8 @@
 
 use super::{
     kind::Kind,
-    model::{Metric, Plan, Side, Step, StepId},
+    metric::Metric,
+    model::{Plan, Side, Step, StepId},
     record::RecordSet,
 };
 

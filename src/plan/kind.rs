@@ -65,6 +65,9 @@ pub enum Kind {
     HerokuScale {
         /// Process type to quantity.
         formation: BTreeMap<String, u32>,
+        /// No request may have reached the old side for this long before the gate may be armed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        old_side_silent: Option<Duration>,
     },
     /// An ECS service's desired count.
     EcsScale {
@@ -244,7 +247,9 @@ impl Kind {
             Self::PostgresFreeze { .. } | Self::DnsSwitch { .. } | Self::HerokuMaintenance { on: true } => {
                 Class::Destructive
             }
-            Self::HerokuScale { formation } if formation.values().any(|quantity| *quantity == 0) => Class::Destructive,
+            Self::HerokuScale { formation, .. } if formation.values().any(|quantity| *quantity == 0) => {
+                Class::Destructive
+            }
             Self::EcsScale { desired: 0, .. } => Class::Destructive,
             Self::HerokuScale { .. } | Self::EcsScale { .. } => Class::Reversible,
             Self::Exec { class, .. } | Self::EcsRunTask(TaskSpec { class, .. }) => *class,

@@ -70,6 +70,10 @@ pub fn environments(source: &str, origin: &str) -> Result<BTreeMap<String, Envir
     let mut report = Report::default();
     let head = parse(source, &mut report).and_then(|mut tree| head(&mut tree, &mut report));
     let kinds = head.map(|head| kinds(&head, &mut report)).unwrap_or_default();
+    if kinds.is_empty() && !report.failed() {
+        let missing = "the plan has no environment: nothing can be run, and nothing was checked";
+        report.error(0..0, missing.to_owned()).help("add `[environments.staging]` with `kind = \"staging\"`");
+    }
     if report.failed() { Err(report.finish(source, origin)) } else { Ok(kinds) }
 }
 
@@ -100,6 +104,7 @@ pub fn sandbox_placeholders() -> BTreeMap<String, String> {
         ("ca_file", "sandbox-ca.pem"),
         ("aws_endpoint", "http://127.0.0.1:4566"),
         ("heroku_endpoint", "http://127.0.0.1:4567"),
+        ("directory", "session"),
     ];
     placeholders.into_iter().map(|(name, value)| (format!("sandbox.{name}"), value.to_owned())).collect()
 }

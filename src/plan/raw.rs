@@ -4,6 +4,7 @@
 //! (`ttl = "${old_ttl}"`); the rules parse it. `config/acme-shop.toml` shows every field, and a test holds that.
 
 mod database;
+mod preflight;
 mod rds;
 
 use std::{collections::BTreeMap, fmt};
@@ -16,6 +17,7 @@ use toml::Spanned;
 
 pub(super) use self::rds::{RawRdsPromote, RawRdsRestore, RawRdsSnapshot, RawRdsSwitchover};
 pub(super) use database::*;
+pub(super) use preflight::RawPreflight;
 
 /// A scalar as text: a string as it is, a number or boolean as TOML prints it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +147,7 @@ pub(super) struct RawPlan {
     pub(super) heroku: Option<Spanned<RawHeroku>>,
     pub(super) databases: Option<Spanned<RawDatabases>>,
     pub(super) dns: Option<RawDns>,
+    pub(super) preflight: Option<RawPreflight>,
     pub(super) sides: Option<RawSides>,
     #[serde(default)]
     pub(super) record: Vec<RawRecord>,
@@ -157,6 +160,9 @@ pub(super) struct RawPlan {
     #[serde(default)]
     pub(super) runner: Vec<Spanned<RawRunner>>,
     pub(super) traffic: Option<RawTraffic>,
+    pub(super) access: Option<Spanned<RawAccess>>,
+    #[serde(default)]
+    pub(super) notify: Vec<RawNotify>,
     #[serde(default)]
     pub(super) step: Vec<Spanned<RawStep>>,
 }
@@ -168,6 +174,25 @@ pub(super) struct RawAws {
     pub(super) profile: Option<Text>,
     pub(super) account: Option<Text>,
     pub(super) endpoint: Option<Text>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAccess {
+    pub(super) group: Option<Text>,
+    pub(super) drivers: Option<List>,
+    pub(super) confirmers: Option<List>,
+    pub(super) viewers: Option<List>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawNotify {
+    pub(super) id: Text,
+    pub(super) url_env: Text,
+    pub(super) format: Option<Text>,
+    pub(super) events: Option<List>,
+    pub(super) template: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -250,7 +275,7 @@ pub(super) struct RawJson {
     pub(super) equals: serde_json::Value,
 }
 
-/// `namespace`, `name`, `dimensions` and `stat`, or `of` and `to`, or `postgres`.
+/// `namespace`, `name`, `dimensions` and `stat`, or `of` and `to`, or `postgres`, or `queue`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawMetric {
@@ -267,6 +292,7 @@ pub(super) struct RawMetric {
     pub(super) of: Option<Text>,
     pub(super) to: Option<Text>,
     pub(super) postgres: Option<Text>,
+    pub(super) queue: Option<Text>,
 }
 
 /// `above` or `below`.
@@ -423,6 +449,7 @@ pub(super) struct RawMaintenance {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawHerokuScale {
     pub(super) formation: Spanned<Table>,
+    pub(super) old_side_silent: Option<Text>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -2,7 +2,10 @@
 
 use std::{fmt::Display, net::IpAddr, net::SocketAddr, ops::RangeInclusive, str::FromStr, time::Duration};
 
-use super::model::{Resolver, Threshold, Unit};
+use super::{
+    metric::{Threshold, Unit},
+    model::Resolver,
+};
 
 /// Why a text is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]

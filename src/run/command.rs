@@ -1,13 +1,14 @@
 //! What the engine is asked to do, by a person or by its own watches and executor.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     change::Preview,
-    event::{Actor, Answer, Observation, Outcome, Seat, Target, Trouble},
+    event::{Actor, Answer, Expiring, Observation, Outcome, Seat, Target, Trouble},
+    finding::Finding,
     gate::{ConditionId, Evidence},
     guardrail::VerdictKind,
     interlock::Cell,
@@ -253,6 +254,31 @@ pub enum Report {
         role: Role,
         /// The cell.
         cell: Cell,
+    },
+    /// Who writes to a database that is closed to the application; see [`super::What::LeakChanged`].
+    Leak {
+        /// Whose database.
+        side: Side,
+        /// Who, and into which tables; None: nobody is seen to.
+        who: Option<String>,
+    },
+    /// Where a counter stood when the new side was opened; see [`super::What::OpeningCounted`].
+    Opening {
+        /// Metric id.
+        metric: String,
+        /// Its newest value.
+        value: f64,
+    },
+    /// Everything that a look of the preflight found.
+    Preflight(Vec<Finding>),
+    /// For how long no request has reached the old side; see [`super::What::SilenceChanged`].
+    Silence(Option<Duration>),
+    /// When something ends.
+    Expiry {
+        /// What ends.
+        of: Expiring,
+        /// When; None: it does not, or does not say.
+        until: Option<Timestamp>,
     },
     /// A source of truth failed or recovered.
     Source {

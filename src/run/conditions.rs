@@ -12,7 +12,7 @@ use super::{
     phase::{Direction, Phase},
     state::{Attempt, State, StepState},
 };
-use crate::plan::{Consequence, Guardrail, Kind, Plan, Role, Step, StepId};
+use crate::plan::{Consequence, Guardrail, Kind, Plan, Role, Side, Step, StepId};
 
 /// Something that nobody may overlook. A blocking hold keeps every step from going forward; rollback stays open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +25,30 @@ pub struct Hold {
     pub since: Option<Timestamp>,
     /// The step it is about.
     pub step: Option<StepId>,
+    /// The source that it is about.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// When what it speaks of is tried again by itself, session time.
+    #[serde(default)]
+    pub next_try: Option<Timestamp>,
     /// Nothing goes forward while it stands.
     pub blocking: bool,
+}
+
+impl Hold {
+    fn new(kind: HoldKind, text: String) -> Self {
+        Self { kind, text, since: None, step: None, source: None, next_try: None, blocking: false }
+    }
+
+    /// What is tried again by itself: the name of a source, or the id of a step whose change cannot be read.
+    #[must_use]
+    pub fn retried(&self) -> Option<&str> {
+        match self.kind {
+            HoldKind::Source => self.source.as_deref(),
+            HoldKind::Preview => self.step.as_ref().map(|step| step.0.as_str()),
+            _ => None,
+        }
+    }
 }
 
 /// What kind of hold.
@@ -37,6 +59,8 @@ pub enum HoldKind {
     Doubt,
     /// Both sides run this role.
     Doubled(Role),
+    /// Somebody writes, or something runs, where a step has ended it.
+    Stray,
     /// A person holds the run.
     Manual,
     /// A guardrail is in breach.
@@ -45,52 +69,99 @@ pub enum HoldKind {
     Preview,
     /// A source of truth cannot be read.
     Source,
+    /// Something ends before the window does, or before the way back could be gone.
+    Expiry,
 }
 
 /// Everything that holds the run, gravest first.
 #[must_use]
 pub fn holds(plan: &Plan, state: &State) -> Vec<Hold> {
     let doubt = state.steps.iter().filter(|step| step.phase == Phase::InDoubt).map(|step| Hold {
-        kind: HoldKind::Doubt,
-        text: format!("`{}` is in doubt: {}", step.id, step.reason.as_deref().unwrap_or("its answer was lost")),
         since: step.since,
         step: Some(step.id.clone()),
         blocking: true,
+        ..Hold::new(
+            HoldKind::Doubt,
+            format!("`{}` is in doubt: {}", step.id, step.reason.as_deref().unwrap_or("its answer was lost")),
+        )
     });
     let doubled = state.runners.doubled().map(|role| Hold {
-        kind: HoldKind::Doubled(role),
-        text: format!("two {} runners: one on each side", role_word(role)),
-        since: None,
-        step: None,
         blocking: true,
+        ..Hold::new(HoldKind::Doubled(role), format!("two {} runners: one on each side", role_word(role)))
     });
+    let strays = strays(plan, state);
     let manual = state.hold.iter().map(|hold| Hold {
-        kind: HoldKind::Manual,
-        text: format!("held by {}: {}", hold.by, hold.reason),
         since: Some(hold.at),
-        step: None,
         blocking: true,
+        ..Hold::new(HoldKind::Manual, format!("held by {}: {}", hold.by, hold.reason))
     });
     let breaches = plan.guardrails.iter().filter(|g| breached(state, g)).map(|guardrail| Hold {
-        kind: HoldKind::Breach,
-        text: format!("guardrail breach: {}", guardrail.title),
         since: state.verdicts.get(&guardrail.id).map(|verdict| verdict.since),
-        step: None,
         blocking: guardrail.consequence != Consequence::Warn,
+        ..Hold::new(HoldKind::Breach, format!("guardrail breach: {}", guardrail.title))
     });
-    let previews = state.steps.iter().filter_map(|step| {
+    // A step is looked at whenever somebody wants to; before its turn the world is not yet as it expects.
+    let previews = state.steps.iter().filter(|step| turn(plan, state, step)).filter_map(|step| {
         let trouble = step.trouble.as_ref()?;
         let text = format!("`{}` cannot be read: {}: {}", step.id, trouble.call, trouble.reason);
-        Some(Hold { kind: HoldKind::Preview, text, since: None, step: Some(step.id.clone()), blocking: false })
+        let (step, next_try) = (Some(step.id.clone()), trouble.next_try);
+        Some(Hold { step, next_try, ..Hold::new(HoldKind::Preview, text) })
     });
     let sources = state.troubles.iter().map(|(source, trouble)| Hold {
-        kind: HoldKind::Source,
-        text: format!("{source}: {}: {}", trouble.call, trouble.reason),
-        since: None,
-        step: None,
-        blocking: false,
+        source: Some(source.clone()),
+        next_try: trouble.next_try,
+        ..Hold::new(HoldKind::Source, format!("{source}: {}: {}", trouble.call, trouble.reason))
     });
-    doubt.chain(doubled).chain(manual).chain(breaches).chain(previews).chain(sources).collect()
+    let expiries = expiries(plan, state);
+    doubt
+        .chain(doubled)
+        .chain(strays)
+        .chain(manual)
+        .chain(breaches)
+        .chain(expiries)
+        .chain(previews)
+        .chain(sources)
+        .collect()
+}
+
+/// Who writes although writes are frozen, and what runs although a step has stopped it. It holds nothing by itself: the
+/// gate that it matters to has a condition of its own.
+fn strays<'a>(plan: &'a Plan, state: &'a State) -> impl Iterator<Item = Hold> + use<'a> {
+    let stray = |text| Hold::new(HoldKind::Stray, text);
+    let leaks = state.leaks.iter().map(move |(side, who)| {
+        let label = &plan.sides.get(*side).label;
+        stray(format!("{who} on {label}, where writes are frozen: those rows stay behind"))
+    });
+    let now = state.at.unwrap_or(Timestamp::MIN);
+    let runners = super::interlock::misplaced(plan, state, now).into_iter().map(move |(side, role, step)| {
+        let label = &plan.sides.get(side).label;
+        stray(format!("{} is seen on {label} again, although `{step}` ended it", role_word(role)))
+    });
+    leaks.chain(runners)
+}
+
+/// Whether the run waits for this step: what it needs is done, or it is the next to be undone.
+#[must_use]
+pub fn turn(plan: &Plan, state: &State, step: &StepState) -> bool {
+    match &state.rollback {
+        Some(_) => state.next_undo().is_some_and(|next| next.id == step.id),
+        None => step.phase.in_flight() || (!step.phase.settled() && state.needs_met(plan, &step.id)),
+    }
+}
+
+/// What does not last until the window is over and everything could have been undone after it.
+fn expiries<'a>(plan: &Plan, state: &'a State) -> impl Iterator<Item = Hold> + use<'a> {
+    let started = state.session.as_ref().map(|session| session.started_at);
+    let end = started.zip(plan.window).and_then(|(start, window)| start.checked_add(window).ok());
+    let back = super::price::price(plan, state, None).total;
+    let needed = end.and_then(|end| end.checked_add(back).ok());
+    let short = state.expiries.iter().filter(move |(_, until)| needed.is_some_and(|needed| **until < needed));
+    short.zip(std::iter::repeat(needed)).map(|((of, until), needed)| {
+        let missing = needed.map(|needed| clock_text(needed.duration_since(*until))).unwrap_or_default();
+        let what = super::describe::expiring_word(*of);
+        let text = format!("{what} end {missing} before the window and the way back after it do");
+        Hold::new(HoldKind::Expiry, text)
+    })
 }
 
 /// Whether a guardrail counts yet.
@@ -123,10 +194,12 @@ pub fn conditions(plan: &Plan, state: &State, id: &StepId, direction: Direction,
         if let Kind::DnsSwitch { .. } = step.kind {
             list.extend([look.drain(), look.resolvers()]);
         }
+        list.extend(look.silence());
         if step.demands_green {
             list.push(look.checks());
         }
         list.push(look.guardrails());
+        list.extend(look.leak());
     }
     list.extend(look.interlock());
     list.retain(|condition| !(condition.id == ConditionId::Order && condition.holds));
@@ -248,6 +321,19 @@ impl Look<'_> {
         self.condition(ConditionId::Resolvers, agree, detail)
     }
 
+    /// What still comes to the old side would find nobody there.
+    fn silence(&self) -> Option<Condition> {
+        let Kind::HerokuScale { old_side_silent: Some(wanted), .. } = &self.step.kind else { return None };
+        let text = |duration| SignedDuration::try_from(duration).map(clock_text).unwrap_or_default();
+        let (old, wanted_text) = (&self.plan.sides.old.label, text(*wanted));
+        let (holds, detail) = match self.state.silence {
+            Some(lasting) if lasting >= *wanted => (true, format!("no request at {old} for {wanted_text}")),
+            Some(_) => (false, format!("no request may have reached {old} for {wanted_text}, and some did")),
+            None => (false, format!("requests at {old} are not measured")),
+        };
+        Some(self.condition(ConditionId::Silence, holds, detail))
+    }
+
     fn checks(&self) -> Condition {
         let total = self.plan.checks.len();
         let passing = |check: &&crate::plan::Check| {
@@ -278,7 +364,7 @@ impl Look<'_> {
         self.condition(ConditionId::Guardrails, bad.is_empty(), detail)
     }
 
-    fn effects(&self) -> Vec<(crate::plan::Side, Role, bool)> {
+    fn effects(&self) -> Vec<(Side, Role, bool)> {
         self.change().map(|change| super::interlock::effects(change, &self.plan.runners)).unwrap_or_default()
     }
 
@@ -289,6 +375,14 @@ impl Look<'_> {
             found.retain(|violation| matches!(violation, Violation::Two(_)));
         }
         found
+    }
+
+    /// Writes that begin on the new side while somebody goes on writing to the old one: two truths.
+    fn leak(&self) -> Option<Condition> {
+        let opens = |(side, role, runs): &(Side, Role, bool)| *side == Side::New && *role == Role::Writer && *runs;
+        let who = self.state.leaks.get(&Side::Old).filter(|_| self.effects().iter().any(opens))?;
+        let old = &self.plan.sides.old.label;
+        Some(self.condition(ConditionId::Leak, false, format!("{who} on {old}: its rows would never arrive")))
     }
 
     fn interlock(&self) -> Option<Condition> {

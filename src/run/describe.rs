@@ -1,10 +1,13 @@
 //! One line for people from each event: the log pane, `cutover journal` and notifications read the same words.
 
+use std::time::Duration;
+
 use jiff::SignedDuration;
 
 use super::{
     conditions::{answer_word, clock_text, role_word, verdict_word},
-    event::{Actor, Event, Observation, Outcome, Seat, Target, What},
+    event::{Actor, Event, Expiring, Observation, Outcome, Seat, Target, What},
+    finding::{Standing, tally},
     phase::Direction,
     rehearsal::Rehearsal,
 };
@@ -185,11 +188,50 @@ fn watch(what: &What) -> String {
         What::RunnerChanged { side, role, cell } => {
             format!("{} on the {} side: {}", role_word(*role), side_word(*side), cell.word())
         }
+        What::OpeningCounted { metric, value } => {
+            format!("the new side is being opened: {metric} stands at {value:.0}")
+        }
+        What::LeakChanged { side, who: Some(who) } => {
+            format!("LEAK: {who}, on the {} side, which is closed to the application", side_word(*side))
+        }
+        What::LeakChanged { side, who: None } => {
+            format!("nobody is seen to write on the {} side any more", side_word(*side))
+        }
+        What::PreflightTaken { findings } => {
+            let open: Vec<_> = findings.iter().filter(|finding| finding.standing != Standing::Passed).collect();
+            let first = open.first().map_or_else(String::new, |one| format!("; {}: {}", one.title, one.reason));
+            format!("preflight: {}{first}", tally(findings))
+        }
+        What::FindingChanged { finding, was } => {
+            let was = was.filter(|was| *was != finding.standing);
+            let was = was.map_or_else(String::new, |was| format!(" (was {})", was.word()));
+            let word =
+                if finding.standing == Standing::ActionRequired { "ACTION REQUIRED" } else { finding.standing.word() };
+            format!("preflight: {}: {word}{was}: {}", finding.title, finding.reason)
+        }
+        What::SilenceChanged { lasting: None } => "requests at the old side are not measured".into(),
+        What::SilenceChanged { lasting: Some(Duration::ZERO) } => "requests reach the old side".into(),
+        What::SilenceChanged { lasting: Some(lasting) } => {
+            let lasting = SignedDuration::try_from(*lasting).map(clock_text).unwrap_or_default();
+            format!("no request has reached the old side for {lasting}")
+        }
+        What::ExpirySeen { of, until: Some(until) } => format!("{} end at {until:.0}", expiring_word(*of)),
+        What::ExpirySeen { of, until: None } => format!("{} do not say when they end", expiring_word(*of)),
         What::SourceChanged { source, trouble: Some(trouble) } => {
             format!("{source}: {}: {}", trouble.call, trouble.reason)
         }
         What::SourceChanged { source, trouble: None } => format!("{source}: well again"),
         _ => String::new(),
+    }
+}
+
+/// How the screen calls what ends.
+#[must_use]
+pub const fn expiring_word(of: Expiring) -> &'static str {
+    match of {
+        Expiring::Credentials => "the AWS credentials",
+        Expiring::OldCertificate => "the old side's certificates",
+        Expiring::NewCertificate => "the new side's certificates",
     }
 }
 

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     change::{Change, Preview},
+    finding::{Finding, Standing},
     gate::{ConditionId, Evidence},
     guardrail::VerdictKind,
     interlock::Cell,
+    operator::Operator,
     phase::Direction,
     rehearsal::Rehearsal,
 };
@@ -47,17 +49,6 @@ impl Actor {
             Self::Operator(operator) => &operator.name,
         }
     }
-}
-
-/// A person at a cockpit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Operator {
-    /// The connection, unique while one engine lives.
-    pub conn: u64,
-    /// Login name.
-    pub name: String,
-    /// User id of the peer (`SO_PEERCRED`): what tells two people apart.
-    pub uid: u32,
 }
 
 /// What an attached person may do.
@@ -296,6 +287,20 @@ pub enum What {
         /// What is observed.
         cell: Cell,
     },
+    /// Where the counter of what the new side writes stood just before the new side was opened to customers or writers.
+    OpeningCounted {
+        /// Metric id.
+        metric: String,
+        /// Its newest value.
+        value: f64,
+    },
+    /// Somebody writes to a database that is closed to the application's roles, or does not any more.
+    LeakChanged {
+        /// Whose database.
+        side: Side,
+        /// Who, and into which tables; None: nobody is seen to.
+        who: Option<String>,
+    },
     /// A source of truth could not be read, or can be again.
     SourceChanged {
         /// Which (`cloudwatch`, `heroku`, `route53`, ...).
@@ -303,8 +308,44 @@ pub enum What {
         /// None: all is well again.
         trouble: Option<Trouble>,
     },
+    /// The first look of the preflight in this session.
+    PreflightTaken {
+        /// Everything that it found.
+        findings: Vec<Finding>,
+    },
+    /// A later look of the preflight found something otherwise.
+    FindingChanged {
+        /// What it found.
+        finding: Finding,
+        /// How it stood before; None: it was not known.
+        was: Option<Standing>,
+    },
+    /// For how long no request has reached the old side, in the steps that the plan asks about.
+    SilenceChanged {
+        /// The longest demanded time that is fulfilled, else zero; None: it is not measured.
+        lasting: Option<Duration>,
+    },
+    /// When something ends was seen for the first time, or changed.
+    ExpirySeen {
+        /// What ends.
+        of: Expiring,
+        /// When; None: it does not, or does not say.
+        until: Option<Timestamp>,
+    },
     /// The session is over; nothing more will happen in it.
     SessionEnded,
+}
+
+/// What ends and takes the way forward or the way back with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Expiring {
+    /// The AWS credentials of the engine: after them nothing can be undone either.
+    Credentials,
+    /// The first certificate of the old side: it is not renewed once DNS has left.
+    OldCertificate,
+    /// The first certificate of the new side.
+    NewCertificate,
 }
 
 /// Where a check was asked.

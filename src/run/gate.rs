@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 
 use super::{
     change::{Part, Preview},
-    event::Operator,
     interlock::Matrix,
+    operator::Operator,
     phase::Direction,
 };
 use crate::plan::{GateLevel, Kind, Plan, Step, StepId};
@@ -27,11 +27,39 @@ impl Evidence {
         Self(hex::encode(Sha256::digest(&seen)))
     }
 
-    /// The first eight hex digits: enough to compare over the phone.
+    /// The evidence in a few words, to be read out over the phone: see [`phone_words`].
+    #[must_use]
+    pub fn words(&self) -> String {
+        phone_words(&self.0)
+    }
+
+    /// The first eight hex digits: enough to compare at a glance.
     #[must_use]
     pub fn short(&self) -> &str {
         self.0.get(..8).unwrap_or(&self.0)
     }
+}
+
+/// How many words stand for an evidence: 4 of 64 are 24 bits. They are not to keep an attacker out, but to tell people
+/// who look at different things that they do.
+const WORDS: usize = 4;
+
+/// 64 short words that nobody confuses on a bad line: no two begin with the same three letters or rhyme closely.
+const PHONE: [&str; 64] = [
+    "acorn", "amber", "anchor", "apple", "arrow", "autumn", "bacon", "bamboo", "basket", "beacon", "bishop", "bottle",
+    "bridge", "button", "cactus", "candle", "castle", "cherry", "circus", "cobalt", "copper", "cotton", "dragon",
+    "dolphin", "eagle", "engine", "falcon", "fiddle", "forest", "garden", "ginger", "guitar", "hammer", "harbour",
+    "hazel", "helmet", "honey", "icicle", "island", "jacket", "jungle", "kettle", "ladder", "lemon", "lobster",
+    "magnet", "mango", "mirror", "mustard", "needle", "nutmeg", "ocean", "orchid", "pepper", "pirate", "quartz",
+    "rabbit", "rocket", "saddle", "silver", "tiger", "velvet", "walnut", "zebra",
+];
+
+/// Words for a hash in hex: six bits each, from its beginning. A text that is no such hash has none.
+fn phone_words(hex: &str) -> String {
+    let bits = hex.get(..WORDS * 6 / 4).and_then(|head| u32::from_str_radix(head, 16).ok());
+    let Some(bits) = bits else { return String::new() };
+    let word = |at: usize| PHONE[(bits >> (6 * (WORDS - 1 - at))) as usize % PHONE.len()];
+    (0..WORDS).map(word).collect::<Vec<_>>().join(" ")
 }
 
 impl fmt::Display for Evidence {
@@ -61,6 +89,9 @@ pub struct Gate {
     pub armed_at: Timestamp,
     /// A two-person gate whose name has been typed.
     pub typed: bool,
+    /// When it was typed: the second person has the whole time limit from then on.
+    #[serde(default)]
+    pub typed_at: Option<Timestamp>,
     /// Passed: the world is being read once more.
     pub consented: bool,
 }
@@ -85,6 +116,10 @@ pub enum ConditionId {
     Checks,
     /// No guardrail is in breach or blind.
     Guardrails,
+    /// No request has reached the old side for long enough.
+    Silence,
+    /// Nobody is seen to write where the application may not any more.
+    Leak,
     /// Never two runners, never none.
     Interlock,
     /// Rollback goes in reverse order, and only while rolling back.
@@ -95,7 +130,7 @@ impl ConditionId {
     /// Whether a person may go past it, typed and with a reason.
     #[must_use]
     pub const fn overridable(self) -> bool {
-        matches!(self, Self::Drain | Self::Resolvers | Self::Checks | Self::Guardrails)
+        matches!(self, Self::Drain | Self::Resolvers | Self::Checks | Self::Guardrails | Self::Silence | Self::Leak)
     }
 
     /// How the screen calls it.
@@ -110,6 +145,8 @@ impl ConditionId {
             Self::Resolvers => "resolvers",
             Self::Checks => "checks",
             Self::Guardrails => "guardrails",
+            Self::Silence => "silence",
+            Self::Leak => "leak",
             Self::Interlock => "interlock",
             Self::Order => "order",
         }

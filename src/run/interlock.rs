@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::change::Change;
-use crate::plan::{Role, Runner, RunnerSource, Side};
+use super::{
+    change::Change,
+    phase::Phase,
+    state::{State, StepState},
+};
+use crate::plan::{Plan, Role, Runner, RunnerSource, Side, StepId};
 
 /// One cell of the matrix, from observation and never from what we believe we did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +83,27 @@ fn leaves_running(change: &Change, runner: &Runner) -> Option<bool> {
         }
         _ => None,
     }
+}
+
+/// How long after a step has ended a runner it may still be seen: watches look every few seconds.
+const SEEN_LATE: SignedDuration = SignedDuration::from_secs(60);
+
+/// Runners that are seen although a step has ended them and nothing has started them since, with that step.
+#[must_use]
+pub fn misplaced(plan: &Plan, state: &State, now: Timestamp) -> Vec<(Side, Role, StepId)> {
+    if state.steps.iter().any(|step| step.phase.in_flight()) {
+        return Vec::new();
+    }
+    let mut meant: BTreeMap<(Side, Role), (bool, &StepState)> = BTreeMap::new();
+    for step in state.steps.iter().filter(|step| step.phase == Phase::Done) {
+        for (side, role, runs) in step.applied.iter().flat_map(|change| effects(change, &plan.runners)) {
+            meant.insert((side, role), (runs, step));
+        }
+    }
+    let long = |step: &StepState| step.since.is_some_and(|since| now.duration_since(since) > SEEN_LATE);
+    let seen = |side, role| state.runners.get(side, role) == Some(Cell::On);
+    let wrong = meant.into_iter().filter(|((side, role), (runs, step))| !runs && long(step) && seen(*side, *role));
+    wrong.map(|((side, role), (_, step))| (side, role, step.id.clone())).collect()
 }
 
 /// Why an act is refused.

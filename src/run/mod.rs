@@ -6,15 +6,17 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `event` | the vocabulary of the log |
+//! | `operator` | the people: what of them is proven, and what they may do |
 //! | `state`, `apply` | what is true, and the fold that makes it so |
 //! | `phase` | the one table of transitions |
 //! | `command`, `decide/` | what may be asked, and what it leads to |
 //! | `gate`, `conditions` | evidence and consent; what must hold; what holds the run |
 //! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
+//! | `finding` | what a preflight found |
 //! | `bill` | what CloudWatch bills for watching |
 //! | `rehearsal` | what an earlier session of the same plan took |
 //! | `change`, `task`, `database`, `effect` | the exact change as data; what follows from an event |
-//! | `by_hand`, `way_back` | a change, and the whole way back, as commands that a person can type |
+//! | `by_hand`, `plight`, `way_back` | a change, an undo that failed, and the whole way back, as commands that a person can type |
 //! | `sample` | the lossy stream beside the log |
 
 mod apply;
@@ -28,10 +30,13 @@ mod decide;
 mod describe;
 mod effect;
 mod event;
+mod finding;
 mod gate;
 mod guardrail;
 mod interlock;
+mod operator;
 mod phase;
+mod plight;
 mod price;
 mod rehearsal;
 mod sample;
@@ -47,21 +52,24 @@ pub use by_hand::{ByHand, by_hand, command as shell_command};
 pub use change::{Change, Part, Preview, RdsChange, Row, side_of};
 pub use command::{Ask, Command, Refusal, Report, Request};
 pub use conditions::{
-    Hold, HoldKind, active, answer_word, breached, clock_text, conditions, holds, resolvers_agree, role_word,
+    Hold, HoldKind, active, answer_word, breached, clock_text, conditions, holds, resolvers_agree, role_word, turn,
     verdict_word,
 };
 pub use database::{Access, Grant, Position, access_sql, is_on, qualified, quoted};
 pub use decide::{DWELL, PATIENCE, decide, due};
-pub use describe::{describe, seat_word, side_word, target_word};
+pub use describe::{describe, expiring_word, seat_word, side_word, target_word};
 pub use effect::{Effect, effect, observe, recovery};
-pub use event::{Actor, Answer, Event, Observation, Operator, Outcome, Seat, Target, Trouble, TroubleKind, What};
+pub use event::{Actor, Answer, Event, Expiring, Observation, Outcome, Seat, Target, Trouble, TroubleKind, What};
+pub use finding::{Finding, Standing, tally};
 pub use gate::{Condition, ConditionId, Evidence, Gate, typed_name};
 pub use guardrail::{Datum, Verdict, VerdictKind, judge};
-pub use interlock::{Cell, Matrix, Violation, effects as runner_effects};
+pub use interlock::{Cell, Matrix, Violation, effects as runner_effects, misplaced};
+pub use operator::{Claim, ClaimedBy, May, Operator, Origin};
 pub use phase::{Direction, Phase, Trigger};
-pub use price::{Forecast, Price, Written, forecast, point_passed, price, written};
+pub use plight::Plight;
+pub use price::{Forecast, Price, Written, counter, forecast, opened_at, opens, point_passed, price, written};
 pub use rehearsal::Rehearsal;
-pub use sample::{CheckSample, ProbeSample, Sample};
+pub use sample::{CheckSample, HerokuSample, ProbeSample, Sample};
 pub use state::*;
 pub use task::{Task, TaskLog, started_by};
 pub use way_back::rollback_script;

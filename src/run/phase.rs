@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where a step stands. `Ready` and `Armed` are views of `Waiting` and its siblings: see [`super::State::phase`].
+/// Where a step stands. `Ready`, `Armed` and `Accepted` are views of `Waiting` and its siblings: see
+/// [`super::State::phase`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
@@ -12,6 +13,8 @@ pub enum Phase {
     Ready,
     /// Its gate is open and waits for the second key.
     Armed,
+    /// Its gate was passed: the world is read once more before anything is sent.
+    Accepted,
     /// An attempt is under way.
     Running,
     /// The attempt ended; the world is being read.
@@ -107,6 +110,7 @@ impl Phase {
             Self::Waiting => "waiting",
             Self::Ready => "ready",
             Self::Armed => "ARMED",
+            Self::Accepted => "ACCEPTED",
             Self::Running => "running",
             Self::Verifying => "verifying",
             Self::Done => "done",

@@ -12,7 +12,7 @@ use super::{
     phase::Phase,
     state::{State, StepState},
 };
-use crate::plan::{DatabaseMeasure, Metric, MetricSource, Plan, RecordSet, Side, Step, StepId};
+use crate::plan::{DatabaseMeasure, Kind, Metric, MetricSource, Plan, RecordSet, Side, Step, StepId};
 
 /// What RDS needs to delete an instance.
 const DELETION: Duration = Duration::from_secs(90);
@@ -46,6 +46,10 @@ pub struct Written {
     pub rows: bool,
     /// The count began later: it is more than this.
     pub at_least: bool,
+    /// Since when it counts.
+    pub since: Timestamp,
+    /// When it was counted last; None: not since then.
+    pub as_of: Option<Timestamp>,
 }
 
 /// When the run will be over and until when it can be aborted.
@@ -84,37 +88,64 @@ pub fn price(plan: &Plan, state: &State, cached_ttl: Option<u32>) -> Price {
     }
 }
 
-/// What the new side has written since it was opened, from the counters that the plan's metrics of its database are;
-/// `data` gives what is known of a metric, ordered by time. Rows are preferred: people know what a row is.
+/// The metric that counts what the new side writes. Rows are preferred: people know what a row is.
 #[must_use]
-pub fn written<'a>(plan: &Plan, state: &State, data: impl Fn(&str) -> &'a [Datum]) -> Option<Written> {
-    let since = opened_at(state)?;
-    let counter = |wanted: DatabaseMeasure| {
+pub fn counter(plan: &Plan) -> Option<(&Metric, bool)> {
+    let of = |wanted: DatabaseMeasure| {
         let counts =
             |metric: &&Metric| metric.side == Side::New && metric.source == MetricSource::Postgres { postgres: wanted };
         plan.metrics.iter().find(counts)
     };
-    let rows = counter(DatabaseMeasure::WrittenRows);
-    let metric = rows.or_else(|| counter(DatabaseMeasure::WrittenBytes))?;
+    let rows = of(DatabaseMeasure::WrittenRows).map(|metric| (metric, true));
+    rows.or_else(|| of(DatabaseMeasure::WrittenBytes).map(|metric| (metric, false)))
+}
+
+/// What the new side has written since it was opened, from the counters that the plan's metrics of its database are;
+/// `data` gives what is known of a metric, ordered by time.
+///
+/// Where the counter stood at the opening is in the journal, so that neither a new engine nor a ring that is full nor an
+/// undo makes the number smaller: what was written stays behind also while it is rolled back, and after it.
+#[must_use]
+pub fn written<'a>(plan: &Plan, state: &State, data: impl Fn(&str) -> &'a [Datum]) -> Option<Written> {
+    let (metric, rows) = counter(plan)?;
+    let opening = state.opening.as_ref().filter(|opening| opening.metric == metric.id);
+    let stands = opened_at(plan, state);
+    let since = opening.map(|opening| opening.at).or(stands)?;
     let (known, period) = (data(&metric.id), SignedDuration::from_secs(metric.period.into()));
     // A datum begins its period, and was counted at its end.
     let counted_at = |datum: &Datum| datum.at.checked_add(period).unwrap_or(Timestamp::MAX);
-    let earlier = known.iter().rev().find(|datum| counted_at(datum) <= since);
+    let earlier = known.iter().rev().find(|datum| counted_at(datum) <= since).map(|datum| datum.value);
+    let earlier = opening.map(|opening| opening.value).or(earlier);
     let newest = known.last().filter(|datum| counted_at(datum) > since);
-    let begun = earlier.or(known.first());
+    let begun = earlier.or_else(|| known.first().map(|datum| datum.value));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, not below 0")]
-    let amount = newest.zip(begun).map(|(newest, begun)| (newest.value - begun.value).max(0.0) as u64);
-    Some(Written { amount, rows: rows.is_some(), at_least: earlier.is_none() })
+    let amount = newest.zip(begun).and_then(|(newest, begun)| {
+        // A counter that is behind where it began was reset: nobody knows.
+        (newest.value >= begun).then_some((newest.value - begun) as u64)
+    });
+    if stands.is_none() && state.rollback.is_none() && amount == Some(0) {
+        return None;
+    }
+    Some(Written { amount, rows, at_least: earlier.is_none(), since, as_of: newest.map(counted_at) })
+}
+
+/// Whether a change leads customers or writers to the new side. Where the plan opens the new database by a step of its
+/// own, only that does: until then replication alone writes there, and loses nothing.
+#[must_use]
+pub fn opens(plan: &Plan, change: &Change) -> bool {
+    let gated = plan.steps.iter().any(|step| matches!(step.kind, Kind::PostgresOpen { side: Side::New, .. }));
+    match change {
+        Change::WriteAccess { side: Side::New, to, .. } => to.open(),
+        change => !gated && moved_ttl(std::slice::from_ref(change)).is_some(),
+    }
 }
 
 /// When the first act began that led customers or writers to the new side and still stands.
-fn opened_at(state: &State) -> Option<Timestamp> {
-    let opens = |step: &&StepState| {
-        let opened = |change: &Change| matches!(change, Change::WriteAccess { side: Side::New, to, .. } if to.open());
-        moved_ttl(&step.applied).is_some() || step.applied.iter().any(opened)
-    };
+#[must_use]
+pub fn opened_at(plan: &Plan, state: &State) -> Option<Timestamp> {
+    let opened = |step: &&StepState| step.applied.iter().any(|change| opens(plan, change));
     let begun = |step: &StepState| step.attempts.iter().map(|attempt| attempt.started_at).min();
-    state.steps.iter().filter(opens).filter_map(begun).min()
+    state.steps.iter().filter(opened).filter_map(begun).min()
 }
 
 /// The step after which there is no way back, if it is done.

@@ -51,12 +51,21 @@ pub enum Sample {
         /// The line.
         line: String,
     },
+    /// The Heroku app as it was just read.
+    Heroku(HerokuSample),
     /// How many GetMetricData calls were made so far, and metrics asked for (billed a metric).
     Spent {
         /// Calls.
         calls: u64,
         /// Metrics.
         metrics: u64,
+    },
+    /// A source, or the exact change of a step, that cannot be read is tried again.
+    NextTry {
+        /// Name of the source, or id of the step.
+        of: String,
+        /// When, session time.
+        at: Timestamp,
     },
     /// The engine cannot write its journal: nothing acts until it can. None: all is well again.
     JournalTrouble {
@@ -71,6 +80,21 @@ impl Sample {
     pub const fn is_measured(&self) -> bool {
         !matches!(self, Self::Progress { .. } | Self::Output { .. } | Self::JournalTrouble { .. })
     }
+}
+
+/// What the Platform API shows of the app.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HerokuSample {
+    /// When it was read, session time.
+    pub at: Timestamp,
+    /// Process type, quantity, size, by process type; a size is empty where Heroku names none.
+    pub formation: Vec<(String, u32, String)>,
+    /// Maintenance mode is on.
+    pub maintenance: bool,
+    /// The newest release: version and what made it.
+    pub release: Option<(u32, String)>,
+    /// Calls left in the rate limit of the account (4,500, 75 more each minute).
+    pub remaining: Option<u32>,
 }
 
 /// One run of a check.
@@ -94,6 +118,10 @@ pub struct CheckSample {
     pub certificate_until: Option<Timestamp>,
     /// Which side answered a live check, told by the address that was connected to.
     pub served_by: Option<crate::plan::Side>,
+    /// How long the server wants to be left alone, wall time; only of one that refused because of too many requests or
+    /// an overload (429, 503).
+    #[serde(default)]
+    pub wait: Option<Duration>,
 }
 
 /// One probe.

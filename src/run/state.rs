@@ -10,14 +10,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     change::{Change, Part, Preview},
-    event::{Answer, Event, Operator, Outcome, Seat, Target, Trouble},
+    event::{Answer, Event, Expiring, Outcome, Seat, Target, Trouble},
+    finding::Finding,
     gate::{ConditionId, Evidence, Gate},
     guardrail::VerdictKind,
     interlock::Matrix,
+    operator::Operator,
     phase::{Direction, Phase},
     rehearsal::Rehearsal,
 };
-use crate::plan::{Plan, StepId};
+use crate::plan::{Plan, Side, StepId};
 
 /// How many events the screen can scroll back through without the journal.
 pub const LOG_LENGTH: usize = 500;
@@ -50,20 +52,39 @@ pub struct State {
     pub hold: Option<ManualHold>,
     /// Who is attached.
     pub operators: Vec<(Operator, Seat)>,
+    /// The driver who went away without leaving the seat; None once somebody drives.
+    #[serde(default)]
+    pub away: Option<Away>,
     /// Observed runners.
     pub runners: Matrix,
+    /// Who writes to a side's database although it is closed to the application's roles.
+    #[serde(default)]
+    pub leaks: BTreeMap<Side, String>,
     /// Guardrail id to verdict.
     pub verdicts: BTreeMap<String, VerdictState>,
     /// Metric id to baseline.
     pub baseline: BTreeMap<String, f64>,
+    /// Where the counter of what the new side writes stood when the new side was opened; it stays after a rollback.
+    #[serde(default)]
+    pub opening: Option<Opening>,
     /// Check verdicts.
     pub checks: Vec<CheckState>,
     /// Resolver answers.
     pub answers: Vec<AnswerState>,
     /// Record name to the TTL that still drains.
     pub drains: BTreeMap<String, Drain>,
+    /// For how long at least no request has reached the old side: the longest that a step of the plan demands and that is
+    /// fulfilled, else zero. None: it is not measured.
+    #[serde(default)]
+    pub silence: Option<Duration>,
+    /// When something ends that the run, or the way back, needs.
+    #[serde(default)]
+    pub expiries: BTreeMap<Expiring, Timestamp>,
     /// Sources that cannot be read.
     pub troubles: BTreeMap<String, Trouble>,
+    /// What the preflight found, in its order; empty: it has not looked yet.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
     /// Conditions that a person went past.
     pub overrides: BTreeSet<(StepId, ConditionId)>,
     /// The newest events, oldest first.
@@ -100,7 +121,7 @@ pub struct Session {
 pub struct StepState {
     /// Its id.
     pub id: StepId,
-    /// Stored phase: never `Ready` nor `Armed`, which [`State::phase`] derives.
+    /// Stored phase: never `Ready`, `Armed` nor `Accepted`, which [`State::phase`] derives.
     pub phase: Phase,
     /// Direction of the last attempt.
     pub direction: Direction,
@@ -178,6 +199,15 @@ pub struct Rollback {
     pub reason: String,
 }
 
+/// A driver who went away: the connection broke, or the engine died.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Away {
+    /// Who.
+    pub operator: Operator,
+    /// Since when.
+    pub since: Timestamp,
+}
+
 /// A person's hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManualHold {
@@ -187,6 +217,17 @@ pub struct ManualHold {
     pub by: String,
     /// Why.
     pub reason: String,
+}
+
+/// The new side was opened to customers or writers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Opening {
+    /// When.
+    pub at: Timestamp,
+    /// The metric that counts what is written there.
+    pub metric: String,
+    /// Where it stood, in the metric's unit.
+    pub value: f64,
 }
 
 /// A guardrail's verdict as last journaled.
@@ -327,13 +368,14 @@ impl State {
         self.steps.iter_mut().find(|step| step.id == *id)
     }
 
-    /// Where a step stands, with `Ready` and `Armed` derived from its needs and the gate.
+    /// Where a step stands, with `Ready`, `Armed` and `Accepted` derived from its needs and the gate.
     #[must_use]
     pub fn phase(&self, plan: &Plan, id: &StepId) -> Phase {
         let Some(step) = self.step(id) else { return Phase::Waiting };
-        let armed = self.gate.as_ref().is_some_and(|gate| gate.step == *id);
+        let gate = self.gate.as_ref().filter(|gate| gate.step == *id);
         match step.phase {
-            _ if armed => Phase::Armed,
+            _ if gate.is_some_and(|gate| gate.consented) => Phase::Accepted,
+            _ if gate.is_some() => Phase::Armed,
             Phase::Waiting if self.needs_met(plan, id) => Phase::Ready,
             phase => phase,
         }
@@ -358,6 +400,13 @@ impl State {
         busy.or_else(|| self.steps.iter().find(|step| !step.phase.settled()))
     }
 
+    /// Where the run is: at what is in flight, at the next undo while it is rolled back, else at the current step.
+    #[must_use]
+    pub fn here(&self) -> Option<&StepState> {
+        let undo = || self.rollback.as_ref().and_then(|_| self.next_undo());
+        self.steps.iter().find(|step| step.phase.in_flight()).or_else(undo).or_else(|| self.current())
+    }
+
     /// The next step to undo: the last one in plan order of which something stands.
     #[must_use]
     pub fn next_undo(&self) -> Option<&StepState> {
@@ -379,6 +428,15 @@ impl State {
     #[must_use]
     pub fn driver(&self) -> Option<&Operator> {
         self.seated(Seat::Driver).next()
+    }
+
+    /// The driver who is away and for whom the seat is still kept; None: it is anybody's. It is kept for as long as a
+    /// gate stays open: whoever wants it sooner takes it over explicitly.
+    #[must_use]
+    pub fn kept_for(&self, now: Timestamp) -> Option<&Away> {
+        let patience = self.session.as_ref()?.patience;
+        let away = self.away.as_ref().filter(|_| self.driver().is_none())?;
+        away.since.checked_add(patience).is_ok_and(|until| now < until).then_some(away)
     }
 
     /// The evidence that a person who looks at this step now would see; None while the change is not known.

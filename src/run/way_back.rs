@@ -6,13 +6,18 @@ use super::{
     by_hand::{ByHand, by_hand, command, database_variable},
     change::Change,
     phase::Phase,
-    price::{point_passed, price},
+    price::{opened_at, point_passed, price},
     state::{State, StepState},
 };
 use crate::plan::{Database, DatabaseAddress, Plan, Side, SslMode};
 
 /// How a person goes past the point of no return with the script.
 const PAST: &str = "CUTOVER_PAST_NO_RETURN";
+
+/// A value as a connection string takes it: in quotes, with `\\` and `'` escaped (PostgreSQL manual, 34.1.1.1). bash and
+/// sed alone, for a password that is known only when the script runs.
+const QUOTED: &str = r#"quoted() { printf "'%s'" "$(printf %s "$1" | sed "s/[\\']/\\\\&/g")"; }
+"#;
 
 /// A bash script with the undos of everything that stands, the last change first, each with what it puts back.
 ///
@@ -58,6 +63,14 @@ fn head(plan: &Plan, state: &State, undos: usize) -> String {
         plan.environment.name,
         state.seq,
     );
+    if let Some(at) = state.opening.as_ref().map(|opening| opening.at).or_else(|| opened_at(plan, state)) {
+        let new = one_line(&plan.sides.new.label);
+        let _ = write!(
+            head,
+            "# {new} was opened at {at}. What was written there since then is not brought back by what follows: it stays\n\
+             # there, and is lost to whoever goes on with the old side. Keep that database until somebody has looked.\n\n"
+        );
+    }
     if let Some(step) = point_passed(plan, state) {
         let _ = write!(
             head,
@@ -89,6 +102,9 @@ fn settings(plan: &Plan, script: &mut String) {
     }
     if let Some(api) = plan.heroku.as_ref().and_then(|heroku| heroku.api.as_ref()) {
         export("HEROKU_HOST", api);
+    }
+    if plan.databases.is_some() {
+        script.push_str(QUOTED);
     }
     for side in [Side::Old, Side::New] {
         if let Some(databases) = &plan.databases {
@@ -129,7 +145,8 @@ fn connection(database: &Database) -> String {
             if let Some(file) = &database.ca_file {
                 let _ = write!(parts, " sslrootcert={}", quoted(&file.display().to_string()));
             }
-            let password = password_env.as_ref().map(|env| format!("\" password='${env}'\"")).unwrap_or_default();
+            let password =
+                password_env.as_ref().map(|env| format!("\" password=$(quoted \"${env}\")\"")).unwrap_or_default();
             format!("{}{password}", command(&[parts]))
         }
     }

@@ -141,6 +141,9 @@ pub enum FaultKind {
         service: String,
         /// 0 to 1.
         share: f64,
+        /// How long it wants to be left alone (`Retry-After`), session time; only Heroku's API and the two origins say so.
+        #[serde(default, deserialize_with = "optional_duration")]
+        retry_after: Option<Duration>,
     },
     /// A service answers with an error and does nothing.
     Error {
@@ -190,7 +193,23 @@ pub enum FaultKind {
 }
 
 /// The services that faults can name.
-const SERVICES: &[&str] = &["route53", "cloudwatch", "ecs", "logs", "rds", "sts", "heroku", "postgres"];
+const SERVICES: &[&str] = &[
+    "route53",
+    "cloudwatch",
+    "ecs",
+    "elasticloadbalancing",
+    "logs",
+    "rds",
+    "sqs",
+    "sts",
+    "heroku",
+    "postgres",
+    "web.old",
+    "web.new",
+];
+
+/// Those of them that AWS credentials do not matter to.
+const NOT_AWS: &[&str] = &["heroku", "postgres", "web.old", "web.new"];
 
 impl FaultKind {
     fn check(&self) -> Result<(), String> {
@@ -217,8 +236,12 @@ impl FaultKind {
 /// What a request meets before it is carried out.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Obstacle {
-    Throttled,
-    Error { status: StatusCode, code: String },
+    /// With what it says of how long it wants to be left alone, session time.
+    Throttled(Option<Duration>),
+    Error {
+        status: StatusCode,
+        code: String,
+    },
     Closed,
     Expired,
 }
@@ -372,11 +395,11 @@ impl Faults {
 impl Fault {
     fn obstacle(&mut self, service: &str, operation: &str) -> Option<Obstacle> {
         match &self.spec.kind {
-            FaultKind::Throttle { service: of, share } if of == service => {
+            FaultKind::Throttle { service: of, share, retry_after } if of == service => {
                 self.shed += share;
                 let hit = self.shed >= 1.0;
                 self.shed -= f64::from(u8::from(hit));
-                hit.then_some(Obstacle::Throttled)
+                hit.then_some(Obstacle::Throttled(*retry_after))
             }
             FaultKind::Error { service: of, operation: only, status, code }
                 if of == service && matches(only.as_deref(), operation) =>
@@ -389,7 +412,7 @@ impl Fault {
             {
                 Some(Obstacle::Closed)
             }
-            FaultKind::ExpiredCredentials if service != "heroku" && service != "postgres" => Some(Obstacle::Expired),
+            FaultKind::ExpiredCredentials if !NOT_AWS.contains(&service) => Some(Obstacle::Expired),
             _ => None,
         }
     }
@@ -406,74 +429,4 @@ pub(super) fn later(start: Timestamp, duration: Duration) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const START: Timestamp = Timestamp::UNIX_EPOCH;
-
-    fn faults(text: &str) -> Faults {
-        let scenario = super::super::scenario::Scenario::parse("test", text).unwrap();
-        Faults::new(&scenario.faults, START)
-    }
-
-    fn at(seconds: u64) -> Timestamp {
-        later(START, Duration::from_secs(seconds))
-    }
-
-    #[test]
-    fn a_timed_fault_begins_and_ends() {
-        let faults = faults("[[fault]]\nat = '5m'\nfor = '1m'\nkind = 'http-errors'\nside = 'new'\nrate = 0.2");
-        let rates = [299, 300, 359, 360].map(|second| faults.error_rate(Side::New, at(second)));
-        assert_eq!(rates, [0.0, 0.2, 0.2, 0.0]);
-        assert!(faults.error_rate(Side::Old, at(300)).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn an_event_sets_a_fault_off_once() {
-        let faults =
-            faults("[[fault]]\non = 'route53.change'\nafter = '10s'\nfor = '5s'\nkind = 'expired-credentials'");
-        assert_eq!(faults.before("sts", "GetCallerIdentity", at(100)), None);
-        faults.fire(Trigger::Route53Change, at(100));
-        faults.fire(Trigger::Route53Change, at(112));
-        let met = [109, 110, 114, 115].map(|second| faults.before("sts", "GetCallerIdentity", at(second)).is_some());
-        assert_eq!(met, [false, true, true, false]);
-    }
-
-    #[test]
-    fn a_share_is_shed_evenly_and_times_limits_the_hits() {
-        let some = faults("[[fault]]\nkind = 'throttle'\nservice = 'route53'\nshare = 0.75");
-        let hits = (0..100).filter(|_| some.before("route53", "GetChange", at(1)).is_some()).count();
-        assert_eq!(hits, 75);
-        let twice = faults("[[fault]]\nkind = 'close'\nservice = 'ecs'\ntimes = 2");
-        let met = [(); 3].map(|()| twice.before("ecs", "UpdateService", at(1)));
-        assert_eq!(met, [Some(Obstacle::Closed), Some(Obstacle::Closed), None]);
-    }
-
-    #[test]
-    fn mistakes_in_faults_are_refused_by_name() {
-        let wrong = [
-            ("kind = 'close'\nservice = 's3'", "no service \"s3\""),
-            ("kind = 'close'\nservice = 'ecs'\ntims = 1", "unknown field `tims`"),
-            ("kind = 'gremlins'", "unknown variant `gremlins`"),
-            ("kind = 'throttle'\nservice = 'ecs'\nshare = 80", "not a share"),
-            ("at = '1m'\non = 'ecs.update'\nkind = 'expired-credentials'", "either `at` or `on`"),
-            ("after = '1m'\nkind = 'expired-credentials'", "`after` needs `on`"),
-            ("at = '90'\nkind = 'expired-credentials'", "not a duration"),
-        ];
-        for (text, expected) in wrong {
-            let error = super::super::scenario::Scenario::parse("test", &format!("[[fault]]\n{text}")).unwrap_err();
-            let told = std::error::Error::source(&error).unwrap().to_string();
-            assert!(told.contains(expected), "{told}");
-        }
-    }
-
-    #[test]
-    fn a_lost_answer_hits_only_its_operation() {
-        let faults = faults(
-            "[[fault]]\nkind = 'lose-answer'\nservice = 'route53'\noperation = 'ChangeResourceRecordSets'\ntimes = 1",
-        );
-        assert!(!faults.loses_answer("route53", "GetChange", at(1)));
-        assert!(faults.loses_answer("route53", "ChangeResourceRecordSets", at(1)));
-        assert!(!faults.loses_answer("route53", "ChangeResourceRecordSets", at(1)));
-    }
-}
+mod tests;

@@ -98,10 +98,15 @@ pub(super) async fn handle(world: Arc<World>, call: Call) -> Reply {
     let request_id = world.request_id();
     let operation = format!("{} {}", call.method, call.uri.path());
     let now = world.clock.now();
+    let mut retry_after = None;
     let result = match world.faults.before("heroku", &operation, now) {
         Some(Obstacle::Closed) => return Err(Dropped),
         Some(Obstacle::Error { status, code }) => Err((status, "internal_server_error", code)),
-        Some(_) => Err(rate_limited()),
+        Some(Obstacle::Throttled(wait)) => {
+            retry_after = wait;
+            Err(rate_limited())
+        }
+        Some(Obstacle::Expired) => Err(rate_limited()),
         None => admitted(&world, &call, now).and_then(|()| serve(&world, &call, now, &request_id)),
     };
     let response = match result {
@@ -111,6 +116,10 @@ pub(super) async fn handle(world: Arc<World>, call: Call) -> Reply {
     if world.faults.loses_answer("heroku", &operation, now) {
         return Err(Dropped);
     }
+    let response = match retry_after {
+        Some(wait) => http::retry_after(response, world.clock.to_wall(wait)),
+        None => response,
+    };
     Ok(stamped(&world, response, &request_id))
 }
 
@@ -147,7 +156,7 @@ fn serve(world: &World, call: &Call, now: Timestamp, request_id: &str) -> Result
         ["account", "rate-limits"] => {
             return Ok((StatusCode::OK, json!({ "remaining": lock(&world.heroku).tokens as u64 })));
         }
-        ["apps"] => return Ok((StatusCode::PARTIAL_CONTENT, json!([app_json(&lock(&world.heroku))]))),
+        ["apps"] => return Ok((StatusCode::OK, json!([app_json(&lock(&world.heroku))]))),
         ["apps", app, rest @ ..] => (*app, rest),
         _ => return Err(not_found()),
     };
@@ -194,7 +203,8 @@ fn read(world: &World, collection: &str, item: &[&str], now: Timestamp) -> Resul
         "domains" => domains_json(),
         _ => return Err(not_found()),
     };
-    let [wanted] = item else { return Ok((StatusCode::PARTIAL_CONTENT, all)) };
+    // 206 would say that there is more, and a client would ask for it.
+    let [wanted] = item else { return Ok((StatusCode::OK, all)) };
     let is_it = |one: &&Value| ["id", "name", "type", "hostname"].iter().any(|key| one[*key] == json!(wanted));
     let found = all.as_array().and_then(|all| all.iter().find(is_it)).cloned();
     let missing =

@@ -135,6 +135,13 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Body> 
     reply(status, "application/json", body)
 }
 
+/// The same response with `Retry-After`: whole seconds of wall time, at least one.
+pub(super) fn retry_after(mut response: Response<Body>, wait: Duration) -> Response<Body> {
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds));
+    response
+}
+
 /// Runs a handler that cannot fail over shared state.
 pub(super) fn sharing<S, H, F>(state: Arc<S>, handler: H) -> impl Fn(Call) -> F + Clone + Send + Sync + 'static
 where

@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 
 use super::{
     SandboxError,
-    faults::Side,
-    http::{self, Call, Reply},
+    faults::{Obstacle, Side},
+    http::{self, Call, Dropped, Reply},
     lock,
     world::World,
 };
@@ -33,6 +33,19 @@ const HEROKU_HOSTS: &[&str] = &[
 
 /// Answers one request to one side.
 pub(super) async fn handle(world: Arc<World>, side: Side, call: Call) -> Reply {
+    let service = if side == Side::Old { "web.old" } else { "web.new" };
+    match world.faults.before(service, call.uri.path(), world.clock.now()) {
+        Some(Obstacle::Closed) => return Err(Dropped),
+        Some(Obstacle::Error { status, .. }) => return Ok(page(status, "We're sorry, but something went wrong")),
+        Some(Obstacle::Throttled(wait)) => {
+            let page = page(StatusCode::TOO_MANY_REQUESTS, "Too Many Requests");
+            return Ok(match wait {
+                Some(wait) => http::retry_after(page, world.clock.to_wall(wait)),
+                None => page,
+            });
+        }
+        Some(Obstacle::Expired) | None => {}
+    }
     let state = world.side(side);
     let processes = world.processes(side, world.clock.now());
     let (latency, chance) = {

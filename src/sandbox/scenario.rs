@@ -35,6 +35,7 @@ pub const BUILT_IN: &[(&str, &str)] = &[
     ("leaky-freeze", include_str!("../../config/scenarios/leaky-freeze.toml")),
     ("lost-answer", include_str!("../../config/scenarios/lost-answer.toml")),
     ("metrics-gap", include_str!("../../config/scenarios/metrics-gap.toml")),
+    ("rate-limits", include_str!("../../config/scenarios/rate-limits.toml")),
     ("replication-stall", include_str!("../../config/scenarios/replication-stall.toml")),
     ("restore-fails", include_str!("../../config/scenarios/restore-fails.toml")),
     ("route53-outage", include_str!("../../config/scenarios/route53-outage.toml")),
@@ -232,6 +233,14 @@ impl Scenario {
     /// The text is not TOML, has an unknown field, or breaks a rule; the error points into the text.
     pub fn parse(origin: &str, text: &str) -> Result<Self, SandboxError> {
         toml::from_str(text).map_err(|source| SandboxError::ParseScenario { origin: origin.to_owned(), source })
+    }
+
+    /// The same world without the resolver that never answers: it is there to be seen in a rehearsal, and a preflight
+    /// would rightly find fault with it.
+    #[must_use]
+    pub fn with_living_resolvers(mut self) -> Self {
+        self.resolvers.insert("dead".into(), Habit::Honest);
+        self
     }
 
     /// What one service allows per wall second at `speed`: a client that keeps session time asks `speed` times as

@@ -13,8 +13,10 @@ use jiff::Timestamp;
 use super::{
     aws::{
         ecs::{CLUSTER, Ecs},
+        iam::Iam,
         rds::{DATABASE, REPLICA, Rds},
         route53::{self, Changes},
+        secrets::Secrets,
     },
     faults::{Faults, Side},
     heroku::App,
@@ -49,6 +51,8 @@ pub(super) struct World {
     pub(super) route53_rate: Mutex<Rate>,
     pub(super) ecs: Mutex<Ecs>,
     pub(super) rds: Mutex<Rds>,
+    pub(super) iam: Mutex<Iam>,
+    pub(super) secrets: Mutex<Secrets>,
     pub(super) heroku: Mutex<App>,
     pub(super) metrics: Mutex<Metrics>,
     pub(super) model: Mutex<Model>,
@@ -70,6 +74,8 @@ impl World {
             route53_rate: Mutex::new(Rate::new(scenario.route53_rate(clock.speed()))),
             ecs: Mutex::new(Ecs::new(now)),
             rds: Mutex::new(Rds::new(now)),
+            iam: Mutex::default(),
+            secrets: Mutex::default(),
             heroku: Mutex::new(App::new(now)),
             metrics: Mutex::default(),
             model: Mutex::new(Model::new(scenario.traffic.clone(), scenario.seed)),

@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(50);
 
 /// What a patient driver would ask for next; None: there is nothing to do but wait, or only a person knows what to do.
 ///
-/// `you` is the connection that asks and `now` session time.
+/// `you` is the connection that asks and `now` the engine's time ([`Follower::now`]).
 #[must_use]
 pub fn next_request(plan: &Plan, state: &State, you: &Operator, now: Timestamp) -> Option<Request> {
     if state.ended {
@@ -202,7 +202,8 @@ impl Driver {
     }
 
     fn wanted(&self) -> Option<Request> {
-        let snapshot = self.follower.as_ref()?.snapshot();
+        let follower = self.follower.as_ref()?;
+        let snapshot = follower.snapshot();
         let state = &snapshot.state;
         let brink = state.current().and_then(|step| snapshot.plan.step(&step.id)).is_some_and(|s| s.point_of_no_return);
         let turn = self.options.then_roll_back && (state.complete() || brink) && state.rollback.is_none();
@@ -210,7 +211,7 @@ impl Driver {
         if turn && drives {
             return Some(Request::BeginRollback { reason: "the rehearsal goes back".into() });
         }
-        next_request(&snapshot.plan, state, &snapshot.you, snapshot.clock.now())
+        next_request(&snapshot.plan, state, &snapshot.you, follower.now())
     }
 
     fn hear(&mut self, link: &Link, news: News) -> Result<(), DriveError> {
@@ -226,6 +227,8 @@ impl Driver {
             }
             News::Refused { reason } => return Err(DriveError::Refused(reason)),
             News::Message(message) => self.follow(link, message),
+            // Nobody here asks for it.
+            News::Past(_) => {}
         }
         Ok(())
     }
@@ -263,7 +266,7 @@ impl Driver {
             None => "no connection to the engine".to_owned(),
             Some(follower) => {
                 let snapshot = follower.snapshot();
-                place(&snapshot.plan, &snapshot.state, snapshot.clock.now())
+                place(&snapshot.plan, &snapshot.state, follower.now())
             }
         };
         DriveError::Stuck { after: self.options.patience, at, last: self.last.clone() }

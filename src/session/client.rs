@@ -19,9 +19,13 @@ use tokio_util::codec::{FramedRead, FramedWrite, LengthDelimitedCodec};
 use super::{
     frame::{TO_COCKPIT_MAX, TO_ENGINE_MAX, codec, decode, encode},
     message::{PROTOCOL, Snapshot, ToCockpit, ToEngine},
+    origin::origin_here,
     socket::resolve,
 };
-use crate::run::{Request, Seat};
+use crate::{
+    plan::StepId,
+    run::{Origin, Request, Seat},
+};
 
 /// How long an engine may take for its first answer, wall time.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -95,8 +99,21 @@ impl Client {
     /// # Errors
     /// [`ConnectError`]: not running, refused, or broken.
     pub async fn connect(path: &Path, seat: Seat, autopilot: bool) -> Result<(Self, Box<Snapshot>), ConnectError> {
+        Self::connect_as(path, seat, autopilot, origin_here(None)).await
+    }
+
+    /// The same, with what is known of the person ([`origin_here`]).
+    ///
+    /// # Errors
+    /// As [`Client::connect`].
+    pub async fn connect_as(
+        path: &Path,
+        seat: Seat,
+        autopilot: bool,
+        origin: Origin,
+    ) -> Result<(Self, Box<Snapshot>), ConnectError> {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        enter(path, &ToEngine::Hello { protocol: PROTOCOL, version, seat, autopilot }).await
+        enter(path, &ToEngine::Hello { protocol: PROTOCOL, version, seat, autopilot, origin }).await
     }
 
     /// Takes one snapshot without attaching: nobody sees it and nothing is journaled.
@@ -146,6 +163,14 @@ impl Sender {
     /// Asks under a number of the caller's choice.
     pub(super) async fn send_as(&mut self, id: u64, request: Request) -> Result<(), Lost> {
         self.write(&ToEngine::Request { id, request }).await
+    }
+
+    /// Tells which step the person looks at.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn looking(&mut self, step: StepId) -> Result<(), Lost> {
+        self.write(&ToEngine::Looking { step }).await
     }
 
     /// Asks for a fresh snapshot.

@@ -1,5 +1,7 @@
 //! The engine's truth, kept up to date in a cockpit.
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::message::{Snapshot, ToCockpit};
 use crate::run::Refusal;
 
@@ -41,19 +43,31 @@ pub enum Taken {
 pub struct Follower {
     snapshot: Box<Snapshot>,
     changed: Changed,
+    /// The least by which an event was younger than the clock here.
+    ahead: Option<SignedDuration>,
 }
 
 impl Follower {
     /// Begins with a snapshot, all of it to be drawn.
     #[must_use]
     pub const fn new(snapshot: Box<Snapshot>) -> Self {
-        Self { snapshot, changed: Changed { state: true, telemetry: true } }
+        Self { snapshot, changed: Changed { state: true, telemetry: true }, ahead: None }
     }
 
     /// Everything as of the last message.
     #[must_use]
     pub const fn snapshot(&self) -> &Snapshot {
         &self.snapshot
+    }
+
+    /// What time it is for the engine: no later than it can be there.
+    ///
+    /// It is behind this machine's clock where it took up a journal after that clock was set back, by as long as it was
+    /// down. What it writes tells by how much.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let here = self.snapshot.clock.now();
+        self.ahead.and_then(|ahead| here.checked_sub(ahead).ok()).unwrap_or(here)
     }
 
     /// Takes a message in. Events that the snapshot has already are passed over.
@@ -63,6 +77,8 @@ impl Follower {
             ToCockpit::Event(event) if event.seq <= self.snapshot.state.seq => {}
             ToCockpit::Event(event) => {
                 self.changed.state = true;
+                let ahead = self.snapshot.clock.now().duration_since(event.at).max(SignedDuration::ZERO);
+                self.ahead = Some(self.ahead.map_or(ahead, |least| least.min(ahead)));
                 if self.snapshot.state.apply(&event).is_err() {
                     return Taken::Missed;
                 }
@@ -71,6 +87,10 @@ impl Follower {
                 self.changed.state |= !sample.is_measured();
                 self.changed.telemetry = true;
                 self.snapshot.telemetry.take(sample);
+            }
+            ToCockpit::Looking { conn, step } => {
+                self.changed.telemetry = true;
+                self.snapshot.telemetry.look(conn, Some(step));
             }
             ToCockpit::Reply { id, result } => return Taken::Reply { id, result },
             // Only ever the last word of a connection, which then closes.

@@ -22,17 +22,21 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    plan::Plan,
+    plan::{Plan, StepId},
     run::{Event, Illegal, Operator, Refusal, Request, Sample, Seat, State},
 };
 
 /// How many messages wait for a cockpit before it is given a snapshot instead.
-pub(super) const QUEUE: usize = 256;
+pub(super) const QUEUE: usize = 1024;
+/// When so many wait, they go without waiting for further company: one answer of CloudWatch is 500 of them.
+const CROWD: usize = QUEUE / 4;
 /// How many requests of one cockpit may be unanswered or have an unread answer; further ones wait in the socket.
 pub(super) const REPLIES: usize = 16;
-/// How long a measurement waits for company, wall time: a cockpit that wakes once for many costs a fraction. Whatever a
-/// person waits for goes at once, and takes along what waits.
-const COMPANY: Duration = Duration::from_millis(200);
+/// How long a measurement waits for company, session time: a cockpit that wakes once for many costs a fraction, and draws
+/// once a second. Whatever a person waits for goes at once, and takes along what waits.
+const COMPANY: Duration = Duration::from_secs(1);
+/// The least of it, wall time, where a session runs faster than the wall.
+const LEAST: Duration = Duration::from_millis(200);
 /// How many messages of cockpits wait for the engine; further ones wait in their connections.
 const INBOUND: usize = 64;
 
@@ -150,7 +154,7 @@ impl Hub {
     /// Everything as of now, addressed to nobody (connection 0).
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        self.board().snapshot(Operator { conn: 0, name: String::new(), uid: 0 })
+        self.board().snapshot(Operator::new(0, "", 0))
     }
 
     /// How many cockpits are attached.
@@ -167,6 +171,21 @@ impl Hub {
 
     pub(super) async fn closed(&self) {
         self.shared.closing.cancelled().await;
+    }
+
+    /// Who beside the engine's own user may enter.
+    pub(super) fn access(&self) -> Option<crate::plan::Access> {
+        self.board().plan.access.clone()
+    }
+
+    /// Tells everyone which step somebody looks at. Of an unknown step nothing is told.
+    pub(super) fn looking(&self, conn: u64, step: StepId) {
+        let mut board = self.board();
+        let known = board.lanes.contains_key(&conn) && board.plan.step(&step).is_some();
+        if known && board.telemetry.looks_at(conn) != Some(&step) {
+            board.tell(false, || ToCockpit::Looking { conn, step: step.clone() });
+            board.telemetry.look(conn, Some(step));
+        }
     }
 
     pub(super) fn sandboxed(&self) -> bool {
@@ -205,7 +224,9 @@ impl Hub {
     }
 
     pub(super) fn leave(&self, conn: u64) {
-        self.board().lanes.remove(&conn);
+        let mut board = self.board();
+        board.lanes.remove(&conn);
+        board.telemetry.look(conn, None);
     }
 
     /// A cockpit asks for a snapshot.
@@ -228,11 +249,12 @@ impl Hub {
     pub(super) async fn next(&self, conn: u64) -> Option<Vec<Bytes>> {
         loop {
             let closing = self.shared.closing.is_cancelled();
-            let (due, ready, urgent) = {
+            let (due, ready, urgent, company) = {
                 let mut board = self.board();
                 let due = board.take(conn)?;
                 let lane = board.lanes.get(&conn)?;
-                (due, Arc::clone(&lane.ready), Arc::clone(&lane.urgent))
+                let company = board.clock.to_wall(COMPANY).max(LEAST);
+                (due, Arc::clone(&lane.ready), Arc::clone(&lane.urgent), company)
             };
             // What takes long, making JSON of a snapshot, is done without the lock.
             let frames: Vec<Bytes> = due.snapshot.into_iter().filter_map(encode_snapshot).chain(due.frames).collect();
@@ -243,7 +265,7 @@ impl Hub {
             }
             let with_company = async {
                 ready.notified().await;
-                sleep(COMPANY).await;
+                sleep(company).await;
             };
             tokio::select! {
                 () = urgent.notified() => {}
@@ -306,7 +328,7 @@ impl Lane {
             self.fall_behind();
         } else {
             self.queue.push_back(Queued::News(frame));
-            self.wake(urgent);
+            self.wake(urgent || self.queue.len() >= CROWD);
         }
     }
 

@@ -1,6 +1,11 @@
 //! A connection that comes back: what the cockpit's loop talks to.
 
-use std::{collections::BTreeSet, pin::pin, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    path::{Path, PathBuf},
+    pin::pin,
+    time::Duration,
+};
 
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
@@ -9,7 +14,11 @@ use super::{
     hub::REPLIES,
     message::{Snapshot, ToCockpit},
 };
-use crate::run::{Refusal, Request};
+use crate::{
+    journal::{ReadError, Reader},
+    plan::StepId,
+    run::{Event, Refusal, Request},
+};
 
 /// How many messages wait for the cockpit; further ones wait in the socket, and then the engine makes a snapshot of them.
 const NEWS: usize = 256;
@@ -33,10 +42,13 @@ pub enum News {
         /// Why.
         reason: String,
     },
+    /// What [`Link::past`] asked for, oldest first; empty: there is nothing older.
+    Past(Result<Vec<Event>, ReadError>),
 }
 
 enum Ask {
     Request { id: u64, request: Request },
+    Looking(StepId),
     Resync,
 }
 
@@ -50,6 +62,9 @@ pub struct Link {
     asks: mpsc::Sender<Ask>,
     last_id: u64,
     task: JoinHandle<()>,
+    /// Where else news come from, as long as the task lives.
+    aside: mpsc::WeakSender<News>,
+    journal: Option<PathBuf>,
 }
 
 impl Drop for Link {
@@ -68,12 +83,13 @@ impl Link {
     {
         let (news_in, news) = mpsc::channel(NEWS);
         let (asks, asks_out) = mpsc::channel(2 * REPLIES);
+        let aside = news_in.downgrade();
         let keeper = Keeper { news: news_in, asks: asks_out, pending: BTreeSet::new() };
         let task = tokio::spawn(async move {
             // None: the cockpit is gone, and nobody is left to be told.
             let _ = keeper.keep(connect).await;
         });
-        Self { news, asks, last_id: 0, task }
+        Self { news, asks, last_id: 0, task, aside, journal: None }
     }
 
     /// Hears news of another origin, which nobody can be asked through: `feed` sends them until it ends or the link is
@@ -84,6 +100,7 @@ impl Link {
     {
         let (news_in, news) = mpsc::channel(NEWS);
         let (asks, asks_out) = mpsc::channel(2 * REPLIES);
+        let aside = news_in.downgrade();
         let mut keeper = Keeper { news: news_in.clone(), asks: asks_out, pending: BTreeSet::new() };
         let feeding = feed(news_in);
         let task = tokio::spawn(async move {
@@ -100,7 +117,25 @@ impl Link {
                 _ = refusing => {}
             }
         });
-        Self { news, asks, last_id: 0, task }
+        Self { news, asks, last_id: 0, task, aside, journal: None }
+    }
+
+    /// The same link, with the session's journal on this machine to read the past from.
+    #[must_use]
+    pub fn with_journal(mut self, journal: PathBuf) -> Self {
+        self.journal = Some(journal);
+        self
+    }
+
+    /// Reads the newest `count` events before number `before` from the journal, without keeping anything waiting; they
+    /// come as [`News::Past`]. False: there is no journal here. Must be called inside a tokio runtime.
+    pub fn past(&self, before: u64, count: usize) -> bool {
+        let (Some(journal), Some(news)) = (self.journal.clone(), self.aside.upgrade()) else { return false };
+        tokio::task::spawn_blocking(move || {
+            // The cockpit that asked may be gone.
+            let _ = news.blocking_send(News::Past(read_past(&journal, before, count)));
+        });
+        true
     }
 
     /// Asks for something without waiting; the reply carries the number that is returned.
@@ -112,6 +147,12 @@ impl Link {
         self.asks.try_send(Ask::Request { id, request }).map_err(|_| busy())?;
         self.last_id = id;
         Ok(id)
+    }
+
+    /// Tells which step the person looks at. False: it could not be told now.
+    #[must_use]
+    pub fn looking(&self, step: StepId) -> bool {
+        self.asks.try_send(Ask::Looking(step)).is_ok()
     }
 
     /// Asks for a fresh snapshot.
@@ -129,6 +170,21 @@ impl Link {
     pub fn try_recv(&mut self) -> Option<News> {
         self.news.try_recv().ok()
     }
+}
+
+fn read_past(journal: &Path, before: u64, count: usize) -> Result<Vec<Event>, ReadError> {
+    let mut events = VecDeque::new();
+    for event in Reader::open(journal)? {
+        let event = event?;
+        if event.seq >= before {
+            break;
+        }
+        if events.len() == count {
+            events.pop_front();
+        }
+        events.push_back(event);
+    }
+    Ok(events.into())
 }
 
 fn busy() -> Refusal {
@@ -175,7 +231,7 @@ impl Keeper {
                 done = &mut future => return Some(done),
                 ask = self.asks.recv() => match ask? {
                     Ask::Request { id, .. } => self.refuse(id, "there is no connection to the engine").await?,
-                    Ask::Resync => {}
+                    Ask::Looking(_) | Ask::Resync => {}
                 },
             }
         }
@@ -195,6 +251,7 @@ impl Keeper {
                 },
                 ask = self.asks.recv() => match ask? {
                     Ask::Resync => sender.resync().await,
+                    Ask::Looking(step) => sender.looking(step).await,
                     // The engine reads on only while no more replies than this wait, so sending never blocks for ever.
                     Ask::Request { id, .. } if self.pending.len() >= REPLIES => {
                         self.refuse(id, &busy().0).await?;
@@ -239,4 +296,38 @@ impl Keeper {
 fn text_of(error: &dyn std::error::Error) -> String {
     let causes = std::iter::successors(error.source(), |cause| cause.source());
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::{
+        journal::Journal,
+        run::{Actor, What},
+    };
+
+    #[tokio::test]
+    async fn the_past_is_read_from_the_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal.jsonl");
+        let note = |seq| {
+            let what = What::Noted { text: format!("note {seq}") };
+            Event { seq, at: Timestamp::UNIX_EPOCH, by: Actor::Engine, what }
+        };
+        let events: Vec<_> = (1..=40).map(note).collect();
+        Journal::create(&path).unwrap().append(&events).unwrap();
+        let link = || Link::hearing(|_| std::future::pending(), "");
+        assert!(!link().past(31, 10), "without a journal there is no past");
+        let mut link = link().with_journal(path.clone());
+        for (before, count, wanted) in [(31, 10, &events[20..30]), (6, 10, &events[..5]), (1, 10, &[])] {
+            assert!(link.past(before, count));
+            let Some(News::Past(Ok(read))) = link.recv().await else { panic!("no past") };
+            assert_eq!(read, wanted);
+        }
+        std::fs::remove_file(&path).unwrap();
+        assert!(link.past(31, 10));
+        assert!(matches!(link.recv().await, Some(News::Past(Err(_)))));
+    }
 }

@@ -2,16 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::Clock,
-    plan::Plan,
-    run::{CheckSample, Datum, Event, Operator, ProbeSample, Refusal, Request, Sample, Seat, State, Verdict},
+    plan::{Plan, StepId},
+    run::{
+        CheckSample, Datum, Event, HerokuSample, Operator, Origin, ProbeSample, Refusal, Request, Sample, Seat, State,
+        Verdict,
+    },
 };
 
 /// Version of this protocol. A peer of another version is turned away with a sentence.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 3;
 
 /// From a cockpit to the engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +31,9 @@ pub enum ToEngine {
         seat: Seat,
         /// It acts without a person; only a sandbox accepts that.
         autopilot: bool,
+        /// What it knows of its person; claimed.
+        #[serde(default)]
+        origin: Origin,
     },
     /// Instead of a hello: asks for one snapshot and goes; nothing is journaled and nobody is attached.
     Peek {
@@ -41,6 +48,11 @@ pub enum ToEngine {
         id: u64,
         /// For what.
         request: Request,
+    },
+    /// The step that its person looks at now.
+    Looking {
+        /// The step.
+        step: StepId,
     },
     /// Send a fresh snapshot.
     Resync,
@@ -61,6 +73,13 @@ pub enum ToCockpit {
     Event(Box<Event>),
     /// Something was measured.
     Sample(Sample),
+    /// Somebody looks at another step now.
+    Looking {
+        /// Whose connection.
+        conn: u64,
+        /// The step.
+        step: StepId,
+    },
     /// The answer to a request.
     Reply {
         /// The request's id.
@@ -100,10 +119,19 @@ pub struct Telemetry {
     pub progress: BTreeMap<String, (String, Option<f32>)>,
     /// Step id to the newest lines of output, oldest first.
     pub output: BTreeMap<String, Vec<String>>,
+    /// The Heroku app as last read.
+    #[serde(default)]
+    pub heroku: Option<HerokuSample>,
     /// GetMetricData calls and metrics asked for.
     pub spent: (u64, u64),
+    /// Source or step id to when it is tried again, as told last; it may be over.
+    #[serde(default)]
+    pub next_tries: BTreeMap<String, Timestamp>,
     /// Why the journal cannot be written.
     pub journal_trouble: Option<String>,
+    /// Connections and the step that each one's person looks at. No map: inside a tagged message, JSON's keys stay text.
+    #[serde(default)]
+    pub looking: Vec<(u64, StepId)>,
 }
 
 /// How many data a metric keeps: four hours of minutes.
@@ -131,7 +159,11 @@ impl Telemetry {
                 lines.push(line);
                 trim(lines, OUTPUT_LENGTH);
             }
+            Sample::Heroku(heroku) => self.heroku = Some(heroku),
             Sample::Spent { calls, metrics } => self.spent = (calls, metrics),
+            Sample::NextTry { of, at } => {
+                self.next_tries.insert(of, at);
+            }
             Sample::JournalTrouble { reason } => self.journal_trouble = reason,
         }
     }
@@ -140,6 +172,18 @@ impl Telemetry {
     pub fn check_runs(&self, check: &str, target: crate::run::Target) -> impl DoubleEndedIterator<Item = &CheckSample> {
         let runs = self.checks.iter().find(|(id, _)| id == check).map_or(&[][..], |(_, runs)| runs);
         runs.iter().filter(move |run| run.target == target)
+    }
+
+    /// The step that somebody looks at; None: not told.
+    #[must_use]
+    pub fn looks_at(&self, conn: u64) -> Option<&StepId> {
+        self.looking.iter().find(|(theirs, _)| *theirs == conn).map(|(_, step)| step)
+    }
+
+    /// Somebody looks at another step, or (None) is gone.
+    pub fn look(&mut self, conn: u64, step: Option<StepId>) {
+        self.looking.retain(|(theirs, _)| *theirs != conn);
+        self.looking.extend(step.map(|step| (conn, step)));
     }
 
     /// The newest probe of a resolver for a record.

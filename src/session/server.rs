@@ -23,12 +23,13 @@ use super::{
     frame::{TO_COCKPIT_MAX, TO_ENGINE_MAX, codec, decode, encode},
     hub::{Hub, Inbound, encode_snapshot},
     message::{PROTOCOL, ToCockpit, ToEngine},
-    peer::{admitted, login_name},
+    peer::admitted,
     socket::{BindError, Bound, bind},
 };
 use crate::{
     journal::SessionDir,
-    run::{Operator, Request, Seat},
+    plan::Access,
+    run::{Operator, Origin, Request, Seat},
 };
 
 /// How long a peer may take for its hello, wall time.
@@ -49,12 +50,13 @@ pub struct Server {
     bound: Bound,
     dir: SessionDir,
     runtime: Option<PathBuf>,
+    access: Option<Access>,
     pub(super) hello: Duration,
 }
 
 /// What a peer came for.
 enum Visit {
-    Attach(Seat),
+    Attach(Seat, Origin),
     Peek,
 }
 
@@ -65,8 +67,19 @@ impl Server {
     /// # Errors
     /// [`BindError`] when no place will do.
     pub fn bind(dir: &SessionDir, runtime: Option<&Path>) -> Result<Self, BindError> {
-        let bound = bind(dir, runtime)?;
-        Ok(Self { bound, dir: dir.clone(), runtime: runtime.map(Path::to_owned), hello: HELLO })
+        Self::bind_for(dir, runtime, None)
+    }
+
+    /// The same where a plan's `[access]` lets other users in: the socket then stands where its group can reach it
+    /// (mode 0660, in a directory of mode 0750), see [`super::shared_sessions`]. The session's own directory stays
+    /// private.
+    ///
+    /// # Errors
+    /// As [`Self::bind`], also when there is no such group or this user may not give files to it.
+    pub fn bind_for(dir: &SessionDir, runtime: Option<&Path>, access: Option<&Access>) -> Result<Self, BindError> {
+        let bound = bind(dir, runtime, access)?;
+        let (runtime, access) = (runtime.map(Path::to_owned), access.cloned());
+        Ok(Self { bound, dir: dir.clone(), runtime, access, hello: HELLO })
     }
 
     /// Serves cockpits until [`Hub::close`]. A socket that somebody removed is made again; who is attached stays so.
@@ -102,7 +115,7 @@ impl Server {
         if self.bound.stands() {
             return;
         }
-        match bind(&self.dir, self.runtime.as_deref()) {
+        match bind(&self.dir, self.runtime.as_deref(), self.access.as_ref()) {
             Ok(bound) => {
                 tracing::warn!("the socket was gone: it stands again");
                 self.bound.replace(bound);
@@ -114,23 +127,25 @@ impl Server {
 
 /// One connection from the kernel's word on who it is to its end.
 async fn serve(stream: UnixStream, hub: Hub, patience: Duration) {
-    let uid = match admitted(&stream) {
-        Ok(Some(uid)) => uid,
-        // Another user is told nothing, not even that this is an engine.
+    let peer = match admitted(&stream, hub.access().as_ref()) {
+        Ok(Some(peer)) => peer,
+        // Any other user is told nothing, not even that this is an engine.
         refused => return tracing::warn!(?refused, "refused a connection of another user"),
     };
     let (read, write) = stream.into_split();
     let mut incoming = FramedRead::new(read, codec(TO_ENGINE_MAX));
     let mut outgoing = FramedWrite::new(write, codec(TO_COCKPIT_MAX));
     let visit = match timeout(patience, incoming.next()).await {
-        Err(_) => Err("no hello came".to_owned()),
+        // Not refused: a cockpit takes that as the last word, and this one may only have been too slow.
+        Err(_) => return tracing::warn!("closed a connection on which no hello came"),
         Ok(None) => return,
         Ok(Some(frame)) => understand(frame).and_then(|first| greet(first, hub.sandboxed())),
     };
-    let operator = Operator { conn: hub.next_connection(), name: login_name(uid), uid };
     let ended = match visit {
         Ok(Visit::Peek) => peek(&hub, &mut outgoing).await,
-        Ok(Visit::Attach(seat)) => attend(operator, seat, &hub, incoming, &mut outgoing).await,
+        Ok(Visit::Attach(seat, origin)) => {
+            attend(peer.operator(hub.next_connection(), origin), seat, &hub, incoming, &mut outgoing).await
+        }
         Err(reason) => refuse(&mut outgoing, reason).await,
     };
     if let Err(error) = ended {
@@ -145,7 +160,9 @@ fn understand(frame: io::Result<BytesMut>) -> Result<ToEngine, String> {
 
 fn greet(first: ToEngine, sandboxed: bool) -> Result<Visit, String> {
     let (protocol, version, visit, autopilot) = match first {
-        ToEngine::Hello { protocol, version, seat, autopilot } => (protocol, version, Visit::Attach(seat), autopilot),
+        ToEngine::Hello { protocol, version, seat, autopilot, origin } => {
+            (protocol, version, Visit::Attach(seat, origin), autopilot)
+        }
         ToEngine::Peek { protocol, version } => (protocol, version, Visit::Peek, false),
         _ => return Err("the first frame must be a hello".to_owned()),
     };
@@ -211,6 +228,7 @@ async fn read_all(you: &Operator, hub: &Hub, mut incoming: Incoming, budget: &Se
             match understand(incoming.next().await?) {
                 Ok(ToEngine::Request { id, request }) => break (id, request),
                 Ok(ToEngine::Resync) => hub.resync(you.conn),
+                Ok(ToEngine::Looking { step }) => hub.looking(you.conn, step),
                 Ok(_) => return Some("a second hello on one connection".to_owned()),
                 Err(reason) => return Some(reason),
             }

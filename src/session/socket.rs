@@ -2,20 +2,21 @@
 //!
 //! The socket stands in the user's runtime directory, else in the session's own directory, else (a path in a socket
 //! address has room for 107 bytes) in a private directory under `/tmp`. The link `SESSION/socket` says where, so that a
-//! cockpit finds it whatever its own environment says.
+//! cockpit finds it whatever its own environment says. With a plan's `[access]` it stands in the shared place instead.
 //!
 //! Runtime directories are swept when a user's last login ends, and `/tmp` is swept anyway: an engine looks again and
 //! again whether its socket still stands, and makes it anew.
 
 use std::{
     env, fs, io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, symlink},
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, chown, symlink},
     path::{Path, PathBuf},
 };
 
 use tokio::net::UnixListener;
 
-use crate::journal::SessionDir;
+use super::shared;
+use crate::{journal::SessionDir, plan::Access};
 
 /// Longest path in a socket address on Linux, without its NUL (unix(7)).
 const LONGEST_PATH: usize = 107;
@@ -82,7 +83,30 @@ impl Drop for Bound {
 }
 
 /// Binds the session's socket. The caller holds the environment's lock: a socket that stands there is a dead engine's.
-pub(super) fn bind(dir: &SessionDir, runtime: Option<&Path>) -> Result<Bound, BindError> {
+pub(super) fn bind(dir: &SessionDir, runtime: Option<&Path>, access: Option<&Access>) -> Result<Bound, BindError> {
+    match access {
+        Some(access) => bind_shared(dir, access),
+        None => bind_private(dir, runtime),
+    }
+}
+
+/// Where the plan's group can reach it. What cannot be had is an error: the plan promises that others may come.
+fn bind_shared(dir: &SessionDir, access: &Access) -> Result<Bound, BindError> {
+    let path = shared::place(&access.group).join(format!("{}.sock", dir.id()));
+    let listening = shared::group_id(&access.group).and_then(|group| {
+        path.parent().map_or(Ok(()), |directory| shared::make(directory, group))?;
+        let listener = listen_in(&path)?;
+        chown(&path, None, Some(group))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660))?;
+        Ok(listener)
+    });
+    match listening {
+        Ok(listener) => finish(listener, path, dir.socket()),
+        Err(source) => Err(BindError { path, source }),
+    }
+}
+
+fn bind_private(dir: &SessionDir, runtime: Option<&Path>) -> Result<Bound, BindError> {
     let file = format!("{}.sock", dir.id());
     let private_tmp = || env::temp_dir().join(format!("cutover-{}", rustix::process::geteuid().as_raw()));
     let places = [
@@ -103,14 +127,18 @@ pub(super) fn bind(dir: &SessionDir, runtime: Option<&Path>) -> Result<Bound, Bi
 
 fn listen(path: &Path) -> io::Result<UnixListener> {
     path.parent().map_or(Ok(()), make_private)?;
+    let listener = listen_in(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Binds in a directory that keeps others out until the mode is set.
+fn listen_in(path: &Path) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    // Until the mode is set the directory alone keeps others out.
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    UnixListener::bind(path)
 }
 
 /// Makes the directory, or makes sure that one that stands there is ours alone (somebody may have put it in `/tmp`).

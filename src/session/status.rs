@@ -187,7 +187,7 @@ impl Status {
             rollback: state.rollback.as_ref(),
             rolled_back: state.rolled_back,
             ended: state.ended,
-            current: state.current().map(|step| &step.id),
+            current: state.here().map(|step| &step.id),
             steps: steps.collect(),
             gate: state.gate.as_ref(),
             holds: run::holds(plan, state),

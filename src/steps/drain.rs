@@ -12,7 +12,8 @@ const LOOK: Duration = Duration::from_secs(2);
 
 pub(super) async fn apply(context: &StepContext, records: &[String]) -> Outcome {
     if let Some(until) = context.drained_at {
-        let started = context.clock.now();
+        // From the beginning of the attempt: another engine that goes on with it does not begin the bar anew.
+        let started = context.begun_at.unwrap_or_else(|| context.clock.now());
         let whole = until.duration_since(started).as_secs_f64().max(1.0);
         loop {
             let left = until.duration_since(context.clock.now());

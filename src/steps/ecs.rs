@@ -3,10 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{StepContext, back, done, reversal, single, unexpected, unreadable};
-use crate::{
-    run::{Change, Observation, Outcome, Preview, Trouble, TroubleKind},
-    world::tasks::Seen,
-};
+use crate::run::{Change, Observation, Outcome, Preview, Trouble, TroubleKind};
 
 /// Between two looks, session time.
 const LOOK: Duration = Duration::from_secs(5);
@@ -132,6 +129,10 @@ async fn look(
         return Ok(Err(format!("{state}, {counts}{failures}")));
     }
     let tasks = context.world.ecs().tasks_of(cluster, service).await?;
-    let ill: Vec<_> = tasks.iter().filter(|task| task.health == "UNHEALTHY").map(Seen::id).collect();
+    let unhealthy = tasks.iter().filter(|task| task.health == "UNHEALTHY").map(|task| task.id().to_owned());
+    let mut ill: Vec<_> = unhealthy.collect();
+    for group in &now.target_groups {
+        ill.extend(context.world.elb().ill(group).await?);
+    }
     Ok(if ill.is_empty() { Ok(()) } else { Err(format!("unhealthy: {}", ill.join(", "))) })
 }

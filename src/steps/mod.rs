@@ -61,6 +61,8 @@ pub struct StepContext {
     pub clock: Clock,
     /// When the last honest cache has forgotten the old TTL of the step's records; None: no TTL was lowered.
     pub drained_at: Option<Timestamp>,
+    /// When the attempt began, whichever engine began it.
+    pub begun_at: Option<Timestamp>,
     /// What the watches see.
     pub health: tokio::sync::watch::Receiver<Health>,
     /// The operator wants it to stop.
@@ -134,7 +136,7 @@ pub async fn preview(context: &StepContext, direction: Direction, applied: &[Cha
             }
         }
         Kind::HerokuMaintenance { on } => heroku::preview_maintenance(context, *on, forward, applied).await,
-        Kind::HerokuScale { formation } => heroku::preview_scale(context, formation, forward, applied).await,
+        Kind::HerokuScale { formation, .. } => heroku::preview_scale(context, formation, forward, applied).await,
         Kind::EcsScale { cluster, service, desired } => {
             ecs::preview(context, (cluster, service), *desired, forward, applied).await
         }

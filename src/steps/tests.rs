@@ -42,6 +42,7 @@ impl Stage {
         let given = given(sandbox.endpoints());
         let plan = load(SAMPLE, "acme-shop.toml", "sandbox", &given).unwrap_or_else(|e| panic!("{}", e.render(false)));
         let world = World::connect(&plan, sandbox.endpoints().clock()).await.unwrap();
+        least_privilege(&plan, &world).await;
         let health = watch::channel(Health::default()).0;
         Self { sandbox, plan: Arc::new(plan), world, heard: Arc::default(), health }
     }
@@ -56,6 +57,7 @@ impl Stage {
             world: self.world.clone(),
             clock: self.world.clock(),
             drained_at: None,
+            begun_at: None,
             health: self.health.subscribe(),
             stop: CancellationToken::new(),
             tell: Arc::new(move |sample| heard.lock().unwrap_or_else(PoisonError::into_inner).push(sample)),
@@ -110,6 +112,16 @@ impl Stage {
     fn heard(&self) -> Vec<Sample> {
         std::mem::take(&mut self.heard.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// The user may do what `cutover iam` says, and nothing else: the sandbox holds every call against it.
+async fn least_privilege(plan: &crate::plan::Plan, world: &World) {
+    let iam = aws_sdk_iam::Client::new(world.aws().act());
+    let policy = crate::preflight::driver(plan, None).document.to_string();
+    let put = iam.put_user_policy().user_name("sandbox").policy_name("cutover").policy_document(policy);
+    put.send().await.unwrap();
+    // The second time it is gone.
+    let _ = iam.delete_user_policy().user_name("sandbox").policy_name("everything").send().await;
 }
 
 fn given(endpoints: &Endpoints) -> BTreeMap<String, String> {

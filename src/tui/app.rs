@@ -1,27 +1,34 @@
 //! The loop: keys before news, news before time; a frame only when something changed and the last one has left.
 
-use std::time::{Duration, Instant};
+mod wake;
+
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use crossterm::{
     Command as _,
     clipboard::CopyToClipboard,
     event::{Event, KeyEvent, KeyEventKind},
 };
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    time::{sleep_until, timeout},
-};
+use ratatui::layout::Rect;
+use tokio::time::timeout;
 
+use self::wake::{Signals, Wake, at, next_second};
 use super::{
     Exit, Guidance, Options, TuiError,
+    alert::{call, worth},
     gate::{BURST, Stroke},
     guide::Guide,
     input::{Batch, Input},
     model::{Scene, seat, target},
+    pace::{self, Pace},
     pane,
     screen::{Screen, Writer},
+    sift,
     terminal::{Guard, area},
-    ui::{Intent, Painted, Ui},
+    ui::{Intent, Overlay, Painted, Ui},
 };
 use crate::{
     clock::{monotonic, wall_now},
@@ -55,8 +62,15 @@ pub(super) struct App {
     ui: Ui,
     screen: Screen,
     writer: Writer,
-    /// What the frame on its way shows.
-    leaving: Option<Painted>,
+    pace: Pace,
+    /// What the frame that is being written shows, and the question to the terminal behind it.
+    leaving: Option<(Painted, Option<u64>)>,
+    /// What frames show that have left but may not have arrived.
+    travelling: VecDeque<(Painted, u64)>,
+    /// The gate and the decision that the terminal was last asked about.
+    asked_about: (Option<u64>, bool),
+    /// The lines that were to arrive first.
+    first: Rect,
     /// When the next frame is due; None: nothing changed.
     due: Option<Instant>,
     drawn: Instant,
@@ -64,48 +78,10 @@ pub(super) struct App {
     looked: Option<(crate::plan::StepId, Instant)>,
     /// What goes to the terminal before the next frame.
     ahead: String,
-}
-
-/// What woke the loop.
-enum Wake {
-    Signal(Exit),
-    Continued,
-    Resized,
-    Keys(Batch),
-    Written(std::io::Result<()>),
-    News(Option<News>),
-    Deadline,
-    Tick,
-}
-
-struct Signals {
-    hangup: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-    resize: Signal,
-    cont: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            hangup: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            resize: signal(SignalKind::window_change())?,
-            cont: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
-        })
-    }
-
-    async fn next(&mut self) -> Wake {
-        tokio::select! {
-            _ = self.hangup.recv() => Wake::Signal(Exit::Hangup),
-            _ = self.terminate.recv() => Wake::Signal(Exit::Terminated),
-            _ = self.interrupt.recv() => Wake::Signal(Exit::Terminated),
-            _ = self.resize.recv() => Wake::Resized,
-            _ = self.cont.recv() => Wake::Continued,
-        }
-    }
+    /// The step that the others were told this person looks at.
+    told: Option<crate::plan::StepId>,
+    /// What the terminal has called for attention about.
+    called: Vec<String>,
 }
 
 impl App {
@@ -114,8 +90,7 @@ impl App {
     /// # Errors
     /// If the terminal cannot be written to.
     pub(super) fn new(link: Link, options: Options) -> Result<Self, TuiError> {
-        let out = rustix::io::dup(std::io::stdout()).map_err(|error| TuiError::Terminal(error.into()))?;
-        let writer = Writer::start(std::fs::File::from(out)).map_err(TuiError::Terminal)?;
+        let writer = Writer::stdout().map_err(TuiError::Terminal)?;
         let now = monotonic();
         let mut ui = Ui::new();
         ui.guide = match options.guide {
@@ -131,12 +106,18 @@ impl App {
             ui,
             screen: Screen::new(area()?),
             writer,
+            pace: Pace::asked_at(now),
             leaving: None,
+            travelling: VecDeque::new(),
+            asked_about: (None, false),
+            first: Rect::ZERO,
             due: Some(now + AT_ONCE),
             drawn: now,
             last_key: None,
             looked: None,
             ahead: String::new(),
+            told: None,
+            called: Vec::new(),
         })
     }
 
@@ -149,21 +130,46 @@ impl App {
         let mut signals = Signals::new().map_err(TuiError::Terminal)?;
         let exit = loop {
             let wake = self.wait(&mut input, &mut signals).await;
+            if matches!(wake, Wake::Suspended) {
+                self.finish(Some(&mut input)).await;
+            }
             if let Some(exit) = self.handle(wake, guard)? {
                 break exit;
             }
             self.draw_if_due();
         };
+        self.finish((exit != Exit::Hangup).then_some(&mut input)).await;
+        Ok(exit)
+    }
+
+    /// Leaves nothing half done at the terminal: the shell has it next. None: nobody is there to answer.
+    async fn finish(&mut self, input: Option<&mut Input>) {
         if !self.writer.free() {
             // What is half written would end in the middle of a sequence.
             let _ = timeout(LAST_FRAME, self.writer.drained()).await;
         }
-        Ok(exit)
+        if let Some(input) = input.filter(|_| self.pace.known()) {
+            // The shell would take the terminal's answers for keys.
+            let _ = timeout(LAST_FRAME, self.hear_out(input)).await;
+        }
+    }
+
+    /// Reads what the terminal was asked for.
+    async fn hear_out(&mut self, input: &mut Input) {
+        while self.pace.awaits() {
+            match input.next().await {
+                Batch::Answers(answers, _) => (0..answers).for_each(|_| self.pace.answered(monotonic())),
+                Batch::Events(_) => {}
+                Batch::End => break,
+            }
+        }
     }
 
     async fn wait(&mut self, input: &mut Input, signals: &mut Signals) -> Wake {
         let now = monotonic();
-        let due = self.due.filter(|_| self.writer.free());
+        let full = self.pace.full(now);
+        let patience = self.pace.patience().filter(|_| full);
+        let due = self.due.filter(|_| self.writer.free()).and_then(|due| if full { patience } else { Some(due) });
         let deadline = due.into_iter().chain(self.ui.deadline(now)).min();
         tokio::select! {
             biased;
@@ -182,9 +188,22 @@ impl App {
             Wake::Signal(exit) => return Ok(Some(exit)),
             Wake::Keys(Batch::End) => return Ok(Some(Exit::Hangup)),
             Wake::Keys(Batch::Events(events)) => return Ok(self.keys(&events, now)),
-            Wake::Continued => {
+            Wake::Keys(Batch::Answers(answers, events)) => {
+                (0..answers).for_each(|_| self.pace.answered(now));
+                self.arrived(now);
+                return Ok(self.keys(&events, now));
+            }
+            Wake::Suspended | Wake::Continued => {
+                if matches!(wake, Wake::Suspended) {
+                    guard.suspend();
+                }
                 guard.retake()?;
-                self.screen.invalidate();
+                // What was asked before was answered to the shell, or never.
+                self.pace = Pace::asked_at(monotonic());
+                (self.leaving, self.asked_about) = (None, (None, false));
+                self.travelling.clear();
+                // The window may have another size by now, and shows what the shell wrote.
+                self.screen.resize(area()?);
                 self.soon(now);
             }
             Wake::Resized => {
@@ -196,9 +215,7 @@ impl App {
                 if result.is_err() {
                     return Ok(Some(Exit::Hangup));
                 }
-                if let Some(painted) = self.leaving.take() {
-                    self.ui.painted(painted, now);
-                }
+                self.left(now);
             }
             Wake::News(None) => return Ok(Some(Exit::Detached)),
             Wake::News(Some(news)) => return Ok(self.news(news, now)),
@@ -252,6 +269,8 @@ impl App {
                 Intent::Leave(_) if self.over() => return Some(Exit::Over),
                 Intent::Leave(exit) => return Some(exit),
                 Intent::Redraw => self.screen.invalidate(),
+                // All that the shell has started as one command, as its own Ctrl-Z would; we are told by the signal.
+                Intent::Suspend => drop(rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)),
                 Intent::Copy => self.copy(now),
                 Intent::Send(request) => {
                     if let Err(refusal) = self.link.request(request) {
@@ -275,6 +294,16 @@ impl App {
         let _ = CopyToClipboard::to_clipboard_from(&text).write_ansi(&mut self.ahead);
         let lines = super::text::count(text.lines().count(), "line");
         self.ui.say(format!("{lines} to the clipboard (OSC 52); C shows them without borders"), false, now);
+    }
+
+    /// Has older events read where somebody looks that far back.
+    fn look_back(&mut self) {
+        let Some(state) = self.follower.as_ref().map(|follower| &follower.snapshot().state) else { return };
+        if let Some((before, count)) = sift::wanted(state, &mut self.ui)
+            && !self.link.past(before, count)
+        {
+            self.ui.past.give_up();
+        }
     }
 
     fn over(&self) -> bool {
@@ -321,6 +350,7 @@ impl App {
                 self.lost = None;
                 self.looked = None;
                 self.soon(now);
+                self.told = None;
             }
             News::Down { reason } => {
                 self.lost = Some(reason);
@@ -328,6 +358,16 @@ impl App {
                 self.soon(now);
             }
             News::Refused { reason } => return Some(Exit::Refused(reason)),
+            News::Past(events) => {
+                match events {
+                    Ok(events) => self.ui.past.take(events),
+                    Err(error) => {
+                        self.ui.past.give_up();
+                        self.ui.refused(error.to_string(), now);
+                    }
+                }
+                self.soon(now);
+            }
             News::Message(message) => match self.follower.as_mut().map(|follower| follower.take(message)) {
                 Some(Taken::Missed) => self.link.resync(),
                 Some(Taken::Reply { result: Err(refusal), .. }) => {
@@ -345,6 +385,9 @@ impl App {
         let Some(snapshot) = self.follower.as_ref().map(Follower::snapshot) else { return Vec::new() };
         let mut intents = self.ui.follow(snapshot, now);
         let target = target(snapshot, self.ui.pinned);
+        if self.told.as_ref() != Some(&target.step) && self.lost.is_none() && self.link.looking(target.step.clone()) {
+            self.told = Some(target.step.clone());
+        }
         let Some(step) = snapshot.state.step(&target.step) else { return intents };
         let unknown = step.preview(target.direction).is_none() && step.trouble.is_none() && !step.phase.in_flight();
         let wanted = unknown && !step.phase.settled() && self.lost.is_none() && seat(snapshot) == Seat::Driver;
@@ -358,45 +401,83 @@ impl App {
 
     fn draw_if_due(&mut self) {
         let now = monotonic();
-        if !self.writer.free() || self.due.is_none_or(|due| due > now) {
+        self.arrived(now);
+        if !self.writer.free() || self.due.is_none_or(|due| due > now) || self.pace.full(now) {
             return;
         }
+        self.look_back();
         self.due = None;
         self.drawn = now;
+        let painted = self.draw(now);
+        self.ui.hidden(&painted);
+        let room = self.pace.room(now).unwrap_or(usize::MAX);
+        let mut frame = std::mem::take(&mut self.ahead).into_bytes();
+        let first = lines_of(self.ui.overlay.as_ref(), self.screen.area());
+        let (bytes, whole) = self.screen.encode_some(first.union(self.first), room);
+        frame.extend(bytes);
+        if whole {
+            self.first = first;
+        } else {
+            // The rest goes on its way when there is room for it, as it is then.
+            self.due = Some(now);
+        }
+        if let Some(snapshot) = self.follower.as_ref().map(Follower::snapshot) {
+            frame.extend(call(self.options.alert, &mut self.called, worth(snapshot)));
+        }
+        let about = (painted.gate, painted.question);
+        let decides = whole && about != self.asked_about;
+        let question = self.pace.written(frame.len(), decides, now);
+        if question.is_some() {
+            self.asked_about = about;
+            frame.extend(pace::ASK.bytes());
+        }
+        if !frame.is_empty() {
+            self.writer.write(frame);
+        }
+        self.leaving = whole.then_some((painted, question));
+        if self.writer.free() {
+            self.left(monotonic());
+        }
+    }
+
+    /// Draws what is so now.
+    fn draw(&mut self, now: Instant) -> Painted {
         let buf = self.screen.blank();
         let Options { theme, tz, .. } = &self.options;
-        let painted = match self.follower.as_ref().map(Follower::snapshot) {
-            Some(snapshot) => {
-                let times = (snapshot.clock.at_wall(wall_now()), now);
-                let scene = Scene::new(snapshot, &self.ui, (*theme, tz), times, self.lost.as_deref());
-                pane::draw(&scene, buf)
-            }
-            None => {
-                pane::waiting(*theme, self.lost.as_deref(), buf);
-                Painted::default()
-            }
+        let Some(snapshot) = self.follower.as_ref().map(Follower::snapshot) else {
+            pane::waiting(*theme, self.lost.as_deref(), buf);
+            return Painted::default();
         };
-        let mut frame = std::mem::take(&mut self.ahead).into_bytes();
-        frame.extend(self.screen.encode());
-        if frame.is_empty() {
+        let times = (snapshot.clock.at_wall(wall_now()), now);
+        let scene = Scene::new(snapshot, &self.ui, (*theme, tz), times, self.lost.as_deref());
+        pane::draw(&scene, buf)
+    }
+
+    /// A frame has left; what it shows counts as seen when the terminal says that it has it, if it says such things.
+    fn left(&mut self, now: Instant) {
+        let Some((painted, question)) = self.leaving.take() else { return };
+        match question.or_else(|| self.pace.awaits().then(|| self.pace.last())) {
+            Some(question) if self.pace.known() => self.travelling.push_back((painted, question)),
+            _ => {
+                self.travelling.clear();
+                self.ui.painted(painted, now);
+            }
+        }
+    }
+
+    /// What the terminal has now is seen.
+    fn arrived(&mut self, now: Instant) {
+        let reached = self.pace.reached();
+        while let Some((painted, _)) = self.travelling.pop_front_if(|(_, question)| *question <= reached) {
             self.ui.painted(painted, now);
-        } else {
-            self.leaving = Some(painted);
-            self.writer.write(frame);
         }
     }
 }
 
-/// Sleeps until then; never returns without a time.
-async fn at(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline.into()).await,
-        None => std::future::pending().await,
+/// Lines that a slow terminal should get first: where a key has opened something in the middle.
+fn lines_of(overlay: Option<&Overlay>, area: Rect) -> Rect {
+    match overlay {
+        None | Some(Overlay::Help(_)) => Rect::ZERO,
+        Some(_) => Rect { y: area.height / 3, height: area.height / 3, ..area },
     }
-}
-
-/// Sleeps until the second hand of the wall moves.
-async fn next_second(now: Instant) {
-    let into = Duration::from_nanos(u64::try_from(wall_now().subsec_nanosecond()).unwrap_or(0));
-    sleep_until((now + Duration::from_secs(1).saturating_sub(into)).into()).await;
 }

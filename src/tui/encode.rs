@@ -3,7 +3,8 @@
 //! - Cells that look the same are not sent: the foreground of a blank shows nothing.
 //! - The cursor goes the shortest way: by line feeds, backspaces and relative moves as well as by address.
 //! - Blanks are erased (`EL`, `ECH`) where that is shorter than writing them.
-//! - Of a style only the difference is sent, or all of it after a reset, whichever is shorter.
+//! - Of a style only the difference is sent, or all of it after a reset, whichever is shorter; and a few lines at a time,
+//!   all that has one style is written before the next: to go elsewhere takes half the bytes of another colour.
 //!
 //! Not used: `REP` (repeat a character), which the Linux console and some multiplexers do not know.
 
@@ -11,6 +12,7 @@ use std::fmt::Write as _;
 
 use ratatui::{
     buffer::{Buffer, Cell},
+    layout::Rect,
     style::{Color, Modifier},
 };
 
@@ -22,6 +24,10 @@ const BRIDGED: u16 = 3;
 const FEEDS: u16 = 5;
 /// So few cells are worth trying two orders.
 const FEW: usize = 32;
+/// Lines that are written together, style by style: more save bytes, fewer let a slow terminal show whole lines at once.
+const BAND: u16 = 4;
+/// The same where fewer bytes than this may be sent at once.
+const THIN: (u16, usize) = (2, 4096);
 
 /// What can be seen of a blank besides its background.
 const ON_BLANKS: Modifier = Modifier::UNDERLINED.union(Modifier::REVERSED).union(Modifier::CROSSED_OUT);
@@ -43,8 +49,17 @@ fn style_of(cell: &Cell) -> Style {
     Style { fg: cell.fg, bg: cell.bg, modifier: cell.modifier }
 }
 
-/// Gives all blanks that look alike the same style.
+/// Gives all blanks that look alike the same style, and takes out wide characters of which another covers the half: what a
+/// terminal makes of those depends on the order in which they arrive.
 pub(super) fn canonical(buf: &mut Buffer) {
+    let width = usize::from(buf.area.width);
+    for at in 1..buf.content.len() {
+        let covered = at % width != 0 && buf.content[at].symbol() != " ";
+        let before = buf.content[at - 1].symbol();
+        if covered && before.len() > 1 && super::text::width(before) > 1 {
+            buf.content[at - 1].set_symbol(" ");
+        }
+    }
     for cell in buf.content.iter_mut().filter(|cell| cell.symbol() == " " && !cell.modifier.intersects(ON_BLANKS)) {
         cell.fg = Color::Reset;
         cell.modifier = Modifier::empty();
@@ -75,6 +90,33 @@ fn void(cell: &Cell) -> bool {
     blank(cell) && cell.bg == Color::Reset
 }
 
+fn ascii(cell: &Cell) -> bool {
+    cell.symbol().len() == 1
+}
+
+fn wide(cell: &Cell) -> bool {
+    !ascii(cell) && super::text::width(cell.symbol()) > 1
+}
+
+/// The place of a cell's style among those that were met.
+fn place(styles: &mut Vec<Style>, cell: &Cell) -> usize {
+    let style = style_of(cell);
+    styles.iter().position(|met| *met == style).unwrap_or_else(|| {
+        styles.push(style);
+        styles.len() - 1
+    })
+}
+
+/// What was sent is shown; the bands of so many lines that are `left` are not.
+fn take_over(shown: &mut Buffer, next: &Buffer, lines: u16, left: &[u16]) {
+    let width = usize::from(next.area.width);
+    for (row, (to, from)) in (0..).zip(shown.content.chunks_mut(width).zip(next.content.chunks(width))) {
+        if !left.contains(&(row / lines)) {
+            to.clone_from_slice(from);
+        }
+    }
+}
+
 /// Where the terminal's cursor is and how it would write.
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -93,18 +135,66 @@ impl Default for Encoder {
 
 impl Encoder {
     /// Appends to `out` what brings a terminal from one buffer to the next; both are [`canonical`] and of one size.
-    pub(super) fn encode(&mut self, shown: &Buffer, next: &Buffer, out: String) -> String {
-        self.out = out;
+    ///
+    /// It ends behind the lines with which `out` is longer than `room`, and takes what was sent over into `shown`. Lines
+    /// of `first` come first. True: nothing is left.
+    pub(super) fn encode(
+        &mut self,
+        shown: &mut Buffer,
+        next: &Buffer,
+        out: &mut String,
+        first: Rect,
+        room: usize,
+    ) -> bool {
         self.width = next.area.width;
         let updates: Vec<_> = shown.diff_iter(next).collect();
-        // A wide character takes its neighbour along: those stay in order.
-        let ascii = |cell: &Cell| cell.symbol().len() == 1;
+        self.out = std::mem::take(out);
+        let mut whole = true;
         if updates.len() <= FEW && updates.iter().all(|(x, y, cell)| ascii(cell) && ascii(&shown[(*x, *y)])) {
             self.write_few(&updates, next);
         } else {
-            self.write(&updates, next);
+            let lines = if room < THIN.1 { THIN.0 } else { BAND };
+            let mut bands: Vec<_> = updates.chunk_by(|(_, a, _), (_, b, _)| a / lines == b / lines).collect();
+            let before = (first.top() / lines)..first.bottom().div_ceil(lines);
+            bands.sort_by_key(|band| !before.contains(&(band[0].1 / lines)));
+            let mut left = bands.into_iter();
+            for band in left.by_ref() {
+                self.write_band(band, shown, next);
+                if self.out.len() > room {
+                    break;
+                }
+            }
+            let left: Vec<_> = left.map(|band| band[0].1 / lines).collect();
+            whole = left.is_empty();
+            drop(updates);
+            if !whole {
+                take_over(shown, next, lines, &left);
+            }
         }
-        std::mem::take(&mut self.out)
+        *out = std::mem::take(&mut self.out);
+        whole
+    }
+
+    /// A few lines, style by style, beginning with the one at hand. Wide characters take their neighbours along: lines
+    /// with such are written from left to right.
+    fn write_band(&mut self, band: &[Update<'_>], shown: &Buffer, next: &Buffer) {
+        if band.iter().any(|(x, y, cell)| wide(cell) || wide(&shown[(*x, *y)])) {
+            return self.write(band, next);
+        }
+        let mut styles = vec![self.pen];
+        let mut before = None;
+        let mut ordered: Vec<(usize, Update<'_>)> = Vec::with_capacity(band.len());
+        for (x, y, cell) in band.iter().copied() {
+            // A blank goes with what it follows.
+            let follows = before.filter(|(column, row, _)| void(cell) && (*column + 1, *row) == (x, y));
+            let place =
+                follows.map_or_else(|| if void(cell) { 0 } else { place(&mut styles, cell) }, |(.., place)| place);
+            before = Some((x, y, place));
+            ordered.push((place, (x, y, cell)));
+        }
+        ordered.sort_by_key(|(place, _)| *place);
+        let ordered: Vec<_> = ordered.into_iter().map(|(_, update)| update).collect();
+        self.write(&ordered, next);
     }
 
     /// A clock and its neighbours: what can be written in the style at hand goes first where that saves a change of style.

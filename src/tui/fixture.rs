@@ -22,7 +22,7 @@ use crate::{
     run::{
         AUTHORITY, Actor, Answer, Cell, Change, CheckSample, Datum, Direction, Event, Observation, Operator, Outcome,
         Part, Preview, ProbeSample, Rehearsal, Sample, Seat, State, Target, Trouble, TroubleKind, Verdict, VerdictKind,
-        What,
+        What, misplaced,
     },
     session::message::{Snapshot, Telemetry},
 };
@@ -35,11 +35,11 @@ pub(super) struct Fixture {
 }
 
 pub(super) fn ann() -> Operator {
-    Operator { conn: 1, name: "ann".into(), uid: 1000 }
+    Operator::new(1, "ann", 1000)
 }
 
 pub(super) fn plan(environment: &str) -> Plan {
-    let source = include_str!("../../config/acme-shop.toml");
+    let source = include_str!("fixture/acme-shop.toml");
     let mut given = sandbox_placeholders();
     let resolvers = "honest=127.0.0.1:5302, isp=127.0.0.1:5303, office=127.0.0.1:5304, stubborn=127.0.0.1:5305, \
         stale=127.0.0.1:5306, slow=127.0.0.1:5307, dead=127.0.0.1:5308";
@@ -57,7 +57,8 @@ impl Fixture {
             session: "20260308-020000".into(),
             plan: plan.name.clone(),
             environment: environment.into(),
-            plan_hash: plan.hash(),
+            // Any hash will do, and the real one changes with every field that a plan can have.
+            plan_hash: "5eed".repeat(16),
             steps: plan.steps.iter().map(|step| step.id.clone()).collect(),
             dwell: Duration::from_millis(700),
             patience: Duration::from_secs(120),
@@ -102,7 +103,7 @@ impl Fixture {
         self.apply(Actor::Operator(ann()), what);
     }
 
-    fn apply(&mut self, by: Actor, what: What) {
+    pub(super) fn apply(&mut self, by: Actor, what: What) {
         let event = Event { seq: self.snapshot.state.seq + 1, at: self.now, by, what };
         self.snapshot.state.apply(&event).unwrap_or_else(|illegal| panic!("{event:?}: {illegal}"));
     }
@@ -185,7 +186,7 @@ impl Fixture {
                 Change::Command { argv: apply.clone(), observe: None, undo: undo.clone(), undoing: false }
             }
             Kind::HerokuMaintenance { on } => Change::Maintenance { app, from: !on, to: *on },
-            Kind::HerokuScale { formation } => {
+            Kind::HerokuScale { formation, .. } => {
                 let from = formation.keys().map(|process| (process.clone(), 1)).collect();
                 Change::Formation { app, from, to: formation.clone() }
             }
@@ -226,10 +227,18 @@ impl Fixture {
             };
             self.look(id);
             self.begin(id);
+            if id == "open-writes" {
+                self.engine(What::OpeningCounted { metric: "rows-written".into(), value: 0.0 });
+            }
             self.finish(id, seconds, summary);
         }
         if before.iter().take_while(|id| *id != step).any(|id| id == "start-scheduler") {
             self.runners(true);
+        }
+        // What a step has ended is not seen any more.
+        let later = self.now + SignedDuration::from_hours(1);
+        for (side, role, _) in misplaced(&self.snapshot.plan, &self.snapshot.state, later) {
+            self.engine(What::RunnerChanged { side, role, cell: Cell::Off });
         }
         self.answers(Answer::Old);
         self.measure();
@@ -402,6 +411,7 @@ impl Fixture {
             reason: bad.then(|| "503 is not among 200".into()),
             certificate_until: Some("2026-05-12T00:00:00Z".parse().unwrap()),
             served_by: Some(Side::Old),
+            wait: None,
         }
     }
 

@@ -242,6 +242,8 @@ pub(super) struct Question {
     pub(super) about: Decision,
     /// What opens it.
     pub(super) latch: Latch,
+    /// Scrolled by so many lines.
+    pub(super) scroll: usize,
 }
 
 impl Question {

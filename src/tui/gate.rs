@@ -101,6 +101,11 @@ impl Latch {
         self.painted.get_or_insert(at);
     }
 
+    /// It is not on the screen any more: the terminal shrank, or something covers it.
+    pub(super) const fn hide(&mut self) {
+        self.painted = None;
+    }
+
     /// From when on keys count; None while it is not on the screen.
     pub(super) fn ripe_at(&self) -> Option<Instant> {
         self.painted.map(|painted| painted + self.dwell)
@@ -231,8 +236,8 @@ enum Stand {
     Asked { at: Instant, disturbed: Option<String> },
     /// A gate waits for this person.
     Open { gate: u64, evidence: Evidence, latch: Latch },
-    /// This person closed it; the engine has been told.
-    Closing { gate: u64 },
+    /// This person passed or closed it; the engine has been told.
+    Closing { gate: u64, passed: bool },
 }
 
 /// What stands between the keyboard and a gate.
@@ -279,7 +284,8 @@ impl Gatekeeper {
         let gate = state.gate.as_ref().filter(|gate| !gate.consented && waits_for(state, you, gate.typed));
         let answered = std::mem::replace(&mut self.gates, state.gates) != state.gates;
         match (&mut self.stand, gate) {
-            (Stand::Open { gate: known, .. } | Stand::Closing { gate: known }, Some(gate)) if *known == gate.id => {}
+            (Stand::Open { gate: known, .. } | Stand::Closing { gate: known, .. }, Some(gate)) if *known == gate.id => {
+            }
             // Until the answer comes. A gate that asks for nothing more has closed again by then.
             (Stand::Asked { .. }, None) if !answered => {}
             (stand, Some(gate)) => {
@@ -288,7 +294,7 @@ impl Gatekeeper {
                     _ => None,
                 };
                 if disturbed.is_some() {
-                    *stand = Stand::Closing { gate: gate.id };
+                    *stand = Stand::Closing { gate: gate.id, passed: false };
                     return disturbed;
                 }
                 let named = gate.level >= GateLevel::Type && !gate.typed;
@@ -303,15 +309,29 @@ impl Gatekeeper {
 
     /// A frame reached the terminal: which step and which gate it showed.
     pub(super) fn paint(&mut self, shown: Option<Shown>, gate: Option<u64>, at: Instant) {
-        if let Stand::Open { gate: known, latch, .. } = &mut self.stand
-            && gate == Some(*known)
-        {
-            latch.paint(at);
+        if let Stand::Open { gate: known, latch, .. } = &mut self.stand {
+            if gate == Some(*known) {
+                latch.paint(at);
+            } else {
+                latch.hide();
+            }
         }
         self.shown = shown.map(|shown| match self.shown.take() {
             Some((since, before)) if before == shown => (since, shown),
             _ => (at, shown),
         });
+    }
+
+    /// The gate is not on the screen any more.
+    pub(super) const fn hide(&mut self) {
+        if let Stand::Open { latch, .. } = &mut self.stand {
+            latch.hide();
+        }
+    }
+
+    /// The screen has no room for all of the change that was on it last.
+    pub(super) fn cramped(&self) -> bool {
+        self.shown.as_ref().is_some_and(|(_, shown)| !shown.whole)
     }
 
     /// The request that arms the step on the screen.
@@ -344,8 +364,10 @@ impl Gatekeeper {
 
     /// Arming was refused.
     pub(super) fn refused(&mut self) {
-        if matches!(self.stand, Stand::Asked { .. }) {
-            self.stand = Stand::Idle;
+        match &mut self.stand {
+            Stand::Asked { .. } => self.stand = Stand::Idle,
+            Stand::Closing { passed, .. } => *passed = false,
+            Stand::Idle | Stand::Open { .. } => {}
         }
     }
 
@@ -388,8 +410,18 @@ impl Gatekeeper {
     /// Closes the gate here, so that no later key can pass it.
     pub(super) fn close(&mut self) {
         if let Stand::Open { gate, .. } = self.stand {
-            self.stand = Stand::Closing { gate };
+            self.stand = Stand::Closing { gate, passed: false };
         }
+    }
+
+    /// This person's last key passed a gate, and the engine has not answered yet.
+    pub(super) const fn passing(&self) -> bool {
+        matches!(self.stand, Stand::Closing { passed: true, .. })
+    }
+
+    /// Arming was asked for, and the engine has not answered yet.
+    pub(super) const fn asking(&self) -> bool {
+        matches!(self.stand, Stand::Asked { .. })
     }
 
     /// The request that passes the open gate. To be called when [`Ruling::Passes`] has stood undisturbed.
@@ -399,8 +431,9 @@ impl Gatekeeper {
             Wants::Key(_) => None,
             Wants::Word(_) => Some(latch.typed().to_owned()),
         };
-        let request = Request::Confirm { gate: *gate, seen: evidence.clone(), typed };
-        self.close();
+        let gate = *gate;
+        let request = Request::Confirm { gate, seen: evidence.clone(), typed };
+        self.stand = Stand::Closing { gate, passed: true };
         Some(request)
     }
 }
@@ -412,5 +445,5 @@ fn waits_for(state: &State, you: &Operator, typed: bool) -> bool {
         return gate.by.conn == you.conn;
     }
     let confirmer = state.seated(Seat::Confirmer).any(|operator| operator.conn == you.conn);
-    confirmer && gate.by.uid != you.uid
+    confirmer && !gate.by.may_be(you)
 }

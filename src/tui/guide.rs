@@ -2,12 +2,12 @@
 
 use crate::{
     plan::Kind,
-    run::{Direction, Phase, Seat, StepState},
+    run::{Direction, Gate, Phase, Seat, StepState},
     tui::{
         form::Decision,
         gate::Wants,
         keymap::View,
-        model::{Scene, seat},
+        model::{Scene, seat, second_persons},
         pane::Pane,
         ui::Overlay,
     },
@@ -85,7 +85,7 @@ pub(super) fn advise(scene: &Scene<'_>) -> Option<Advice> {
         // The offer goes away once the person has begun without it.
         Guide::Offered if scene.state().steps.iter().any(|step| !step.attempts.is_empty()) => None,
         Guide::Offered => Some(advice(
-            "First time here? i guides you through a rehearsal in about two minutes",
+            "First time here? i guides you through a rehearsal in some minutes",
             "nothing real is touched; this line goes away when you begin a step",
         )),
         Guide::On(seen) => Some(guided(scene, seen)),
@@ -98,6 +98,12 @@ fn guided(scene: &Scene<'_>, seen: Seen) -> Advice {
     }
     if let Some(said) = over(scene).or_else(|| gate(scene)) {
         return said;
+    }
+    if scene.state().rolled_back {
+        return advice(
+            "Everything is undone. Q ends the session; F would turn forward again",
+            "the world is as it was before",
+        );
     }
     if scene.ui.view != View::Cockpit {
         return elsewhere(scene);
@@ -114,7 +120,8 @@ fn guided(scene: &Scene<'_>, seen: Seen) -> Advice {
 /// Something lies over the screen.
 fn over(scene: &Scene<'_>) -> Option<Advice> {
     Some(match scene.ui.overlay.as_ref()? {
-        Overlay::Help(_) | Overlay::Plain(_) => advice("Esc goes back", "arrows scroll"),
+        Overlay::Help(_) | Overlay::Plain(_) | Overlay::Alarms(_) => advice("Esc goes back", "arrows scroll"),
+        Overlay::People => advice("any key goes back", "names in brackets are claimed, uids are proven"),
         Overlay::Form(_) => advice("fill it in, Enter; or Esc leaves it", "reasons go into the journal"),
         Overlay::Question(question) => match question.about {
             Decision::Rollback(_) => advice(
@@ -127,10 +134,39 @@ fn over(scene: &Scene<'_>) -> Option<Advice> {
 }
 
 fn gate(scene: &Scene<'_>) -> Option<Advice> {
-    let why = "nothing has been sent; any other key closes the gate, and the world is read once more after yours";
-    Some(match scene.ui.gate.latch()?.wants() {
+    let why = "nothing has been sent; Esc closes the gate, and the world is read once more after your key";
+    let gate = scene.state().gate.as_ref();
+    if scene.ui.gate.asking() {
+        return Some(advice(
+            "Enter is taken: wait until the gate is on the screen",
+            "a key before that closes it again",
+        ));
+    }
+    let Some(latch) = scene.ui.gate.latch() else { return passed(scene, gate?) };
+    Some(match latch.wants() {
         Wants::Key(key) => advice(format!("Look at now and {}, then press {key}", scene.theme.glyphs.arrow), why),
         Wants::Word(word) => advice(format!("Look at the change, then type {word} and Enter"), why),
+    })
+}
+
+/// A gate that asks this person for nothing: what it waits for.
+fn passed(scene: &Scene<'_>, gate: &Gate) -> Option<Advice> {
+    let own = gate.by.conn == scene.snapshot.you.conn;
+    Some(match (gate.consented, gate.typed) {
+        (true, _) => advice(
+            "Accepted: nothing more to press. The world is read once more, then it begins",
+            "if anything is not as it was shown, nothing is sent, and you are told what differs",
+        ),
+        _ if scene.ui.gate.passing() => {
+            advice("Your key is taken: the engine is being told", "nothing has been sent to the world yet")
+        }
+        (false, true) if own => advice(
+            format!("Typed: {}. Esc withdraws it", second_persons(scene.snapshot, gate)),
+            "two people look at the same change before it is sent",
+        ),
+        (false, _) => {
+            advice(format!("Wait: {} has the gate of {} open", gate.by.name, gate.step), "one gate at a time")
+        }
     })
 }
 
@@ -151,11 +187,9 @@ fn elsewhere(scene: &Scene<'_>) -> Advice {
 fn running(scene: &Scene<'_>, step: &StepState, seen: Seen) -> Advice {
     let kind = scene.plan().step(&step.id).map(|step| &step.kind);
     match kind {
-        Some(Kind::Manual { .. }) => {
-            advice("Space ticks the item under the cursor", "what no program can see, a person vouches for by name")
-        }
+        Some(Kind::Manual { items }) => ticking(scene, step, items.len()),
         _ if step.phase == Phase::InDoubt => {
-            advice("l looks at the world again", "the answer was lost: it is observed, never repeated blindly")
+            advice("l looks at the world again", "nobody knows whether it took effect: it is never repeated blindly")
         }
         _ if !seen.graphs => advice("While it runs: 2 shows the graphs", "they tell whether customers notice"),
         _ if !seen.rollback => advice("R shows what going back would cost", "looking changes nothing: Esc leaves it"),
@@ -167,6 +201,20 @@ fn running(scene: &Scene<'_>, step: &StepState, seen: Seen) -> Advice {
     }
 }
 
+/// Where the cursor stands decides what Space does.
+fn ticking(scene: &Scene<'_>, step: &StepState, items: usize) -> Advice {
+    let here = scene.ui.item.min(items.saturating_sub(1));
+    let open = items.saturating_sub(step.ticked.len());
+    let why = "what no program can see, a person vouches for by name";
+    if u32::try_from(here).is_ok_and(|here| step.ticked.contains(&here)) && open > 0 {
+        return advice(
+            format!("Up and Down go to an open item ({open} left); Space here would take the tick back"),
+            why,
+        );
+    }
+    advice(format!("Space ticks the item under the cursor ({open} left)"), why)
+}
+
 fn ready(scene: &Scene<'_>, step: &StepState) -> Advice {
     if scene.ui.focus != Pane::Step && scene.ui.focus != Pane::Steps {
         return advice("Tab to the step in the middle", "Enter arms what is on the screen, and only there");
@@ -176,6 +224,20 @@ fn ready(scene: &Scene<'_>, step: &StepState) -> Advice {
     }
     if step.preview(scene.target.direction).is_none() {
         return advice("Wait a moment: the exact change is being read", "a gate opens for that very change, or not");
+    }
+    if scene.ui.gate.cramped() {
+        let what = if scene.ui.zoom { "Make the terminal taller" } else { "Press z" };
+        return advice(
+            format!("{what}: all of the change must be on the screen"),
+            "Enter arms only what is seen whole",
+        );
+    }
+    let last = scene.plan().step(&step.id).is_some_and(|step| step.point_of_no_return);
+    if last && scene.target.direction == Direction::Forward {
+        return advice(
+            "NO WAY BACK AFTER THIS: R shows what could still be undone; Enter arms it for good",
+            "in a real night: is the new side well, and does everybody agree? In a rehearsal nothing is lost",
+        );
     }
     let reads = scene.plan().step(&step.id).is_some_and(|step| step.gate == crate::plan::GateLevel::Start);
     match (reads, scene.target.direction) {

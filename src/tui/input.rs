@@ -14,9 +14,13 @@ use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyEventState, Ke
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::{io::unix::AsyncFd, time::timeout_at};
 
+use super::pace;
 use crate::clock::monotonic;
 
-/// A lone escape may be the beginning of a sequence: how long its rest is waited for.
+/// How long the rest of an escape sequence may take that was cut in two on its way.
+///
+/// A lone escape is a key at once: who presses it wants out. If it was the beginning of a sequence after all, its rest
+/// is still read as one, and nothing of it as letters; what the escape did is to close or to leave, never to begin.
 const ESCAPE_PATIENCE: Duration = Duration::from_millis(25);
 /// A paste without an end is not kept for ever.
 const PASTE_LENGTH: usize = 1 << 20;
@@ -26,6 +30,8 @@ const PASTE_LENGTH: usize = 1 << 20;
 pub(super) enum Batch {
     /// Keys and pastes, in order.
     Events(Vec<Event>),
+    /// So many times the terminal answered that it is well, and this was typed meanwhile.
+    Answers(usize, Vec<Event>),
     /// The terminal is gone.
     End,
 }
@@ -67,10 +73,14 @@ impl Input {
             match read_now(guard.get_inner().as_fd()) {
                 Ok(Some(bytes)) if bytes.is_empty() => return Batch::End,
                 Ok(Some(bytes)) => {
-                    let events = self.parser.feed(&bytes);
-                    self.escape_until = Some(monotonic() + ESCAPE_PATIENCE);
-                    if !events.is_empty() {
-                        return Batch::Events(events);
+                    let now = monotonic();
+                    let soon = self.escape_until.is_some_and(|until| now <= until);
+                    let events = self.parser.read(&bytes, soon);
+                    self.escape_until = Some(now + ESCAPE_PATIENCE);
+                    match std::mem::take(&mut self.parser.answers) {
+                        0 if events.is_empty() => {}
+                        0 => return Batch::Events(events),
+                        answers => return Batch::Answers(answers, events),
                     }
                 }
                 Ok(None) => guard.clear_ready(),
@@ -106,6 +116,10 @@ fn read_now(fd: BorrowedFd<'_>) -> io::Result<Option<Vec<u8>>> {
 pub(super) struct Parser {
     held: Vec<u8>,
     paste: Option<Vec<u8>>,
+    /// The last bytes were a lone escape, which was told as a key.
+    escaped: bool,
+    /// Answers to [`pace::ASK`] that were read.
+    answers: usize,
 }
 
 const PASTE_BEGIN: &[u8] = b"\x1b[200~";
@@ -120,8 +134,22 @@ enum Token {
 }
 
 impl Parser {
+    /// Takes in what one read held. `soon`: it came so soon after the last that it may be the rest of a cut sequence.
+    pub(super) fn read(&mut self, bytes: &[u8], soon: bool) -> Vec<Event> {
+        let rest = std::mem::take(&mut self.escaped) && soon && matches!(bytes.first(), Some(b'[' | b'O'));
+        if rest {
+            self.held.push(0x1b);
+        }
+        let mut events = self.feed(bytes);
+        if self.paste.is_none() && self.held == [0x1b] {
+            self.escaped = true;
+            events.extend(self.give_up_waiting());
+        }
+        events
+    }
+
     /// Takes bytes in and gives the events that they complete.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Vec<Event> {
+    fn feed(&mut self, bytes: &[u8]) -> Vec<Event> {
         self.held.extend_from_slice(bytes);
         let mut events = Vec::new();
         while !self.held.is_empty() {
@@ -129,6 +157,9 @@ impl Parser {
                 if !self.feed_paste(&mut events) {
                     break;
                 }
+            } else if self.held.starts_with(pace::ANSWER) {
+                self.held.drain(..pace::ANSWER.len());
+                self.answers += 1;
             } else if self.held.starts_with(PASTE_BEGIN) {
                 self.held.drain(..PASTE_BEGIN.len());
                 self.paste = Some(Vec::new());
@@ -358,6 +389,15 @@ mod tests {
     }
 
     #[test]
+    fn answers_of_the_terminal_are_counted_and_are_no_keys() {
+        let mut parser = Parser::default();
+        assert_eq!(parser.read(b"a\x1b[0nb\x1b[0", false).len(), 2);
+        assert_eq!(parser.answers, 1);
+        assert_eq!(parser.read(b"n\x1b[A", true), [key(KeyCode::Up, KeyModifiers::NONE)]);
+        assert_eq!(parser.answers, 2);
+    }
+
+    #[test]
     fn keys_of_xterm_and_kitty_are_told() {
         let all = b"aR\r\t\x7f\x1b[A\x1bOB\x1b[1;5C\x1b[Z\x1b[5~\x1b[24~\x1bOP\x1b[13u\x1b[121;1:1u\x1b[27u\xc3\xa9";
         let wanted = [
@@ -406,12 +446,27 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_escape_is_a_key_once_nothing_follows() {
+    fn a_lone_escape_is_a_key_at_once_and_the_rest_of_a_cut_sequence_no_letters() {
+        let (esc, up) = (key(KeyCode::Esc, KeyModifiers::NONE), key(KeyCode::Up, KeyModifiers::NONE));
         let mut parser = Parser::default();
-        assert_eq!(parser.feed(b"\x1b"), []);
-        assert!(parser.pending_escape());
-        assert_eq!(parser.give_up_waiting(), [key(KeyCode::Esc, KeyModifiers::NONE)]);
+        assert_eq!(parser.read(b"\x1b", false), std::slice::from_ref(&esc));
         assert!(!parser.pending_escape());
+        assert_eq!(parser.read(b"[A", true), std::slice::from_ref(&up));
+        assert_eq!(parser.read(b"x\x1b", true).len(), 2);
+        assert_eq!(parser.read(b"[", true), []);
+        assert!(parser.pending_escape());
+        assert_eq!(parser.read(b"A", true), [up]);
+        // Later, and after anything else, a bracket is a bracket.
+        assert_eq!(parser.read(b"\x1b", false), [esc]);
+        assert_eq!(parser.read(b"[", false), [key(KeyCode::Char('['), KeyModifiers::NONE)]);
+        assert_eq!(parser.read(b"[", true), [key(KeyCode::Char('['), KeyModifiers::NONE)]);
+    }
+
+    #[test]
+    fn an_escape_inside_a_paste_is_none() {
+        let mut parser = Parser::default();
+        assert_eq!(parser.read(b"\x1b[200~a\x1b", false), []);
+        assert_eq!(parser.read(b"[201~", true), [Event::Paste("a".into())]);
     }
 
     #[test]
@@ -424,7 +479,7 @@ mod tests {
         fn any_bytes_are_survived(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
             let mut parser = Parser::default();
             for chunk in bytes.chunks(7) {
-                parser.feed(chunk);
+                parser.read(chunk, true);
             }
             parser.give_up_waiting();
         }

@@ -26,6 +26,9 @@ pub(super) enum Command {
     Hold,
     Note,
     Seat,
+    Confirmer,
+    People,
+    Alarms,
     Wider,
     Closer,
     Whole,
@@ -44,6 +47,7 @@ pub(super) enum Command {
     View(View),
     Help,
     Redraw,
+    Suspend,
     Detach,
     End,
 }
@@ -194,6 +198,9 @@ pub(super) const TABLE: &[Binding] = &[
     bind(C::Hold, &[Char('h')], Everywhere, "hold", "hold the run, with a reason; again: release it"),
     bind(C::Note, &[Char('n')], Everywhere, "note", "write something into the journal"),
     bind(C::Seat, &[Char('t')], Everywhere, "", "take the driver's seat"),
+    bind(C::Confirmer, &[Char('T')], Everywhere, "", "take a confirmer's seat"),
+    bind(C::People, &[Char('w')], Everywhere, "", "who is attached, from where, and what they look at"),
+    bind(C::Alarms, &[Char('!')], Everywhere, "", "everything that stands under the header, in full"),
     bind(C::PreviousStep, &[Char('[')], Everywhere, "", "look at the step before"),
     bind(C::NextStep, &[Char(']')], Everywhere, "", "look at the step after"),
     bind(C::Follow, &[Char('f')], Everywhere, "", "back to the step that the run is at"),
@@ -204,6 +211,11 @@ pub(super) const TABLE: &[Binding] = &[
     bind(C::Detach, &[Char('q')], Everywhere, "detach", "leave the screen; the run goes on without it"),
     bind(C::End, &[Char('Q')], Everywhere, "", "end the session: nothing more will happen in it"),
     ctrl(C::Redraw, &[Char('l')], "draw everything again"),
+    ctrl(
+        C::Suspend,
+        &[Char('z')],
+        "back to the shell for a while; `fg` comes back here, and the run goes on meanwhile",
+    ),
     ctrl(C::Detach, &[Char('c')], "leave the screen, as q"),
 ];
 
@@ -219,18 +231,28 @@ pub(super) fn command(key: &KeyEvent, contexts: &[Context]) -> Option<Command> {
     TABLE.iter().find(fits).map(|binding| binding.command)
 }
 
-/// How a key of the table is written.
+/// How the first key of a binding is written.
 pub(super) fn label(binding: &Binding, ascii: bool) -> String {
-    let name = match binding.keys.first() {
-        Some(Char(' ')) => "Space".to_owned(),
-        Some(Char(c)) => c.to_string(),
-        Some(Up) if !ascii => "↑".to_owned(),
-        Some(Down) if !ascii => "↓".to_owned(),
-        Some(Left) if !ascii => "←".to_owned(),
-        Some(Right) if !ascii => "→".to_owned(),
-        Some(BackTab) => "Shift-Tab".to_owned(),
-        Some(code) => format!("{code:?}"),
-        None => String::new(),
+    binding.keys.first().map_or_else(String::new, |key| name(binding, *key, ascii))
+}
+
+/// How all of them are.
+pub(super) fn labels(binding: &Binding, ascii: bool) -> String {
+    binding.keys.iter().map(|key| name(binding, *key, ascii)).collect::<Vec<_>>().join(" ")
+}
+
+fn name(binding: &Binding, key: KeyCode, ascii: bool) -> String {
+    let name = match key {
+        Char(' ') => "Space".to_owned(),
+        Char(c) => c.to_string(),
+        Up if !ascii => "↑".to_owned(),
+        Down if !ascii => "↓".to_owned(),
+        Left if !ascii => "←".to_owned(),
+        Right if !ascii => "→".to_owned(),
+        BackTab => "Shift-Tab".to_owned(),
+        PageUp => "PgUp".to_owned(),
+        PageDown => "PgDn".to_owned(),
+        code => format!("{code:?}"),
     };
     if binding.ctrl { format!("Ctrl-{name}") } else { name }
 }

@@ -8,10 +8,12 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `app` | the loop; the only place that acts |
+//! | `app`, `app/` | the loop; the only place that acts; what wakes it |
 //! | `terminal`, `input`, `screen`, `encode` | the terminal: taken and given back, keys from it, frames to it in the fewest bytes |
+//! | `pace` | how much may be on its way to it |
 //! | `ui/`, `keymap`, `form` | this screen's own state, and what commands do to it; the one table of keys; questions to the person |
 //! | `sift` | the journal as it is looked through |
+//! | `alert` | what the terminal is to call for attention about |
 //! | `guide` | what a newcomer is told to do next, and why |
 //! | `gate` | when a key is a decision and when it is an accident |
 //! | `model`, `layout`, `pane/` | what is drawn, where, and each pane |
@@ -20,6 +22,7 @@
 //!
 //! Drawing takes a shared reference to everything and returns what of a gate it really showed.
 
+mod alert;
 mod app;
 mod chart;
 mod encode;
@@ -33,6 +36,7 @@ mod keymap;
 mod layout;
 mod model;
 mod offscreen;
+mod pace;
 mod pane;
 mod pen;
 mod screen;
@@ -60,6 +64,8 @@ pub struct Options {
     pub tz: TimeZone,
     /// Whether a newcomer is led.
     pub guide: Guidance,
+    /// How the terminal itself calls for attention.
+    pub alert: Alert,
 }
 
 /// Whether a newcomer is led through the first rehearsal.
@@ -72,6 +78,16 @@ pub enum Guidance {
     Offered,
     /// Yes.
     On,
+}
+
+/// How the terminal calls for attention: when a gate waits for this person, the run is held or doubted, or a guardrail
+/// is in breach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Alert {
+    /// The bell (BEL).
+    pub bell: bool,
+    /// A notification of the terminal (OSC 9).
+    pub osc9: bool,
 }
 
 /// Why a cockpit ended. The run goes on in every case but [`Exit::Over`].

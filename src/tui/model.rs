@@ -11,8 +11,8 @@ use super::{
 use crate::{
     plan::{Bound, Kind, Plan, StepId},
     run::{
-        Answer, Condition, ConditionId, Direction, Forecast, Hold, Phase, Price, Seat, conditions, forecast, holds,
-        price, written,
+        Answer, Condition, ConditionId, Direction, Forecast, Gate, Hold, HoldKind, Phase, Price, Seat, conditions,
+        forecast, holds, price, written,
     },
     session::message::{Snapshot, Telemetry},
 };
@@ -63,7 +63,12 @@ impl<'a> Scene<'a> {
             Price { written: written(plan, state, data), ..price(plan, state, cached_ttl(&snapshot.telemetry, now)) };
         let forecast = forecast(plan, state, &price, now);
         let conditions = conditions(plan, state, &target.step, target.direction, now);
-        let holds = holds(plan, state);
+        let mut holds = holds(plan, state);
+        for hold in &mut holds {
+            // The log says when a trouble began and its first next try; the later ones are only told.
+            let told = hold.retried().and_then(|of| snapshot.telemetry.next_tries.get(of)).copied();
+            hold.next_try = told.max(hold.next_try);
+        }
         Self { snapshot, ui, theme, tz, now, instant, lost, target, conditions, holds, price, forecast }
     }
 
@@ -91,9 +96,7 @@ impl<'a> Scene<'a> {
 /// The step that the person looks at: the pinned one, else the one that the run is at.
 pub(super) fn target(snapshot: &Snapshot, pinned: Option<usize>) -> Target {
     let state = &snapshot.state;
-    let undoing = || state.rollback.as_ref().and_then(|_| state.next_undo());
-    let busy = || state.steps.iter().find(|step| step.phase.in_flight());
-    let here = busy().or_else(undoing).or_else(|| state.current()).or_else(|| state.steps.last());
+    let here = state.here().or_else(|| state.steps.last());
     let here = here.and_then(|step| snapshot.plan.position(&step.id)).unwrap_or(0);
     let index = pinned.unwrap_or(here).min(state.steps.len().saturating_sub(1));
     let known = state.steps.get(index);
@@ -210,8 +213,40 @@ pub(super) fn seat(snapshot: &Snapshot) -> Seat {
     mine.map_or(Seat::Viewer, |(_, seat)| *seat)
 }
 
-/// Why one rolls back: what holds the run, or the operator's own decision.
+/// Why one rolls back: what went wrong in the world, or the operator's own decision. That something cannot be read is no
+/// reason that anybody gave.
 pub(super) fn rollback_reason(snapshot: &Snapshot) -> String {
     let holds = holds(&snapshot.plan, &snapshot.state);
-    holds.first().map_or_else(|| format!("decided by {}", snapshot.you.name), |hold| hold.text.clone())
+    let wrong = |hold: &&Hold| !matches!(hold.kind, HoldKind::Preview | HoldKind::Source | HoldKind::Expiry);
+    holds.iter().find(wrong).map_or_else(|| format!("decided by {}", snapshot.you.name), |hold| hold.text.clone())
+}
+
+/// The gate that this person alone, or one of a few, can pass now: typed by the driver, it waits for a second login.
+pub(super) fn asks(snapshot: &Snapshot) -> Option<&Gate> {
+    let gate = snapshot.state.gate.as_ref().filter(|gate| gate.typed && !gate.consented)?;
+    (seat(snapshot) == Seat::Confirmer && !gate.by.may_be(&snapshot.you)).then_some(gate)
+}
+
+/// The gate that this person has typed and that waits for somebody else: theirs to withdraw.
+pub(super) fn withdraws(snapshot: &Snapshot) -> Option<&Gate> {
+    let gate = snapshot.state.gate.as_ref().filter(|gate| gate.typed && !gate.consented)?;
+    (gate.by.conn == snapshot.you.conn).then_some(gate)
+}
+
+/// What is to be said when this cockpit no longer drives although its person did nothing; `drove` is who drove before.
+pub(super) fn seat_news(snapshot: &Snapshot, drove: Option<u64>) -> Option<String> {
+    let (you, driver) = (snapshot.you.conn, snapshot.state.driver()?);
+    (drove == Some(you) && driver.conn != you).then(|| format!("{} has taken over: you are a viewer now", driver.name))
+}
+
+/// Who could confirm the gate that waits: those who sit there already, else what would bring somebody.
+pub(super) fn second_persons(snapshot: &Snapshot, gate: &Gate) -> String {
+    let fit = snapshot.state.seated(Seat::Confirmer).filter(|who| !who.may_be(&gate.by));
+    let names: Vec<_> = fit.map(|who| who.name.as_str()).collect();
+    if !names.is_empty() {
+        return format!("waits for {}", names.join(" or "));
+    }
+    let named = snapshot.plan.access.as_ref().map(|access| access.confirmers.join(", ")).unwrap_or_default();
+    let whom = if named.is_empty() { "another login".to_owned() } else { format!("one of {named}") };
+    format!("no confirmer is attached: {whom}, with `cutover join --role confirmer`")
 }

@@ -17,26 +17,40 @@ pub(super) struct Pen<'a> {
     y: u16,
     /// Lines that are scrolled away above the area.
     hidden: usize,
-    /// A line was asked for that did not fit.
+    /// Something was written that did not fit, or that is scrolled away.
     overflow: bool,
+    /// Lines that were finished, those that are not to be seen included.
+    row: usize,
+    /// Lines up to the last one with anything on it.
+    reach: usize,
 }
 
 impl<'a> Pen<'a> {
     /// A pen at the first column of the first line of an area.
     pub(super) fn new(buf: &'a mut Buffer, theme: Theme, area: Rect) -> Self {
         let area = area.intersection(buf.area);
-        Self { buf: Some(buf), theme, area, x: area.x, y: area.y, hidden: 0, overflow: false }
+        Self { buf: Some(buf), theme, area, x: area.x, y: area.y, hidden: 0, overflow: false, row: 0, reach: 0 }
     }
 
     /// A pen that writes nowhere: tells how many lines something takes in an area of so many columns.
     pub(super) const fn measuring(theme: Theme, columns: u16) -> Self {
         let area = Rect::new(0, 0, columns, u16::MAX);
-        Self { buf: None, theme, area, x: 0, y: 0, hidden: 0, overflow: false }
+        Self { buf: None, theme, area, x: 0, y: 0, hidden: 0, overflow: false, row: 0, reach: 0 }
     }
 
     /// Lines that were finished.
     pub(super) const fn lines(&self) -> usize {
         (self.y - self.area.y) as usize
+    }
+
+    /// A pen that writes nowhere, in an area of this size: tells how many lines there would be to scroll through.
+    pub(super) const fn reaching(theme: Theme, area: Rect) -> Self {
+        Self { buf: None, theme, area, x: area.x, y: area.y, hidden: 0, overflow: false, row: 0, reach: 0 }
+    }
+
+    /// Lines up to the last one with anything on it, whether or not they are to be seen.
+    pub(super) const fn reach(&self) -> usize {
+        self.reach
     }
 
     /// A pen whose first lines are scrolled away.
@@ -59,12 +73,12 @@ impl<'a> Pen<'a> {
         self.area.right().saturating_sub(self.x) as usize
     }
 
-    /// Lines that are left, this one included.
+    /// Lines that are left, this one included; the same however far it is scrolled.
     pub(super) const fn room(&self) -> usize {
-        self.area.bottom().saturating_sub(self.y) as usize
+        (self.area.height as usize).saturating_sub(self.row)
     }
 
-    /// Whether something was written beyond the last line.
+    /// Whether something was written beyond the last line, or is scrolled away.
     pub(super) const fn overflown(&self) -> bool {
         self.overflow
     }
@@ -77,9 +91,13 @@ impl<'a> Pen<'a> {
     /// Writes text; an ellipsis shows where it did not fit into the line.
     pub(super) fn put(&mut self, role: Role, words: &str) -> &mut Self {
         let left = self.left();
-        if self.room() == 0 {
+        if !words.trim().is_empty() {
+            self.reach = self.row + 1;
+        }
+        self.overflow |= !words.is_empty() && self.hidden > 0;
+        if self.y >= self.area.bottom() {
             self.overflow |= !words.is_empty();
-            return self;
+            return self.gap(text::width(words));
         }
         let words = text::clean(words);
         let fitted = text::fit(&words, left, self.theme.glyphs.ellipsis);
@@ -138,6 +156,7 @@ impl<'a> Pen<'a> {
     /// Goes to the next line.
     pub(super) fn line(&mut self) -> &mut Self {
         self.x = self.area.x;
+        self.row += 1;
         if self.hidden > 0 {
             self.hidden -= 1;
         } else {

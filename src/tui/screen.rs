@@ -3,9 +3,11 @@
 //! Rejected: ratatui's `Terminal` with its crossterm backend. It resets the style at the end of every frame and moves
 //! the cursor by absolute position only; a clock that ticks then costs three times as much on a bad link.
 
-use std::io;
+use std::{io, os::fd::OwnedFd};
 
 use ratatui::{buffer::Buffer, layout::Rect};
+use rustix::fs::{Mode, OFlags};
+use tokio::io::unix::AsyncFd;
 
 use super::encode::{Encoder, canonical, unpair};
 
@@ -50,6 +52,12 @@ impl Screen {
 
     /// The bytes that bring the terminal from what it shows to what was drawn; empty when nothing changed.
     pub(super) fn encode(&mut self) -> Vec<u8> {
+        self.encode_some(Rect::ZERO, usize::MAX).0
+    }
+
+    /// The same, but no more lines than fit into `room` bytes (a few at least), those of `first` before others. False:
+    /// something is left, and the next frame goes on from there.
+    pub(super) fn encode_some(&mut self, first: Rect, room: usize) -> (Vec<u8>, bool) {
         canonical(&mut self.next);
         let mut out = String::new();
         if std::mem::take(&mut self.stale) {
@@ -58,31 +66,60 @@ impl Screen {
             self.encoder = Encoder::default();
         }
         unpair(&mut self.shown, &self.next);
-        let out = self.encoder.encode(&self.shown, &self.next, out);
-        std::mem::swap(&mut self.shown, &mut self.next);
-        if out.len() < SYNC_FROM {
-            return out.into_bytes();
+        let whole = self.encoder.encode(&mut self.shown, &self.next, &mut out, first, room);
+        if whole {
+            std::mem::swap(&mut self.shown, &mut self.next);
         }
-        [b"\x1b[?2026h", out.as_bytes(), b"\x1b[?2026l"].concat()
+        if out.len() < SYNC_FROM {
+            return (out.into_bytes(), whole);
+        }
+        ([b"\x1b[?2026h", out.as_bytes(), b"\x1b[?2026l"].concat(), whole)
     }
 }
 
-/// A thread that writes frames, so that a terminal that does not drain never keeps keys or signals waiting.
+/// Writes frames, and never waits for the terminal: one that does not drain keeps neither keys nor signals waiting.
 ///
 /// It holds one frame: the next is drawn only when the last has left, so that frames are dropped rather than queued.
 #[derive(Debug)]
 pub(super) struct Writer {
-    frames: std::sync::mpsc::Sender<Vec<u8>>,
-    written: tokio::sync::mpsc::UnboundedReceiver<io::Result<()>>,
+    out: Out,
     busy: bool,
 }
 
+#[derive(Debug)]
+enum Out {
+    /// The terminal opened anew: what is set on that descriptor, not to block, the shell does not share.
+    Own { fd: AsyncFd<OwnedFd>, rest: Vec<u8>, failed: Option<io::Error> },
+    /// Where it may not be opened (it belongs to somebody else after `su`), a thread waits for it.
+    Thread { frames: std::sync::mpsc::Sender<Vec<u8>>, written: tokio::sync::mpsc::UnboundedReceiver<io::Result<()>> },
+}
+
 impl Writer {
-    /// Starts the thread; it ends with the writer.
+    /// Writes to the terminal on standard output. Must be called inside a tokio runtime.
     ///
     /// # Errors
-    /// If no thread can be started.
-    pub(super) fn start(mut out: impl io::Write + Send + 'static) -> io::Result<Self> {
+    /// If it can be written to neither way.
+    pub(super) fn stdout() -> io::Result<Self> {
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let own = rustix::fs::open("/proc/self/fd/1", flags, Mode::empty()).map_err(io::Error::from);
+        match own.and_then(Self::own) {
+            Ok(writer) => Ok(writer),
+            Err(_) => Self::thread(std::fs::File::from(rustix::io::dup(io::stdout())?)),
+        }
+    }
+
+    /// Writes to a descriptor that does not block.
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe, for types whose descriptor may change; an OwnedFd's does not"
+    )]
+    fn own(fd: OwnedFd) -> io::Result<Self> {
+        let fd = AsyncFd::with_interest(fd, tokio::io::Interest::WRITABLE)?;
+        Ok(Self { out: Out::Own { fd, rest: Vec::new(), failed: None }, busy: false })
+    }
+
+    /// Writes on a thread, which ends with the writer.
+    fn thread(mut out: impl io::Write + Send + 'static) -> io::Result<Self> {
         let (frames, inbox) = std::sync::mpsc::channel::<Vec<u8>>();
         let (done, written) = tokio::sync::mpsc::unbounded_channel();
         std::thread::Builder::new().name("screen".into()).spawn(move || {
@@ -93,7 +130,7 @@ impl Writer {
                 }
             }
         })?;
-        Ok(Self { frames, written, busy: false })
+        Ok(Self { out: Out::Thread { frames, written }, busy: false })
     }
 
     /// Whether the last frame has left.
@@ -101,19 +138,63 @@ impl Writer {
         !self.busy
     }
 
-    /// Hands a frame over; only when [`Writer::free`].
+    /// Hands a frame over; only when [`Writer::free`]. It may have left already.
     pub(super) fn write(&mut self, frame: Vec<u8>) {
-        self.busy = self.frames.send(frame).is_ok();
+        self.busy = match &mut self.out {
+            Out::Own { fd, rest, failed } => {
+                *rest = frame;
+                match write_some(fd.get_ref(), rest) {
+                    Ok(done) => !done,
+                    Err(error) => {
+                        *failed = Some(error);
+                        true
+                    }
+                }
+            }
+            Out::Thread { frames, .. } => frames.send(frame).is_ok(),
+        };
     }
 
-    /// Waits until the frame has left.
+    /// Waits until the frame has left. Cancel-safe.
     ///
     /// # Errors
     /// If the terminal takes nothing more.
     pub(super) async fn drained(&mut self) -> io::Result<()> {
-        let result = self.written.recv().await;
+        let result = match &mut self.out {
+            Out::Own { fd, rest, failed } => match failed.take() {
+                Some(error) => Err(error),
+                None => write_rest(fd, rest).await,
+            },
+            Out::Thread { written, .. } => {
+                written.recv().await.unwrap_or_else(|| Err(io::ErrorKind::BrokenPipe.into()))
+            }
+        };
         self.busy = false;
-        result.unwrap_or_else(|| Err(io::ErrorKind::BrokenPipe.into()))
+        result
+    }
+}
+
+/// Writes what the terminal takes now; true once nothing is left.
+fn write_some(fd: &OwnedFd, rest: &mut Vec<u8>) -> io::Result<bool> {
+    while !rest.is_empty() {
+        match rustix::io::write(fd, rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => drop(rest.drain(..written)),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
+}
+
+async fn write_rest(fd: &AsyncFd<OwnedFd>, rest: &mut Vec<u8>) -> io::Result<()> {
+    loop {
+        let mut ready = fd.writable().await?;
+        if write_some(fd.get_ref(), rest)? {
+            return Ok(());
+        }
+        ready.clear_ready();
     }
 }
 
@@ -136,6 +217,41 @@ mod tests {
     fn feed(parser: &mut vt100::Parser, bytes: &[u8]) -> Vec<String> {
         parser.process(bytes);
         parser.screen().rows(0, AREA.width).collect()
+    }
+
+    #[tokio::test]
+    async fn a_frame_that_a_terminal_does_not_take_at_once_leaves_as_it_drains() {
+        let (reader, end) = io::pipe().unwrap();
+        rustix::io::ioctl_fionbio(&end, true).unwrap();
+        let mut writer = Writer::own(end.into()).unwrap();
+        writer.write(b"short".to_vec());
+        assert!(writer.free());
+        let frame: Vec<u8> = (0..400_000).map(|at: u32| at.to_le_bytes()[0]).collect();
+        writer.write(frame.clone());
+        assert!(!writer.free(), "a pipe holds less");
+        let reading = std::thread::spawn(move || {
+            let (mut read, mut reader) = (Vec::new(), reader);
+            io::Read::read_to_end(&mut reader, &mut read).unwrap();
+            read
+        });
+        writer.drained().await.unwrap();
+        assert!(writer.free());
+        drop(writer);
+        let read = reading.join().unwrap();
+        assert!(read.starts_with(b"short") && read[5..] == frame);
+    }
+
+    #[tokio::test]
+    async fn a_terminal_that_is_gone_is_told_when_the_frame_is_waited_for() {
+        let (reader, end) = io::pipe().unwrap();
+        drop(reader);
+        let mut writer = Writer::own(end.into()).unwrap();
+        writer.write(b"frame".to_vec());
+        assert!(!writer.free());
+        writer.drained().await.unwrap_err();
+        let mut writer = Writer::thread(std::fs::File::open("/dev/null").unwrap()).unwrap();
+        writer.write(b"frame".to_vec());
+        writer.drained().await.unwrap_err();
     }
 
     #[test]
@@ -191,10 +307,73 @@ mod tests {
         assert_eq!(frame(&mut screen, &[]), b"\x1b[1;21H\x1b[K");
     }
 
+    #[test]
+    fn half_a_wide_character_is_not_left_behind() {
+        let pieces = |text: &str, over: Option<u16>| {
+            let over = over.map(|x| (x, 1, "漢".to_owned(), 1, 2));
+            [(0, 1, text.to_owned(), 0, 2)].into_iter().chain(over).collect::<Vec<Piece>>()
+        };
+        let mut screen = Screen::new(AREA);
+        let size = |number| std::num::NonZero::new(number).unwrap();
+        let mut patched = vt100::Parser::new(size(AREA.height), size(AREA.width), 0);
+        patched.process(&draw(&mut screen, &pieces("ab漢 漢a", None)));
+        patched.process(&draw(&mut screen, &pieces("  漢漢a", Some(5))));
+        let mut whole = vt100::Parser::new(size(AREA.height), size(AREA.width), 0);
+        whole.process(&draw(&mut Screen::new(AREA), &pieces("  漢漢a", Some(5))));
+        assert_eq!(seen(&patched), seen(&whole));
+        assert_eq!(patched.screen().rows(0, AREA.width).nth(1).unwrap().trim_end(), "  漢 漢");
+    }
+
+    #[test]
+    fn what_does_not_fit_follows_and_what_is_wanted_comes_first() {
+        let size = |number| std::num::NonZero::new(number).unwrap();
+        let area = Rect::new(0, 0, 40, 20);
+        let mut parser = vt100::Parser::new(size(area.height), size(area.width), 0);
+        let mut screen = Screen::new(area);
+        let lines = |screen: &mut Screen| {
+            let buf = screen.blank();
+            for y in 0..area.height {
+                buf.set_string(0, y, format!("line {y} of a long frame"), Look::new());
+            }
+        };
+        lines(&mut screen);
+        let (bytes, whole) = screen.encode_some(Rect { y: 10, height: 2, ..area }, 60);
+        parser.process(&bytes);
+        assert!(!whole && bytes.len() < 120, "{}", bytes.len());
+        let shown: Vec<_> = parser.screen().rows(0, area.width).map(|row| !row.is_empty()).collect();
+        assert_eq!(shown.iter().filter(|shown| **shown).count(), 2);
+        assert!(shown[10] && shown[11]);
+        let mut pieces = 0;
+        let last = loop {
+            lines(&mut screen);
+            let (bytes, whole) = screen.encode_some(Rect::ZERO, 60);
+            parser.process(&bytes);
+            pieces += 1;
+            if whole {
+                break pieces;
+            }
+        };
+        assert!(last > 3, "{last}");
+        let rows: Vec<_> = parser.screen().rows(0, area.width).collect();
+        assert_eq!(rows[19], "line 19 of a long frame");
+        lines(&mut screen);
+        assert_eq!(screen.encode(), b"");
+    }
+
     /// Column, line, text, colour, and how: bold, reversed, underlined, filled.
     type Piece = (u16, u16, String, u8, u8);
 
+    fn draw_some(screen: &mut Screen, pieces: &[Piece], room: usize, terminal: &mut vt100::Parser) {
+        put(screen, pieces);
+        terminal.process(&screen.encode_some(Rect::ZERO, room).0);
+    }
+
     fn draw(screen: &mut Screen, pieces: &[Piece]) -> Vec<u8> {
+        put(screen, pieces);
+        screen.encode()
+    }
+
+    fn put(screen: &mut Screen, pieces: &[Piece]) {
         let look = |fg: u8, how: u8| {
             let mut style = Look::new().fg(Color::Indexed(fg));
             for (bit, modifier) in [(1, Modifier::BOLD), (2, Modifier::REVERSED), (4, Modifier::UNDERLINED)] {
@@ -202,9 +381,10 @@ mod tests {
             }
             if how & 8 > 0 { style.bg(Color::Indexed(3)) } else { style }
         };
-        let lines: Vec<_> =
-            pieces.iter().map(|(x, y, text, fg, how)| (*x, *y, text.as_str(), look(*fg, *how))).collect();
-        frame(screen, &lines)
+        let buf = screen.blank();
+        for (x, y, text, fg, how) in pieces {
+            buf.set_string(*x, *y, text, look(*fg, *how));
+        }
     }
 
     /// What can be seen of each cell.
@@ -223,6 +403,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn any_frames_end_as_drawn(
+            room in 1usize..200,
             frames in proptest::collection::vec(
                 proptest::collection::vec((0u16..40, 0u16..4, "[ a-c漢]{0,16}", 0u8..4, 0u8..16), 0..8), 1..4),
         ) {
@@ -230,8 +411,11 @@ mod tests {
             let parser = || vt100::Parser::new(size(AREA.height), size(AREA.width), 0);
             let (mut patched, mut screen) = (parser(), Screen::new(AREA));
             for pieces in &frames {
-                let bytes = draw(&mut screen, pieces);
-                patched.process(&bytes);
+                // Some of another frame may have been sent, of which nothing is left.
+                draw_some(&mut screen, &[(3, 2, "ab漢c".to_owned(), 1, 1)], room, &mut patched);
+                for _ in 0..=AREA.height {
+                    draw_some(&mut screen, pieces, room, &mut patched);
+                }
                 let (mut whole, mut fresh) = (parser(), Screen::new(AREA));
                 whole.process(&draw(&mut fresh, pieces));
                 proptest::prop_assert_eq!(seen(&patched), seen(&whole));

@@ -12,8 +12,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::TuiError;
 
 /// Alternate screen, cursor hidden, bracketed paste, and all of kitty's keyboard protocol where the terminal knows it
-/// (so that repeat and release can be told); others ignore it.
-const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[>31u";
+/// (so that repeat and release can be told); others ignore it. Then the first question of [`super::pace`].
+const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[>31u\x1b[5n";
+/// Takes back the keyboard protocol that was entered last.
+const POP: &str = "\x1b[<u";
 /// The reverse, and the end of whatever a broken-off frame left open (synchronized output, styles).
 const LEAVE: &str = "\x1b[?2026l\x1b[<u\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
 
@@ -41,8 +43,22 @@ impl Guard {
         Ok(guard)
     }
 
+    /// Gives it to the shell and stops; returns when the shell continues us (`fg`).
+    pub(super) fn suspend(&self) {
+        give_back();
+        // The signal that nothing can hold up: what the shell waits for to take over.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+    }
+
     /// Takes it over again after the shell had it (stopped and continued).
+    ///
+    /// Whoever stopped us by SIGSTOP left us no moment to give it back, and the shell has set it to its own liking since:
+    /// raw mode is left first, because it is not entered where it is believed to be on, and the keyboard protocol is
+    /// popped, so that it is pushed as often as it will be popped.
     pub(super) fn retake(&self) -> Result<(), TuiError> {
+        if TAKEN.swap(true, Ordering::SeqCst) {
+            disable_raw_mode().and_then(|()| send(POP)).map_err(TuiError::Terminal)?;
+        }
         enable_raw_mode().and_then(|()| send(ENTER)).map_err(TuiError::Terminal)
     }
 }

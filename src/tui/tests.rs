@@ -1,4 +1,8 @@
 //! Whole screens and whole keyboards.
 
+mod app;
+mod desk;
 mod keys;
+mod people;
 mod screens;
+mod tired;

@@ -5,6 +5,7 @@ mod commands;
 
 use std::time::{Duration, Instant};
 
+use crossterm::event::KeyCode;
 use jiff::Timestamp;
 
 use super::{
@@ -12,9 +13,9 @@ use super::{
     form::{Form, FormTurn, Question},
     gate::{Gatekeeper, Held, Latch, Ruling, Shown, Stroke, Turn},
     guide::Guide,
-    keymap::{Command, Context, View, command},
+    keymap::{Context, View, command},
     pane::Pane,
-    sift::Kinds,
+    sift::{Kinds, Past},
 };
 use crate::{run::Request, session::message::Snapshot};
 
@@ -30,6 +31,8 @@ pub(super) enum Intent {
     Leave(Exit),
     /// Draw everything again.
     Redraw,
+    /// Give the terminal to the shell until it is continued.
+    Suspend,
     /// Put what has the focus into the terminal's clipboard.
     Copy,
 }
@@ -39,13 +42,20 @@ pub(super) enum Intent {
 pub(super) enum Overlay {
     /// The keys; scrolled by so many lines.
     Help(usize),
+    /// Who is attached.
+    People,
     /// What has the focus, without borders; scrolled by so many lines.
     Plain(usize),
+    /// Every banner in full; scrolled by so many lines.
+    Alarms(usize),
     /// A form.
     Form(Form),
     /// A decision.
     Question(Question),
 }
+
+/// How long the keyboard must be quiet after a gate has closed under somebody's fingers.
+const DEAF: Duration = Duration::from_millis(900);
 
 /// What waits for quiet before it is done.
 #[derive(Debug)]
@@ -75,6 +85,8 @@ pub(super) struct Painted {
     pub(super) gate: Option<u64>,
     /// A decision was visible.
     pub(super) question: bool,
+    /// How many lines what the keys scroll can be scrolled; None: it sees to that itself.
+    pub(super) reach: Option<usize>,
 }
 
 /// How much time graphs show, minutes of session time; 0: all there is.
@@ -92,6 +104,8 @@ pub(super) struct Ui {
     pub(super) item: usize,
     /// Lines scrolled from where the pane rests (lists: from the top; logs: from the end).
     pub(super) scroll: usize,
+    /// How far what has the focus could be scrolled when it was painted last.
+    pub(super) reach: usize,
     /// Index into [`RANGES`].
     pub(super) range: usize,
     /// The graph that keys act on, in the order in which graphs are drawn.
@@ -102,13 +116,19 @@ pub(super) struct Ui {
     pub(super) search: String,
     /// Kinds of events that the journal shows.
     pub(super) kinds: Kinds,
+    /// What it shows that the state does not keep.
+    pub(super) past: Past,
     pub(super) guide: Guide,
     pub(super) overlay: Option<Overlay>,
     pub(super) toast: Option<Toast>,
     /// Why this person's last gate closed, said more exactly than the engine can.
     pub(super) disarmed: Option<String>,
     pub(super) gate: Gatekeeper,
+    /// The connection that drove when the state was looked at last.
+    driver: Option<u64>,
     waiting: Held<Waiting>,
+    /// Until when keys are still meant for a gate that has closed: the rest of a name is no command.
+    deaf: Option<Instant>,
 }
 
 impl Ui {
@@ -121,17 +141,21 @@ impl Ui {
             pinned: None,
             item: 0,
             scroll: 0,
+            reach: 0,
             range: 2,
             graph: 0,
             cross: None,
             search: String::new(),
             kinds: Kinds::default(),
+            past: Past::default(),
             guide: Guide::default(),
             overlay: None,
             toast: None,
             disarmed: None,
             gate: Gatekeeper::new(),
+            driver: None,
             waiting: Held::default(),
+            deaf: None,
         }
     }
 
@@ -167,7 +191,16 @@ impl Ui {
     pub(super) fn follow(&mut self, snapshot: &Snapshot, now: Instant) -> Vec<Intent> {
         let dwell = snapshot.state.session.as_ref().map_or(Duration::ZERO, |session| session.dwell);
         let dwell = snapshot.clock.to_wall(dwell);
+        let drives = snapshot.state.driver().map(|driver| driver.conn);
+        if let Some(text) = super::model::seat_news(snapshot, self.driver) {
+            self.say(text, true, now);
+        }
+        self.driver = drives;
+        let open = self.gate.latch().is_some();
         let disturbed = self.gate.follow(&snapshot.plan, &snapshot.state, &snapshot.you, dwell);
+        if open && self.gate.latch().is_none() {
+            self.deaf = Some(now + DEAF);
+        }
         if snapshot.state.gate.is_some() && disturbed.is_none() && self.gate.latch().is_some() {
             self.disarmed = None;
         }
@@ -177,10 +210,34 @@ impl Ui {
     /// Takes in what a frame showed.
     pub(super) fn painted(&mut self, painted: Painted, at: Instant) {
         self.gate.paint(painted.step, painted.gate, at);
+        self.reach = painted.reach.unwrap_or_default();
+        // Nobody scrolls beyond the end, to scroll back in vain.
+        if let Some(reach) = painted.reach {
+            match &mut self.overlay {
+                Some(Overlay::Help(at) | Overlay::Plain(at) | Overlay::Alarms(at)) => *at = reach.min(*at),
+                Some(Overlay::Question(question)) => question.scroll = reach.min(question.scroll),
+                Some(_) => {}
+                None => self.scroll = reach.min(self.scroll),
+            }
+        }
+        if let Some(Overlay::Question(question)) = &mut self.overlay {
+            if painted.question {
+                question.latch.paint(at);
+            } else {
+                question.latch.hide();
+            }
+        }
+    }
+
+    /// Takes in what a frame that has not arrived yet takes away.
+    pub(super) const fn hidden(&mut self, painted: &Painted) {
+        if painted.gate.is_none() {
+            self.gate.hide();
+        }
         if let Some(Overlay::Question(question)) = &mut self.overlay
-            && painted.question
+            && !painted.question
         {
-            question.latch.paint(at);
+            question.latch.hide();
         }
     }
 
@@ -226,12 +283,20 @@ impl Ui {
 
     /// Takes a key.
     pub(super) fn stroke(&mut self, snapshot: Option<&Snapshot>, stroke: &Stroke) -> Vec<Intent> {
+        if self.deaf.take().is_some_and(|until| stroke.at < until) {
+            // Esc is never part of a name: who presses it means it.
+            self.deaf = (stroke.key.code != KeyCode::Esc).then(|| stroke.at + DEAF);
+            return Vec::new();
+        }
         let disturbed = self.waiting.disturb();
         if disturbed && self.gate.latch().is_some() {
             return self.disarm("more keys followed at once".into(), stroke.at);
         }
         match self.gate.stroke(stroke) {
-            Ruling::Disarm(reason) => return self.disarm(reason, stroke.at),
+            Ruling::Disarm(reason) => {
+                self.deaf = (stroke.key.code != KeyCode::Esc).then(|| stroke.at + DEAF);
+                return self.disarm(reason, stroke.at);
+            }
             Ruling::Passes => self.waiting.put(stroke.at, Waiting::Pass),
             Ruling::Taken => {}
             Ruling::NotMine => return self.free_stroke(snapshot, stroke),
@@ -242,13 +307,21 @@ impl Ui {
     /// A key while no gate of this person is open.
     fn free_stroke(&mut self, snapshot: Option<&Snapshot>, stroke: &Stroke) -> Vec<Intent> {
         match self.overlay.take() {
+            None if stroke.key.code == KeyCode::Esc && snapshot.and_then(super::model::withdraws).is_some() => {
+                self.disarm("withdrawn with Esc".into(), stroke.at)
+            }
             None => self.command(snapshot, stroke),
+            Some(Overlay::People) => Vec::new(),
             Some(Overlay::Help(at)) => {
                 self.overlay = scrolled(stroke, at).map(Overlay::Help);
                 Vec::new()
             }
             Some(Overlay::Plain(at)) => {
                 self.overlay = scrolled(stroke, at).map(Overlay::Plain);
+                Vec::new()
+            }
+            Some(Overlay::Alarms(at)) => {
+                self.overlay = scrolled(stroke, at).map(Overlay::Alarms);
                 Vec::new()
             }
             Some(Overlay::Form(mut form)) => match form.stroke(stroke) {
@@ -264,6 +337,11 @@ impl Ui {
                     Vec::new()
                 }
             },
+            Some(Overlay::Question(mut question)) if scrolls(stroke) => {
+                question.scroll = scrolled(stroke, question.scroll).unwrap_or_default();
+                self.overlay = Some(Overlay::Question(question));
+                Vec::new()
+            }
             Some(Overlay::Question(mut question)) => {
                 match question.latch.stroke(stroke) {
                     Turn::Closes(reason) => self.drop_question(reason, stroke.at),
@@ -291,13 +369,14 @@ impl Ui {
     }
 }
 
+/// Keys that scroll a decision and are nobody's answer to it: no letters.
+const fn scrolls(stroke: &Stroke) -> bool {
+    use KeyCode::{Down, End, Home, PageDown, PageUp, Up};
+    matches!(stroke.key.code, Up | Down | PageUp | PageDown | Home | End)
+}
+
 /// Where an overlay that scrolls stands after a key; None: the key closes it.
 fn scrolled(stroke: &Stroke, at: usize) -> Option<usize> {
-    match command(&stroke.key, &[Context::List])? {
-        Command::Down => Some(at + 1),
-        Command::Up => Some(at.saturating_sub(1)),
-        Command::PageDown => Some(at + 10),
-        Command::PageUp => Some(at.saturating_sub(10)),
-        _ => None,
-    }
+    let command = command(&stroke.key, &[Context::List])?;
+    Some(commands::moved(at, command))
 }

@@ -4,19 +4,22 @@
 //! side that hangs must not pile up requests, nor the cockpit be the load that brings it down.
 //!
 //! A verdict becomes failing after two failures in a row and passing after one pass (see [`CheckVerdict`]). A run that
-//! does not come back at all makes it unknown.
+//! does not come back at all makes it unknown. A server that wants to be left alone (429, or `Retry-After`) is left alone, is
+//! a source in trouble, and its check is failing at once: it will not be asked a second time soon.
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::SignedDuration;
 use tokio::{sync::Semaphore, task::JoinSet, time::timeout};
 
 use super::{
-    task::{Context, Pace, keep_alive, phase},
+    task::{Context, Pace, Source, keep_alive, phase},
     verdict::CheckVerdict,
 };
 use crate::{
     plan::Check,
-    run::{Report, Sample, Target},
+    run::{CheckSample, Report, Sample, Target, TroubleKind, target_word},
+    world::{clean, trouble},
 };
 
 const TARGETS: [Target; 3] = [Target::Live, Target::Old, Target::New];
@@ -26,6 +29,8 @@ const AT_ONCE: usize = 16;
 const FLOOR: Duration = Duration::from_millis(500);
 /// A run that is over its own time-out by this much does not come back.
 const GRACE: Duration = Duration::from_secs(5);
+/// A server that wants to be left alone for longer is asked all the same, wall time: nobody could see it recover.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Starts all checks.
 pub(super) fn spawn(tasks: &mut JoinSet<()>, context: &Arc<Context>) {
@@ -44,28 +49,60 @@ pub(super) fn spawn(tasks: &mut JoinSet<()>, context: &Arc<Context>) {
 
 async fn repeat(context: Arc<Context>, check: Arc<Check>, target: Target, room: Arc<Semaphore>, phase: f64) {
     let mut verdict = CheckVerdict::default();
+    let mut source = Source::new(format!("web:{} {}", check.id, target_word(target)), &context);
     let pace = Pace { session: check.every, wall: FLOOR };
     let mut ticks = pace.ticks(context.clock, phase).await;
     loop {
         ticks.tick().await;
         // The semaphore is never closed; if it were, the check would stop and that would be seen as its end.
         let Ok(permit) = room.acquire().await else { return };
-        let (passing, reason) = run(&context, &check, target).await;
+        let sample = run(&context, &check, target).await;
         drop(permit);
-        if let Some(passing) = verdict.see(passing) {
+        let (passing, reason) = match &sample {
+            Some(sample) => (Some(sample.passing), sample.reason.clone()),
+            None => (None, Some(format!("no end after {:?}", check.timeout + GRACE))),
+        };
+        let throttled = sample.as_ref().filter(|sample| is_throttled(sample));
+        let mut news = verdict.see(passing);
+        if throttled.is_some() {
+            news = verdict.see(passing).or(news);
+        }
+        if let Some(passing) = news {
             context.out.report(report(&check, target, passing, reason)).await;
+        }
+        match throttled {
+            None => source.well().await,
+            Some(sample) => {
+                leave_alone(&context, &mut source, &check, sample).await;
+                ticks.reset_immediately();
+            }
         }
     }
 }
 
-/// One run: whether it passed, and why not. None: it did not come back.
-async fn run(context: &Context, check: &Check, target: Target) -> (Option<bool>, Option<String>) {
-    let Ok(sample) = timeout(check.timeout + GRACE, context.world.checker().run(check, target)).await else {
-        return (None, Some(format!("no end after {:?}", check.timeout + GRACE)));
-    };
-    let told = (Some(sample.passing), sample.reason.clone());
-    context.out.sample(Sample::Check(sample));
-    told
+fn is_throttled(sample: &CheckSample) -> bool {
+    !sample.passing && (sample.status == Some(429) || sample.wait.is_some())
+}
+
+/// Says that a server refused because of too many requests, and waits as long as it wants, or ever longer.
+async fn leave_alone(context: &Context, source: &mut Source, check: &Check, sample: &CheckSample) {
+    let mut trouble = trouble(
+        &format!("GET {}", clean(&check.url)),
+        TroubleKind::Throttled,
+        sample.reason.as_deref().unwrap_or("too many requests"),
+    );
+    let wait = sample.wait.map(|wait| context.clock.to_session(wait.min(LONGEST_WAIT)));
+    let wait = wait.and_then(|wait| SignedDuration::try_from(wait).ok());
+    trouble.next_try = wait.and_then(|wait| context.clock.now().checked_add(wait).ok());
+    let pause = source.ill(trouble).await;
+    tokio::time::sleep(pause).await;
+}
+
+/// One run; None: it did not come back.
+async fn run(context: &Context, check: &Check, target: Target) -> Option<CheckSample> {
+    let sample = timeout(check.timeout + GRACE, context.world.checker().run(check, target)).await.ok()?;
+    context.out.sample(Sample::Check(sample.clone()));
+    Some(sample)
 }
 
 fn report(check: &Check, target: Target, passing: Option<bool>, reason: Option<String>) -> Report {

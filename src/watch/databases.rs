@@ -42,7 +42,7 @@ pub(super) fn spawn(tasks: &mut JoinSet<()>, context: &Arc<Context>, board: &Arc
 fn measured(context: &Context) -> impl Iterator<Item = (&Metric, DatabaseMeasure)> {
     context.plan.metrics.iter().filter_map(|metric| match metric.source {
         MetricSource::Postgres { postgres } => Some((metric, postgres)),
-        MetricSource::Stat { .. } | MetricSource::Ratio { .. } => None,
+        MetricSource::Stat { .. } | MetricSource::Ratio { .. } | MetricSource::Queue { .. } => None,
     })
 }
 
@@ -68,7 +68,7 @@ async fn rounds(context: Arc<Context>, board: Arc<Board>) {
                     });
                     lag_source.well().await;
                 }
-                Err(trouble) => pause = lag_source.ill(trouble).await.min(usual * 2),
+                Err(trouble) => pause = lag_source.ill_within(trouble, usual * 2).await,
             }
         }
         match written(&context).await {
@@ -78,7 +78,7 @@ async fn rounds(context: Arc<Context>, board: Arc<Board>) {
                     write_source.well().await;
                 }
             }
-            Err(trouble) => pause = write_source.ill(trouble).await.min(usual * 2),
+            Err(trouble) => pause = write_source.ill_within(trouble, usual * 2).await,
         }
         tokio::time::sleep(pause).await;
     }

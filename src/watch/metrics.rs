@@ -67,6 +67,13 @@ impl Board {
         plan.metrics.iter().filter_map(one).collect()
     }
 
+    /// Takes in one datum; gives it back if it is new.
+    pub(super) fn add(&self, metric: &str, datum: Datum) -> Vec<Datum> {
+        let data = self.lock().rings.entry(metric.to_owned()).or_default().merge(&[datum]);
+        self.fresh.notify_one();
+        data
+    }
+
     /// Takes in what a round gave; returns what is new in it.
     pub(super) fn merge(&self, series: &BTreeMap<String, Vec<Datum>>) -> Vec<Sample> {
         let mut known = self.lock();
@@ -132,7 +139,7 @@ pub(super) fn spawn(
 
 /// CloudWatch has it, or what it is made of.
 const fn published(metric: &crate::plan::Metric) -> bool {
-    !matches!(metric.source, MetricSource::Postgres { .. })
+    !matches!(metric.source, MetricSource::Postgres { .. } | MetricSource::Queue { .. })
 }
 
 /// Asks for all metrics again and again, see [`metric_round`].
@@ -168,7 +175,7 @@ async fn tell(source: &mut Source, fetched: &Fetched, pace: Duration) -> Duratio
     };
     let reason = format!("{metric}: {reason}");
     let trouble = trouble("cloudwatch:GetMetricData", TroubleKind::Garbled, &reason);
-    source.ill(trouble).await.min(pace)
+    source.ill_within(trouble, pace).await
 }
 
 async fn verdicts(context: Arc<Context>, board: Arc<Board>, baseline: watch::Receiver<Baseline>) {

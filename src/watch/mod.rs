@@ -7,9 +7,13 @@
 //! |---|---|---|
 //! | `metrics` | `series`, [`crate::run::judge`] | CloudWatch and the guardrails |
 //! | `databases` | `databases`, [`crate::run::judge`] | replication lag, and what a side has written |
+//! | `queues` | as above | SQS queues, asked themselves |
 //! | `checks` | `verdict` | HTTP checks against the live name and each side |
 //! | `resolvers` | `classify`, `propagation` | what authority and resolvers answer for the records that move |
 //! | `runners` | `runners` | what runs where: the interlock matrix |
+//! | `leaks` | `leaks` | who writes to the old database while it is closed to the application |
+//! | `preflight` | [`crate::preflight::judge`] | what the preflight looks at, again and quietly |
+//! | `credentials` | [`crate::run::holds`] | when the AWS credentials end |
 //! | `task` | `backoff` | one loop: kept alive, slowed down while its source is in trouble |
 //!
 //! No data is not green: whatever cannot be read becomes blind, silent or unknown. A source in trouble is reported with
@@ -22,9 +26,13 @@
 mod backoff;
 mod checks;
 mod classify;
+mod credentials;
 mod databases;
+mod leaks;
 mod metrics;
+mod preflight;
 mod propagation;
+mod queues;
 mod resolvers;
 mod runners;
 mod series;
@@ -33,6 +41,7 @@ mod verdict;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -79,7 +88,7 @@ impl WatchHandle {
 /// Starts all samplers of a plan.
 ///
 /// `baseline` is what relative guardrails are measured against: empty until it was captured. `out` should hold some
-/// hundred findings; while it is full, samples are dropped and verdicts wait.
+/// hundred findings; while it is full, samples are dropped and verdicts wait. `begun` is when the session began.
 ///
 /// Must be called within a tokio runtime.
 #[must_use]
@@ -89,14 +98,19 @@ pub fn start(
     clock: Clock,
     out: mpsc::Sender<Finding>,
     baseline: watch::Receiver<BTreeMap<String, f64>>,
+    begun: Timestamp,
 ) -> WatchHandle {
     let context = Arc::new(Context { plan: Arc::clone(&plan), world, clock, out: Out::new(out) });
     let board = Arc::new(Board::default());
     let mut tasks = JoinSet::new();
     metrics::spawn(&mut tasks, &context, &board, &baseline);
     databases::spawn(&mut tasks, &context, &board);
+    queues::spawn(&mut tasks, &context, &board);
     checks::spawn(&mut tasks, &context);
+    credentials::spawn(&mut tasks, &context);
     resolvers::spawn(&mut tasks, &context);
     runners::spawn(&mut tasks, &context);
+    leaks::spawn(&mut tasks, &context);
+    preflight::spawn(&mut tasks, &context, begun);
     WatchHandle { plan, clock, board, _tasks: tasks }
 }

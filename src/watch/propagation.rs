@@ -8,13 +8,15 @@
 //! been served unseen. While the old, long TTL drains after it was lowered, an honest resolver is below this ceiling
 //! although it is far above the authority's present TTL, and is called old, not stretching. Above the ceiling it
 //! stretches, and goes on doing so for as long as the copy that was seen lives, even when its countdown passes below it;
-//! unless the authority is then seen to have raised its TTL, of which the resolver had merely heard first.
+//! unless the authority is then seen to have raised its TTL, of which the resolver had merely heard first, or the
+//! countdown is broken: a resolver that serves expired copies while it fetches (RFC 8767) answers once with a TTL of its
+//! own, and has a fresh copy the moment after.
 //!
 //! While the authority has not been heard for a while, nobody is accused.
 //!
 //! # What is told
-//! An answer is told when two probes in a row agree; the very first at once, if it is no accusation. During the weighted stages of a switch authority and resolvers
-//! alternate between the sides by design, a resolver holding each draw for one TTL, so that agreement of a few probes
+//! An answer is told when two probes in a row agree; the very first at once, if it is no accusation. During the weighted
+//! stages of a switch authority and resolvers alternate between the sides by design, a resolver holding each draw for one TTL, so that agreement of a few probes
 //! means nothing. Alternation is recognised at the authority (two turns within [`CALM`] draws); until it has been calm
 //! for [`CALM`] draws, a resolver's change of side is told only towards the side that the authority has shown in its
 //! last [`AGREED`] draws. So a stage of 10 % tells nothing, a stage of 90 % tells the new side once, and the end of the
@@ -139,7 +141,10 @@ impl Habit {
         if authority.ceiling(now).is_some_and(|ceiling| left > ceiling) {
             self.stretch = Some(Stretch { found: now, until: now + left + SLACK });
         }
-        let valid = |stretch: &Stretch| now <= stretch.until && authority.raised.is_none_or(|at| at < stretch.found);
+        let valid = |stretch: &Stretch| {
+            let lives = now <= stretch.until && left + authority.every + SLACK * 2 >= stretch.until.duration_since(now);
+            lives && authority.raised.is_none_or(|at| at < stretch.found)
+        };
         self.stretch = self.stretch.filter(valid);
         match self.stretch {
             _ if self.zeroes >= ZEROES => Answer::OldStale,

@@ -14,12 +14,18 @@ use super::{
 };
 use crate::{
     plan::{Role, Runner, RunnerSource, Side},
-    run::{Cell, Report, Trouble, TroubleKind},
-    world::{postgres::Ability, trouble},
+    run::{Cell, HerokuSample, Report, Sample, Trouble, TroubleKind},
+    world::{clean, heroku::Heroku, postgres::Ability, trouble},
 };
 
 /// Heroku allows about 75 calls a minute for everything that uses the key; a round is two.
 const HEROKU: Pace = Pace { session: Duration::from_secs(10), wall: Duration::from_millis(500) };
+/// With fewer calls left the watch asks less often: they are for what a person decides on.
+const RESERVE: u32 = 300;
+/// And so many times less often.
+const SPARING: u32 = 4;
+/// The release is read in one of so many rounds.
+const RELEASE_EVERY: u32 = 6;
 /// A round is one call a service.
 const ECS: Pace = Pace { session: Duration::from_secs(5), wall: Duration::from_millis(500) };
 
@@ -89,16 +95,30 @@ fn writers_cell(abilities: Vec<Result<Ability, Trouble>>) -> Result<Cell, Troubl
 }
 
 async fn heroku(context: Arc<Context>, runners: Arc<[Runner]>) {
-    let mut panel = Panel::new("heroku", &context);
+    let (mut panel, mut rounds) = (Panel::new("heroku", &context), Rounds::default());
     loop {
-        let round = heroku_round(&context, &runners).await;
-        let pause = panel.take(&context, HEROKU, round).await;
+        let round = heroku_round(&context, &runners, &mut rounds).await;
+        let left = context.world.heroku().ok().and_then(Heroku::remaining);
+        let pause = panel.take(&context, heroku_pace(left), round).await;
         tokio::time::sleep(pause).await;
     }
 }
 
-async fn heroku_round(context: &Context, runners: &[Runner]) -> Round {
-    let read = heroku_read(context).await;
+/// `left`: calls in the rate limit.
+fn heroku_pace(left: Option<u32>) -> Pace {
+    let times = if left.is_some_and(|left| left < RESERVE) { SPARING } else { 1 };
+    Pace { session: HEROKU.session * times, wall: HEROKU.wall * times }
+}
+
+/// What is not read in every round.
+#[derive(Debug, Default)]
+struct Rounds {
+    count: u32,
+    release: Option<(u32, String)>,
+}
+
+async fn heroku_round(context: &Context, runners: &[Runner], rounds: &mut Rounds) -> Round {
+    let read = heroku_read(context, rounds).await;
     let cell = |runner: &Runner| match &read {
         Ok((formation, maintenance)) => heroku_cell(runner, formation, *maintenance),
         Err(trouble) => Err(trouble.clone()),
@@ -107,9 +127,24 @@ async fn heroku_round(context: &Context, runners: &[Runner]) -> Round {
 }
 
 /// Quantity by process type, and whether maintenance mode is on.
-async fn heroku_read(context: &Context) -> Result<(BTreeMap<String, u32>, bool), Trouble> {
+async fn heroku_read(context: &Context, rounds: &mut Rounds) -> Result<(BTreeMap<String, u32>, bool), Trouble> {
     let heroku = context.world.heroku()?;
     let (formation, maintenance) = tokio::try_join!(heroku.formation(), heroku.maintenance())?;
+    if rounds.count.is_multiple_of(RELEASE_EVERY) {
+        // A release that cannot be read is no reason to call the runners unknown.
+        let release = heroku.release().await.ok().flatten();
+        rounds.release =
+            release.map(|release| (release.version, clean(&release.description))).or(rounds.release.take());
+    }
+    rounds.count = rounds.count.wrapping_add(1);
+    let shown = formation.values().map(|process| (clean(&process.kind), process.quantity, clean(&process.size)));
+    context.out.sample(Sample::Heroku(HerokuSample {
+        at: context.clock.now(),
+        formation: shown.collect(),
+        maintenance,
+        release: rounds.release.clone(),
+        remaining: heroku.remaining(),
+    }));
     let quantities = formation.into_iter().map(|(name, process)| (name, process.quantity));
     Ok((quantities.collect(), maintenance))
 }
@@ -184,7 +219,7 @@ impl Panel {
                 pace.wall(context.clock)
             }
             // The first retry is soon in any case; what is readable is not left alone for longer than twice its pace.
-            Some(trouble) => self.source.ill(trouble).await.min(pace.wall(context.clock) * 2),
+            Some(trouble) => self.source.ill_within(trouble, pace.wall(context.clock) * 2).await,
         }
     }
 
@@ -226,6 +261,12 @@ mod tests {
             (missing.kind, missing.reason.as_str()),
             (TroubleKind::Unexpected, "the app has no process type `jobs`")
         );
+    }
+
+    #[test]
+    fn the_last_calls_of_the_rate_limit_are_left_to_people() {
+        let every = |left| heroku_pace(left).session.as_secs();
+        assert_eq!([None, Some(4499), Some(300), Some(299), Some(0)].map(every), [10, 10, 10, 40, 40]);
     }
 
     #[test]

@@ -163,13 +163,24 @@ impl Source {
     /// It did not; gives the wall time to wait before the next try. Told again only when the call or the kind of trouble
     /// is another.
     pub(super) async fn ill(&mut self, trouble: Trouble) -> Duration {
+        self.ill_within(trouble, Duration::MAX).await
+    }
+
+    /// The same, and what is not throttled is not left alone for longer than `longest`, wall time.
+    pub(super) async fn ill_within(&mut self, trouble: Trouble, longest: Duration) -> Duration {
         self.failures = self.failures.saturating_add(1);
         self.ill = true;
         let floor = Duration::from_millis(250);
-        let pause = Pace { session: pause(self.failures, trouble.kind, jitter()), wall: floor };
-        let next_try = Some(self.clock.now() + pause.session(self.clock));
-        self.tell(Some(Trouble { next_try, ..trouble })).await;
-        pause.wall(self.clock)
+        let own = Pace { session: pause(self.failures, trouble.kind, jitter()), wall: floor }.wall(self.clock);
+        let own = if trouble.kind == TroubleKind::Throttled { own } else { own.min(longest) };
+        // Who says how long to be left alone knows better.
+        let now = self.clock.now();
+        let told = trouble.next_try.and_then(|at| Duration::try_from(at.duration_since(now)).ok());
+        let pause = told.map_or(own, |told| own.max(self.clock.to_wall(told)));
+        let at = now + SignedDuration::try_from(self.clock.to_session(pause)).unwrap_or(SignedDuration::MAX);
+        self.tell(Some(Trouble { next_try: Some(at), ..trouble })).await;
+        self.out.sample(Sample::NextTry { of: self.name.clone(), at });
+        pause
     }
 
     async fn tell(&mut self, trouble: Option<Trouble>) {
@@ -202,9 +213,12 @@ mod tests {
     }
 
     async fn next(findings: &mut mpsc::Receiver<Finding>) -> Report {
-        let finding = tokio::time::timeout(Duration::from_secs(20), findings.recv()).await.unwrap().unwrap();
-        let Finding::Report(report) = finding else { panic!("a sample") };
-        report
+        loop {
+            let finding = tokio::time::timeout(Duration::from_secs(20), findings.recv()).await.unwrap().unwrap();
+            if let Finding::Report(report) = finding {
+                return report;
+            }
+        }
     }
 
     #[tokio::test]
@@ -242,11 +256,30 @@ mod tests {
         assert!(Duration::from_millis(1500) <= first && first <= Duration::from_secs(2), "{first:?}");
         assert!(Duration::from_secs(3) <= second && second <= Duration::from_secs(4), "{second:?}");
         drop((source, context));
-        let mut kinds = Vec::new();
-        while let Some(Finding::Report(Report::Source { trouble, .. })) = findings.recv().await {
-            kinds.push(trouble.map(|trouble| trouble.kind));
+        let (mut kinds, mut tries) = (Vec::new(), Vec::new());
+        while let Some(finding) = findings.recv().await {
+            match finding {
+                Finding::Report(Report::Source { trouble, .. }) => kinds.push(trouble.map(|trouble| trouble.kind)),
+                Finding::Sample(Sample::NextTry { of, at }) => tries.push((of, at)),
+                other => panic!("{other:?}"),
+            }
         }
+        assert!(tries.len() == 3 && tries.iter().all(|(of, _)| of == "ecs"), "each try is told: {tries:?}");
         assert_eq!(kinds, [None, Some(TroubleKind::Unreachable), Some(TroubleKind::Credentials), None]);
+    }
+
+    #[tokio::test]
+    async fn who_says_how_long_to_be_left_alone_is_and_only_impatience_has_a_bound() {
+        let (context, _findings) = context(Clock::real()).await;
+        let (mut source, bound) = (Source::new("heroku", &context), Duration::from_millis(300));
+        let next_try = Some(context.clock.now() + SignedDuration::from_secs(40));
+        let told = Trouble { next_try, ..trouble("heroku:app", TroubleKind::Throttled, "rate_limit") };
+        let pause = source.ill_within(told, bound).await;
+        assert!(Duration::from_secs(39) < pause && pause <= Duration::from_secs(40), "{pause:?}");
+        let throttled = trouble("ecs:DescribeServices", TroubleKind::Throttled, "Rate exceeded");
+        assert!(source.ill_within(throttled, bound).await > Duration::from_secs(5), "the second in a row");
+        let away = trouble("ecs:DescribeServices", TroubleKind::Unreachable, "refused");
+        assert_eq!(source.ill_within(away, bound).await, bound);
     }
 
     #[test]

@@ -182,7 +182,7 @@ fn series(metric: &Metric, raw: &Raw) -> Vec<Datum> {
             let values = raw.get(&metric.id).into_iter().flatten();
             values.map(|(at, value)| datum((*at, value / divisor))).collect()
         }
-        MetricSource::Postgres { .. } => Vec::new(),
+        MetricSource::Postgres { .. } | MetricSource::Queue { .. } => Vec::new(),
         MetricSource::Ratio { of, to } => {
             let parts = raw.get(of);
             let wholes = raw.get(to).into_iter().flatten().filter(|(_, whole)| **whole > 0.0);

@@ -31,12 +31,16 @@ pub struct Service {
     pub running: u32,
     /// Tasks that start.
     pub pending: u32,
+    /// It stands behind a load balancer.
+    pub balanced: bool,
     /// Deployments under way; 1 when none replaces another.
     pub deployments: usize,
     /// The newest event in ECS's own words, cleaned.
     pub event: Option<String>,
     /// The newest events, oldest first: id and words, cleaned.
     pub events: Vec<(String, String)>,
+    /// ARNs of the target groups that it registers its tasks with.
+    pub target_groups: Vec<String>,
     /// The deployment that is to stay; None: the service has another controller than ECS.
     pub rollout: Option<Rollout>,
 }
@@ -86,9 +90,15 @@ impl Ecs {
             desired: count(found.desired_count()),
             running: count(found.running_count()),
             pending: count(found.pending_count()),
+            balanced: !found.load_balancers().is_empty(),
             deployments: found.deployments().len(),
             event: found.events().first().and_then(|event| event.message()).map(clean),
             events: found.events().iter().take(EVENTS).rev().filter_map(event).collect(),
+            target_groups: found
+                .load_balancers()
+                .iter()
+                .filter_map(|one| one.target_group_arn().map(str::to_owned))
+                .collect(),
             rollout: found.deployments().iter().find(|one| one.status() == Some("PRIMARY")).map(rollout),
         })
     }

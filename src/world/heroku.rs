@@ -4,26 +4,36 @@
 //! into one header that is marked sensitive and nowhere else.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
+use jiff::{SignedDuration, Timestamp};
 use reqwest::{
     Client, Method, Response, Url,
     header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue, RANGE},
     redirect,
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::{Value, json};
 
 use super::{
     ConnectError,
+    clean::clean,
     error::{self, Failure},
-    is_loopback, loopback,
+    is_loopback, lock, loopback,
+    told_to_wait::{told_to_wait, words},
 };
 use crate::{
+    clock::{Clock, monotonic, wall_now},
     plan,
     run::{Trouble, TroubleKind},
 };
@@ -45,6 +55,10 @@ pub struct Heroku {
     key: Option<HeaderValue>,
     /// `RateLimit-Remaining` of the last answer.
     remaining: AtomicU32,
+    clock: Clock,
+    /// Until when the API wants to be left alone, and the words in which it said so. Only what reads keeps to it by
+    /// itself: an act is one call that a person decided on, after a look that was not refused.
+    quiet: Mutex<Option<(Instant, String)>>,
 }
 
 /// A process type of an app.
@@ -84,7 +98,7 @@ struct Complaint {
 }
 
 impl Heroku {
-    pub(super) fn connect(plan: &plan::Heroku, sandbox: bool) -> Result<Self, ConnectError> {
+    pub(super) fn connect(plan: &plan::Heroku, sandbox: bool, clock: Clock) -> Result<Self, ConnectError> {
         let text = plan.api.as_deref().unwrap_or(API);
         if sandbox {
             loopback(plan.api.as_deref())?;
@@ -94,10 +108,10 @@ impl Heroku {
             return Err(ConnectError::InTheClear(text.to_owned()));
         }
         let key = if sandbox { Some("sandbox".to_owned()) } else { find_key(&base) };
-        Self::with_key(&plan.app, base, key.as_deref())
+        Self::with_key(&plan.app, base, key.as_deref(), clock)
     }
 
-    fn with_key(app: &str, base: Url, key: Option<&str>) -> Result<Self, ConnectError> {
+    fn with_key(app: &str, base: Url, key: Option<&str>, clock: Clock) -> Result<Self, ConnectError> {
         let bearer = |key: &str| {
             let mut value = HeaderValue::from_str(&format!("Bearer {key}")).ok()?;
             value.set_sensitive(true);
@@ -114,7 +128,15 @@ impl Heroku {
             builder = builder.no_proxy();
         }
         let client = builder.build().map_err(ConnectError::Client)?;
-        Ok(Self { app: app.to_owned(), base, client, key: key.and_then(bearer), remaining: AtomicU32::new(u32::MAX) })
+        Ok(Self {
+            app: app.to_owned(),
+            base,
+            client,
+            key: key.and_then(bearer),
+            remaining: AtomicU32::new(u32::MAX),
+            clock,
+            quiet: Mutex::default(),
+        })
     }
 
     /// The app's name.
@@ -182,6 +204,33 @@ impl Heroku {
         }
     }
 
+    /// Names of the config vars. The API has no call for names alone: the values that come along are skipped while they
+    /// are parsed, and nothing keeps them.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn config_var_names(&self) -> Result<BTreeSet<String>, Trouble> {
+        let vars: BTreeMap<String, IgnoredAny> = self.get("heroku:config-vars", "/config-vars", None).await?;
+        Ok(vars.into_keys().map(|name| clean(&name)).collect())
+    }
+
+    /// What its add-ons are of, e.g. `heroku-postgresql`, `scheduler`.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn addon_services(&self) -> Result<BTreeSet<String>, Trouble> {
+        #[derive(Deserialize)]
+        struct Addon {
+            addon_service: Service,
+        }
+        #[derive(Deserialize)]
+        struct Service {
+            name: String,
+        }
+        let all: Vec<Addon> = self.get("heroku:addons", "/addons", Some("id ..; max=1000")).await?;
+        Ok(all.into_iter().map(|addon| clean(&addon.addon_service.name)).collect())
+    }
+
     /// The newest release. None: nothing was ever deployed.
     ///
     /// # Errors
@@ -193,6 +242,7 @@ impl Heroku {
     }
 
     async fn get<T: DeserializeOwned>(&self, call: &str, path: &str, range: Option<&str>) -> Result<T, Trouble> {
+        self.left_alone(call)?;
         self.call(call, Method::GET, path, range, None).await.map_err(Trouble::from)
     }
 
@@ -220,11 +270,39 @@ impl Heroku {
         self.count(&answer);
         let text = read(&mut answer).await.map_err(|error| error::http(call, &error.without_url()))?;
         if !answer.status().is_success() {
-            return Err(complaint(call, answer.status().as_u16(), &text));
+            return Err(self.heed(complaint(call, answer.status().as_u16(), &text), answer.headers()));
         }
         serde_json::from_slice(&text).map_err(|error| {
             Failure::lost(call, TroubleKind::Garbled, &format!("an answer that cannot be read: {error}"))
         })
+    }
+
+    /// Says no in the API's stead while it wants to be left alone.
+    fn left_alone(&self, call: &str) -> Result<(), Trouble> {
+        let mut quiet = lock(&self.quiet);
+        let Some((until, words)) = quiet.as_ref() else { return Ok(()) };
+        let left = until.saturating_duration_since(monotonic());
+        if left.is_zero() {
+            *quiet = None;
+            return Ok(());
+        }
+        Err(Trouble { next_try: self.at_after(left), ..error::trouble(call, TroubleKind::Throttled, words) })
+    }
+
+    /// Takes `Retry-After` of a refusal to heart, and says when the next try is.
+    fn heed(&self, mut failure: Failure, headers: &HeaderMap) -> Failure {
+        let wait = told_to_wait(headers, wall_now()).filter(|_| failure.trouble.kind == TroubleKind::Throttled);
+        if let Some(wait) = wait {
+            failure.trouble.reason = format!("{}; {}", failure.trouble.reason, words(wait));
+            failure.trouble.next_try = self.at_after(wait);
+            *lock(&self.quiet) = Some((monotonic() + wait, failure.trouble.reason.clone()));
+        }
+        failure
+    }
+
+    /// The session's time after some wall time.
+    fn at_after(&self, wait: Duration) -> Option<Timestamp> {
+        self.clock.now().checked_add(SignedDuration::try_from(self.clock.to_session(wait)).ok()?).ok()
     }
 
     fn count(&self, answer: &Response) {

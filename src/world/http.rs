@@ -23,9 +23,13 @@ use reqwest::{
 };
 
 use self::judge::Answer;
-use super::{clean::clean, dns, error, lock};
+use super::{
+    clean::clean,
+    dns, error, lock,
+    told_to_wait::{told_to_wait, words},
+};
 use crate::{
-    clock::{Clock, monotonic},
+    clock::{Clock, monotonic, wall_now},
     plan::{Check, Plan, Side, Sides},
     run::{CheckSample, Target},
 };
@@ -71,6 +75,11 @@ impl Checker {
             Err(reason) => (None, Some(reason)),
         };
         let reason = unanswered.or_else(|| judge::reason(check, answer.as_ref()?, latency, at));
+        let wait = answer.as_ref().and_then(|answer| answer.wait).filter(|_| reason.is_some());
+        let reason = match (reason, wait) {
+            (Some(reason), Some(wait)) => Some(format!("{reason}; {}", words(wait))),
+            (reason, _) => reason,
+        };
         CheckSample {
             check: check.id.clone(),
             target,
@@ -80,6 +89,7 @@ impl Checker {
             latency,
             reason,
             certificate_until: answer.as_ref().and_then(|answer| answer.certificate_until),
+            wait,
             served_by: answer.and_then(|answer| self.served_by(answer.address?, target)),
         }
     }
@@ -98,6 +108,8 @@ impl Checker {
             body: Vec::new(),
             certificate_until: certificate.and_then(expiry),
             address: response.remote_addr().map(|address| address.ip()),
+            wait: told_to_wait(response.headers(), wall_now())
+                .filter(|_| matches!(response.status().as_u16(), 429 | 503)),
         };
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             let room = MAX_BODY - answer.body.len();

@@ -1,15 +1,16 @@
-//! CloudWatch Logs: the lines of one stream, page by page.
+//! CloudWatch Logs: the lines of one stream, page by page; whether a group receives anything.
 //!
-//! Source: CloudWatch Logs API reference (2014-03-28), `GetLogEvents`.
+//! Source: CloudWatch Logs API reference (2014-03-28), `GetLogEvents`, `FilterLogEvents`.
 
 use aws_sdk_cloudwatchlogs::{Client, error::SdkError, operation::get_log_events::GetLogEventsError};
+use jiff::Timestamp;
 
 use super::{
     aws::Aws,
     clean::clean_to,
-    error::{self},
+    error::{self, trouble},
 };
-use crate::run::Trouble;
+use crate::run::{Trouble, TroubleKind};
 
 /// Longer lines are cut: they are for a pane.
 const MAX_LINE: usize = 500;
@@ -24,9 +25,48 @@ pub struct Logs(Client);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Place(Option<String>);
 
+/// Whether anything arrives in a log group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receiving {
+    /// Yes.
+    Yes,
+    /// It exists, and nothing arrived.
+    Silent,
+    /// There is no such group.
+    Missing,
+}
+
 impl Logs {
     pub(super) fn new(aws: &Aws) -> Self {
         Self(Client::new(aws.read()))
+    }
+
+    /// Whether anything arrived in a group since then (`FilterLogEvents`); what it says is not looked at.
+    ///
+    /// # Errors
+    /// A call failed, or its pages do not end (`Garbled`).
+    pub async fn receives(&self, group: &str, since: Timestamp) -> Result<Receiving, Trouble> {
+        let call = "logs:FilterLogEvents";
+        let mut token = None;
+        for _ in 0..MAX_PAGES {
+            let request = self.0.filter_log_events().log_group_name(group).start_time(since.as_millisecond()).limit(1);
+            let page = match request.set_next_token(token).send().await {
+                Ok(page) => page,
+                Err(error) if error.as_service_error().is_some_and(|error| error.is_resource_not_found_exception()) => {
+                    return Ok(Receiving::Missing);
+                }
+                Err(error) => return Err(error::aws(call, &error).trouble),
+            };
+            if !page.events().is_empty() {
+                return Ok(Receiving::Yes);
+            }
+            // A page without events is not the last one: the search goes on.
+            token = page.next_token.filter(|token| !token.is_empty());
+            if token.is_none() {
+                return Ok(Receiving::Silent);
+            }
+        }
+        Err(trouble(call, TroubleKind::Garbled, &format!("the search in {group} does not end")))
     }
 
     /// The lines of a stream that came since `place`, cleaned, oldest first; moves `place` behind them. A stream that

@@ -4,12 +4,13 @@
 //! | file | what it talks to |
 //! |---|---|
 //! | `aws` | region, credentials, endpoint, time-outs; reads are retried, mutations are sent once |
-//! | [`route53`], [`ecs`] and [`tasks`], [`rds`], [`cloudwatch`], [`logs`] | the AWS services |
+//! | [`route53`], [`ecs`] and [`tasks`], [`rds`], [`cloudwatch`], [`logs`], [`iam`], [`secrets`], [`sqs`], [`elb`] | the AWS services |
 //! | [`heroku`] | the Heroku Platform API |
 //! | [`dns`] | name servers, one question at a time |
 //! | [`http`] | the two sides, as a customer sees them |
 //! | [`postgres`] | both databases |
 //! | [`command`] | programs of the operator |
+//! | `told_to_wait` | `Retry-After`, whoever says it |
 //! | `error`, `clean` | what went wrong, in the words of a run; text from outside, made fit for a terminal |
 
 mod aws;
@@ -18,18 +19,23 @@ pub mod cloudwatch;
 pub mod command;
 pub mod dns;
 pub mod ecs;
+pub mod elb;
 mod error;
 pub mod heroku;
 pub mod http;
+pub mod iam;
 pub mod logs;
 pub mod postgres;
 pub mod rds;
 pub mod route53;
+pub mod secrets;
+pub mod sqs;
 pub mod tasks;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod told_to_wait;
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -38,13 +44,14 @@ use std::{
 
 use reqwest::Url;
 
-pub use aws::Aws;
+pub use aws::{Aws, Caller};
 pub use clean::{MAX_REASON, clean, clean_to};
 pub use error::{Failure, trouble};
+pub(crate) use told_to_wait::told_to_wait;
 
 use self::{
-    cloudwatch::CloudWatch, command::Environment, ecs::Ecs, heroku::Heroku, http::Checker, logs::Logs,
-    postgres::Postgres, rds::Rds, route53::Route53,
+    cloudwatch::CloudWatch, command::Environment, ecs::Ecs, elb::Elb, heroku::Heroku, http::Checker, logs::Logs,
+    postgres::Postgres, rds::Rds, route53::Route53, sqs::Sqs,
 };
 use crate::{
     clock::Clock,
@@ -79,6 +86,8 @@ struct Inner {
     rds: Rds,
     cloudwatch: CloudWatch,
     logs: Logs,
+    elb: Elb,
+    sqs: Sqs,
     heroku: Option<Heroku>,
     postgres: Option<Postgres>,
     checker: Checker,
@@ -94,7 +103,7 @@ impl World {
     /// A sandbox's endpoint is not on loopback, or a client cannot be made.
     pub async fn connect(plan: &Plan, clock: Clock) -> Result<Self, ConnectError> {
         let aws = Aws::connect(plan).await?;
-        let heroku = plan.heroku.as_ref().map(|heroku| Heroku::connect(heroku, sandboxed(plan))).transpose()?;
+        let heroku = plan.heroku.as_ref().map(|heroku| Heroku::connect(heroku, sandboxed(plan), clock)).transpose()?;
         let postgres = plan.databases.as_ref().map(|databases| Postgres::new(plan, databases)).transpose()?;
         Ok(Self(Arc::new(Inner {
             clock,
@@ -103,6 +112,8 @@ impl World {
             rds: Rds::new(&aws),
             cloudwatch: CloudWatch::new(&aws),
             logs: Logs::new(&aws),
+            elb: Elb::new(&aws),
+            sqs: Sqs::new(&aws),
             heroku,
             postgres,
             checker: Checker::new(plan, clock),
@@ -153,6 +164,18 @@ impl World {
     #[must_use]
     pub fn logs(&self) -> &Logs {
         &self.0.logs
+    }
+
+    /// Load balancers.
+    #[must_use]
+    pub fn elb(&self) -> &Elb {
+        &self.0.elb
+    }
+
+    /// Queues.
+    #[must_use]
+    pub fn sqs(&self) -> &Sqs {
+        &self.0.sqs
     }
 
     /// The Heroku app.

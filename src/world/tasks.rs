@@ -40,6 +40,12 @@ pub struct Container {
     pub environment: Vec<String>,
     /// Names of the variables that come out of Secrets Manager or SSM, in order.
     pub secrets: Vec<String>,
+    /// The same with where they come from (`valueFrom`): ARN of a secret or parameter, or a parameter's name.
+    pub sources: Vec<(String, String)>,
+    /// Program and arguments; empty: the image's own.
+    pub command: Vec<String>,
+    /// It has a health check of its own.
+    pub health_check: bool,
     /// Log group and stream prefix of its `awslogs` driver, as far as given.
     pub log: (Option<String>, Option<String>),
 }
@@ -220,6 +226,9 @@ fn container(found: &ContainerDefinition) -> Container {
         image: clean(found.image().unwrap_or_default()),
         environment,
         secrets,
+        sources: found.secrets().iter().map(|one| (clean(one.name()), clean(one.value_from()))).collect(),
+        command: found.entry_point().iter().chain(found.command()).map(|word| clean(word)).collect(),
+        health_check: found.health_check().is_some(),
         log: (option("awslogs-group"), option("awslogs-stream-prefix")),
     }
 }

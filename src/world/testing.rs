@@ -93,6 +93,7 @@ pub(crate) fn plan(address: SocketAddr) -> Plan {
         window: None,
         aws: Aws { region: "us-east-1".into(), endpoint: Some(format!("http://{address}")), ..Aws::default() },
         databases: None,
+        preflight: None,
         heroku: Some(Heroku { app: "acme-shop".into(), api: Some(format!("http://{address}")) }),
         dns: Dns::default(),
         sides: Sides { old: side("Heroku"), new: side("AWS") },
@@ -102,6 +103,8 @@ pub(crate) fn plan(address: SocketAddr) -> Plan {
         guardrails: Vec::new(),
         runners: Vec::new(),
         traffic: None,
+        access: None,
+        notify: Vec::new(),
         steps: Vec::new(),
     }
 }

@@ -52,7 +52,8 @@ async fn a_mutation_is_sent_once_and_a_lost_answer_is_in_doubt() {
         (error_answer(404, "NoSuchHostedZone"), false, TroubleKind::Refused),
         (Manner::answer(407, "", "proxy"), false, TroubleKind::Garbled),
     ];
-    let runs = cases.map(|(manner, in_doubt, kind)| async move {
+    // One by one onto the heap: together these futures are larger than a test's stack.
+    let runs = cases.into_iter().map(|(manner, in_doubt, kind)| async move {
         let (address, mut requests) = server(manner.clone()).await;
         let failure = world(address).await.route53().change("Z1", &batch(), "token").await.unwrap_err();
         assert_eq!((failure.in_doubt, failure.trouble.kind), (in_doubt, kind), "{manner:?}: {failure}");
@@ -65,6 +66,27 @@ async fn a_mutation_is_sent_once_and_a_lost_answer_is_in_doubt() {
         assert_eq!(doubt, in_doubt);
     });
     futures_util::future::join_all(runs).await;
+}
+
+#[tokio::test]
+async fn the_policies_of_a_session_are_those_of_its_role() {
+    let caller = |arn: &str| Caller { account: "123456789012".into(), arn: arn.into() };
+    let session = caller("arn:aws:sts::123456789012:assumed-role/cutover/ann");
+    assert_eq!(session.role(), Some("cutover"));
+    assert_eq!(session.principal().unwrap(), "arn:aws:iam::123456789012:role/cutover");
+    let user = caller("arn:aws:iam::123456789012:user/team/ann");
+    assert_eq!((user.role(), user.principal().unwrap()), (None, user.arn.clone()));
+    for other in ["arn:aws:iam::123456789012:root", "arn:aws:sts::123456789012:federated-user/ann", "ann"] {
+        assert_eq!(caller(other).principal().unwrap_err().kind, TroubleKind::Refused, "{other}");
+    }
+    let arn = "arn:aws:iam::123456789012:role/aws-reserved/sso.amazonaws.com/AWSReservedSSO_cutover_0123456789abcdef";
+    let answer = format!(
+        "<GetRoleResponse xmlns=\"https://iam.amazonaws.com/doc/2010-05-08/\"><GetRoleResult><Role><Path>/</Path>\
+         <RoleName>r</RoleName><RoleId>AROA</RoleId><Arn>{arn}</Arn><CreateDate>2026-01-01T00:00:00Z</CreateDate></Role>\
+         </GetRoleResult></GetRoleResponse>"
+    );
+    let (address, _requests) = server(Manner::answer(200, "content-type: text/xml\r\n", &answer)).await;
+    assert_eq!(iam::Iam::new(world(address).await.aws()).role("r").await.unwrap(), arn);
 }
 
 #[tokio::test]

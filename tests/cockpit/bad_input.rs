@@ -4,7 +4,8 @@ use std::{thread, time::Duration};
 
 use cutover::{
     journal::Reader,
-    run::{Phase, What},
+    run::{Phase, Target, TroubleKind, What},
+    session::Status,
 };
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
@@ -103,4 +104,56 @@ fn trouble_names_the_call_the_reason_and_the_next_try() {
     });
     screen.wait("the trouble", |text| text.contains("cloudwatch:GetMetricData") && text.contains("xpired"));
     assert!(home.status().live);
+}
+
+#[test]
+fn who_wants_to_be_left_alone_is_and_the_screen_says_until_when() {
+    let home = Home::new();
+    let mut screen = home.rehearse(&["--speed", "120"], SIZE);
+    let ready = |status: &Status| status.state.phase(&status.plan, &"freeze".into()) == Phase::Ready;
+    drive(&home, &mut screen, "freeze", |status| ready(status) && status.state.gate.is_none());
+    let before = home.ledger();
+    // Twelve seconds by the wall.
+    for (service, wait) in [("heroku", Some("24m")), ("web.new", Some("24m")), ("ecs", None)] {
+        let mut fault = json!({ "kind": "throttle", "service": service, "share": 1.0, "for": "23m" });
+        if let Some(wait) = wait {
+            fault["retry_after"] = wait.into();
+        }
+        home.inject(&fault);
+    }
+    let trouble = |status: &Status, source: &str| {
+        let trouble = status.state.troubles.get(source)?;
+        (trouble.kind == TroubleKind::Throttled).then(|| trouble.clone())
+    };
+    home.wait("all three in trouble", SOON, |status| {
+        ["heroku", "web:home new", "ecs"].iter().all(|source| trouble(status, source).is_some())
+    });
+    let status = home.status();
+    let heroku = trouble(&status, "heroku").unwrap();
+    assert!(heroku.reason.ends_with("asked to wait 12 s"), "{heroku:?}");
+    assert!(heroku.next_try.is_some() && trouble(&status, "ecs").unwrap().next_try.is_some());
+    let check = status.state.check("home", Target::New).unwrap();
+    assert_eq!(check.passing, Some(false), "one refusal was green: it is not asked again soon");
+    screen.wait("the reason and the next try", |text| {
+        text.contains("heroku: heroku:") && text.contains("asked to wait") && text.contains("next try ")
+    });
+    home.wait("maintenance that cannot be read", SOON, |status| {
+        let step = status.state.step(&"freeze".into()).unwrap();
+        step.trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.kind == TroubleKind::Throttled && trouble.next_try.is_some())
+    });
+    // Enter, y: nothing may be armed on what cannot be read.
+    for key in ["f", key::ENTER, "y"] {
+        thread::sleep(Duration::from_millis(850));
+        screen.press(key);
+    }
+    assert_eq!(home.ledger(), before, "something was done");
+    home.wait("all well again", SOON, |status| status.state.troubles.is_empty());
+    drive(&home, &mut screen, "the end of the maintenance step", |status| {
+        status.state.step(&"freeze".into()).unwrap().phase == Phase::Done
+    });
+    let acts = home.ledger().len() - before.len();
+    assert_eq!(acts, 1, "the act was sent {acts} times");
+    home.verify();
 }

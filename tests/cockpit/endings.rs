@@ -2,7 +2,10 @@
 
 use rustix::process::Signal;
 
-use super::{home::Home, terminal::Terminal};
+use super::{
+    home::Home,
+    terminal::{Terminal, key},
+};
 
 const SIZE: (u16, u16) = (80, 24);
 
@@ -37,6 +40,23 @@ fn after_q_and_ctrl_c() {
     goes_on(&home);
 }
 
+/// How much is on its way to a terminal is known from its answers; one that gives no more of them is written to as before.
+#[test]
+fn in_a_terminal_that_does_not_answer_any_more() {
+    let (home, mut screen) = cockpit();
+    screen.fall_mute();
+    for _ in 0..20 {
+        screen.press("?");
+        screen.wait_for("▸Help");
+        screen.press(key::ESC);
+        screen.wait("the help closed", |text| !text.contains("▸Help"));
+    }
+    screen.press("q");
+    assert!(screen.exit().success());
+    screen.assert_given_back();
+    goes_on(&home);
+}
+
 #[test]
 fn after_a_signal() {
     let (home, mut screen) = cockpit();
@@ -48,6 +68,31 @@ fn after_a_signal() {
         screen.wait_for("AWS environment");
     }
     drop(screen);
+    goes_on(&home);
+}
+
+/// Nothing but the program sets the terminal here, so that what it leaves to a shell can be told from what it takes again.
+#[test]
+fn after_it_was_stopped_and_continued() {
+    let (home, mut screen) = cockpit();
+    // Ctrl-Z: the shell gets its terminal, and `fg` brings everything back.
+    screen.press("\x1a");
+    screen.until_stopped();
+    screen.assert_given_back();
+    screen.signal(Signal::CONT);
+    screen.wait_for("AWS environment");
+    screen.assert_taken();
+    // A stop that leaves no moment for anything: the shell sets the terminal by itself.
+    screen.signal(Signal::STOP);
+    screen.until_stopped();
+    screen.cook();
+    assert!(!screen.text().contains("AWS environment"));
+    screen.signal(Signal::CONT);
+    screen.wait_for("AWS environment");
+    screen.assert_taken();
+    screen.press("q");
+    assert!(screen.exit().success());
+    screen.assert_given_back();
     goes_on(&home);
 }
 

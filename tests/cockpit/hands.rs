@@ -25,7 +25,7 @@ const POLL: Duration = Duration::from_millis(25);
 
 /// Drives by keys until the state satisfies.
 pub(crate) fn drive(home: &Home, terminal: &mut Terminal, what: &str, until: impl Fn(&Status) -> bool) {
-    let clock = home.endpoints().clock();
+    let clock = home.clock();
     let mut moved = monotonic();
     let mut before = home.status();
     loop {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use cutover::{
-    clock::monotonic,
+    clock::{Clock, monotonic},
     journal::{Layout, SessionDir},
     sandbox::{Endpoints, ledger::Entry},
     session::{Status, status},
@@ -130,6 +130,11 @@ impl Home {
         serde_json::from_slice(&fs::read(self.session().path().join("sandbox.json")).unwrap()).unwrap()
     }
 
+    /// The session's clock: the sandbox's, or the real one.
+    pub(crate) fn clock(&self) -> Clock {
+        if self.session().path().join("sandbox.json").exists() { self.endpoints().clock() } else { Clock::real() }
+    }
+
     fn get(&self, url: &str) -> String {
         let request = reqwest::Client::new().get(url).header("authorization", SIGNED);
         let get = async { request.send().await?.error_for_status()?.text().await };
@@ -162,6 +167,14 @@ impl Home {
         let post = reqwest::Client::new().post(format!("{}/sandbox/fault", self.endpoints().control)).json(fault);
         let sent = self.runtime.block_on(async { post.send().await?.error_for_status() });
         sent.unwrap();
+    }
+
+    /// Somebody scales a process type of the Heroku app behind the session's back.
+    pub(crate) fn scale_heroku(&self, process: &str, quantity: u32) {
+        let url = format!("{}/apps/acme-shop/formation", self.endpoints().heroku);
+        let body = serde_json::json!({ "updates": [{ "type": process, "quantity": quantity }] });
+        let patch = reqwest::Client::new().patch(url).bearer_auth("somebody").json(&body);
+        self.runtime.block_on(async { patch.send().await?.error_for_status() }).unwrap();
     }
 
     /// The process of the engine that runs now.

@@ -5,6 +5,7 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
     },
     thread,
     time::Duration,
@@ -30,9 +31,30 @@ pub(crate) mod key {
     pub(crate) const SPACE: &str = " ";
 }
 
+/// What goes to the program, and whom to tell once it has gone.
+type Typed = (Vec<u8>, Option<Sender<()>>);
+
+/// What answers when the terminal is asked whether it is well, as all of the xterm family do; None: it never answers.
+struct Well(Option<Sender<Typed>>);
+
+impl vt100::Callbacks for Well {
+    fn unhandled_csi(
+        &mut self,
+        _: &mut vt100::Screen,
+        private: Option<u8>,
+        _: Option<u8>,
+        asked: &[&[u16]],
+        last: char,
+    ) {
+        if (private, asked, last) == (None, &[&[5]], 'n') {
+            let _ = self.0.as_ref().map(|keyboard| keyboard.send((b"\x1b[0n".to_vec(), None)));
+        }
+    }
+}
+
 /// Everything that came out of the program.
 struct Output {
-    emulator: vt100::Parser,
+    emulator: vt100::Parser<Well>,
     /// All bytes, to look for what an emulator does not keep.
     bytes: Vec<u8>,
 }
@@ -40,7 +62,7 @@ struct Output {
 /// The program in its terminal. Dropping it kills the program, as a terminal that is closed.
 pub(crate) struct Terminal {
     master: Option<Box<dyn MasterPty + Send>>,
-    writer: Option<Box<dyn Write + Send>>,
+    keyboard: Option<Sender<Typed>>,
     child: Box<dyn Child + Send + Sync>,
     output: Arc<Mutex<Output>>,
     hung_up: Arc<AtomicBool>,
@@ -60,7 +82,11 @@ impl Terminal {
         let writer = pair.master.take_writer().unwrap();
         let child = pair.slave.spawn_command(command).unwrap();
         drop(pair.slave);
-        let emulator = vt100::Parser::new(lines.try_into().unwrap(), columns.try_into().unwrap(), 0);
+        let (keyboard, typed) = channel();
+        thread::spawn(move || type_on(writer, &typed));
+        let well = Well(Some(keyboard.clone()));
+        let (rows, cols) = (lines.try_into().unwrap(), columns.try_into().unwrap());
+        let emulator = vt100::Parser::new_with_callbacks(rows, cols, 0, well);
         let output = Arc::new(Mutex::new(Output { emulator, bytes: Vec::new() }));
         let hung_up = Arc::new(AtomicBool::new(false));
         let (sink, stop) = (output.clone(), hung_up.clone());
@@ -77,7 +103,7 @@ impl Terminal {
                 }
             }
         });
-        Self { master: Some(pair.master), writer: Some(writer), child, output, hung_up, settings }
+        Self { master: Some(pair.master), keyboard: Some(keyboard), child, output, hung_up, settings }
     }
 
     fn output(&self) -> MutexGuard<'_, Output> {
@@ -105,8 +131,10 @@ impl Terminal {
 
     /// Sends bytes as they are, all at once. A terminal that is gone takes nothing.
     pub(crate) fn send(&mut self, bytes: &str) {
-        if let Some(writer) = &mut self.writer {
-            let _ = writer.write_all(bytes.as_bytes()).and_then(|()| writer.flush());
+        if let Some(keyboard) = &self.keyboard {
+            let (gone, until_gone) = channel();
+            let _ = keyboard.send((bytes.as_bytes().to_vec(), Some(gone)));
+            let _ = until_gone.recv();
         }
     }
 
@@ -138,11 +166,58 @@ impl Terminal {
         kill_process(pid, signal).unwrap();
     }
 
+    /// Waits until the program is stopped, as its shell does.
+    pub(crate) fn until_stopped(&self) {
+        let (pid, begun) = (self.child.process_id().unwrap(), monotonic());
+        let stopped = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+            stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+        };
+        while !stopped() {
+            assert!(begun.elapsed() < PATIENCE, "the program is not stopped:\n{}", self.text());
+            thread::sleep(POLL);
+        }
+        // What it wrote last is still on its way through the terminal.
+        thread::sleep(Duration::from_millis(200));
+    }
+
+    /// What a shell does with the terminal of a program that was stopped under its hands: settings, screen and modes are
+    /// to its own liking again.
+    pub(crate) fn cook(&self) {
+        use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+        let path = self.master.as_ref().unwrap().tty_name().unwrap();
+        let tty = std::fs::File::open(path).unwrap();
+        let mut settings = tcgetattr(&tty).unwrap();
+        settings.local_modes |= LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG;
+        tcsetattr(&tty, OptionalActions::Now, &settings).unwrap();
+        self.output().emulator.process(b"\x1b[2J\x1b[?1049l\x1b[2J\x1b[?25h\x1b[?2004l$ ");
+    }
+
+    /// Asserts that the program has the terminal: raw, its own screen, no cursor, pasted text told apart.
+    pub(crate) fn assert_taken(&self) {
+        use rustix::termios::{LocalModes, tcgetattr};
+        let path = self.master.as_ref().unwrap().tty_name().unwrap();
+        let modes = tcgetattr(std::fs::File::open(path).unwrap()).unwrap().local_modes;
+        assert!(
+            !modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG),
+            "it is not raw: {modes:?}"
+        );
+        let output = self.output();
+        let screen = output.emulator.screen();
+        assert!(screen.alternate_screen() && screen.hide_cursor() && screen.bracketed_paste(), "modes are missing");
+    }
+
+    /// From now on the terminal does not answer.
+    pub(crate) fn fall_mute(&self) {
+        self.output().emulator.callbacks_mut().0 = None;
+    }
+
     /// Closes the terminal, as a window that is closed: no byte goes in or out any more.
     pub(crate) fn hang_up(&mut self) {
         self.hung_up.store(true, Ordering::SeqCst);
         // The reader holds the terminal open until it reads something more; the clock of the cockpit sees to that.
-        self.writer = None;
+        self.fall_mute();
+        self.keyboard = None;
         self.master = None;
     }
 
@@ -183,6 +258,15 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Takes what is typed and what the terminal answers to the program, in this order. Whoever reads the screen never waits
+/// for a program that does not read its keys: it may be busy with the screen.
+fn type_on(mut keys: Box<dyn Write + Send>, typed: &Receiver<Typed>) {
+    for (bytes, gone) in typed {
+        let _ = keys.write_all(&bytes).and_then(|()| keys.flush());
+        drop(gone);
     }
 }
 

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # The real AWS CLI against the sandbox: every operation that it serves, as botocore sends and parses it.
 #
-#   tests/peers/awscli.sh            needs python3 with venv, and a built `cutover` (or CUTOVER=path)
+#   tests/peers/awscli.sh            needs python3, and a built `cutover` (or CUTOVER=path)
 #
 # Installs the CLI into target/peers once, binds to loopback only, and stops what it started.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/peers/lib.sh
 
 cutover=${CUTOVER:-target/debug/cutover}
 venv=target/peers/awscli
 work=$(mktemp -d)
-[ -x "$venv/bin/aws" ] || { python3 -m venv "$venv" && "$venv/bin/pip" install -q 'awscli==1.46.3'; }
+python_peer awscli 'awscli==1.46.3'
 
 "$cutover" sandbox --scenario calm --speed 20 --json > "$work/endpoints.json" & sandbox=$!
 trap 'kill "$sandbox" 2>/dev/null || true; rm -rf "$work"' EXIT

@@ -1,4 +1,10 @@
-//! RDS as somebody else wrote it: our client and steps against moto, which knows promotion and blue/green deployments.
+//! RDS as somebody else wrote it: our client and steps against moto, which knows promotion and blue/green deployments, and
+//! which holds signed calls against the caller's policies.
+//!
+//! What moto enforces is the action alone: it asks every policy about the resource `*`, and does not know the condition
+//! keys of the services. So what `cutover iam` writes is widened to `*` for it; resources and conditions are held by the
+//! sandbox (`src/preflight/tests/stage.rs`). It cannot simulate either: the preflight says so, and finds what is missing
+//! by the calls that it makes itself.
 //!
 //! `tests/peers/moto.sh` starts it and names it in `CUTOVER_MOTO`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may panic as the test itself")]
@@ -10,10 +16,12 @@ use aws_sdk_rds::{Client, config::Region};
 use cutover::{
     clock::Clock,
     plan::{Plan, StepId, load},
-    run::{Change, Direction, Observation, Outcome, Preview, TroubleKind},
+    preflight::{Look, Progress, driver, gather, judge},
+    run::{Change, Direction, Finding, Observation, Outcome, Preview, Standing, TroubleKind},
     steps::{Health, StepContext, apply, observe, preview},
     world::World,
 };
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -76,6 +84,8 @@ const TOKEN: &str = "session/step/forward/1.0";
 /// The peer, a client of its own to prepare it, and ours.
 struct Peer {
     direct: Client,
+    iam: aws_sdk_iam::Client,
+    endpoint: String,
     plan: Arc<Plan>,
     world: World,
 }
@@ -89,9 +99,36 @@ impl Peer {
             .behavior_version_latest()
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("AKIAPEER", "none", None, None, "test"))
-            .endpoint_url(endpoint);
+            .endpoint_url(endpoint.clone());
+        let iam = aws_sdk_iam::Config::builder()
+            .behavior_version_latest()
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("AKIAPEER", "none", None, None, "test"))
+            .endpoint_url(endpoint.clone());
         let world = World::connect(&plan, Clock::real()).await.unwrap();
-        Self { direct: Client::from_conf(config.build()), plan: Arc::new(plan), world }
+        let iam = aws_sdk_iam::Client::from_conf(iam.build());
+        Self { direct: Client::from_conf(config.build()), iam, endpoint, plan: Arc::new(plan), world }
+    }
+
+    /// From now on every call is held against this policy; None: nothing is.
+    async fn enforce(&self, policy: Option<&Value>) {
+        self.count("1000000000").await;
+        if let Some(policy) = policy {
+            let put = self.iam.put_user_policy().user_name("cutover").policy_name("cutover");
+            put.policy_document(policy.to_string()).send().await.unwrap();
+            self.count("0").await;
+        }
+    }
+
+    /// How many calls go through before they are held against policies.
+    async fn count(&self, calls: &'static str) {
+        let url = format!("{}/moto-api/reset-auth", self.endpoint);
+        reqwest::Client::new().post(url).body(calls).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    async fn preflight(&self) -> Vec<Finding> {
+        let facts = gather(&self.plan, &self.world, self.world.clock(), Look::Whole, &Progress::default()).await;
+        judge(&self.plan, &facts)
     }
 
     /// A database, its replica, and a smaller one that waits to take over.
@@ -116,6 +153,7 @@ impl Peer {
             world: self.world.clone(),
             clock: self.world.clock(),
             drained_at: None,
+            begun_at: None,
             health: watch::channel(Health::default()).1,
             stop: CancellationToken::new(),
             tell: Arc::new(|_| ()),
@@ -137,6 +175,26 @@ impl Peer {
     }
 }
 
+/// A policy without its resources and conditions.
+fn widened(policy: &Value) -> Value {
+    let mut policy = policy.clone();
+    for statement in policy["Statement"].as_array_mut().unwrap() {
+        statement["Resource"] = json!("*");
+        statement.as_object_mut().unwrap().remove("Condition");
+    }
+    policy
+}
+
+/// The same policy without one action.
+fn without(policy: &Value, action: &str) -> Value {
+    let mut policy = policy.clone();
+    for statement in policy["Statement"].as_array_mut().unwrap() {
+        statement["Action"].as_array_mut().unwrap().retain(|known| known != action);
+    }
+    policy["Statement"].as_array_mut().unwrap().retain(|one| !one["Action"].as_array().unwrap().is_empty());
+    policy
+}
+
 #[tokio::test]
 async fn every_step_on_rds_does_at_a_peer_what_it_does_in_the_sandbox() {
     let peer = Peer::meet().await;
@@ -144,6 +202,8 @@ async fn every_step_on_rds_does_at_a_peer_what_it_does_in_the_sandbox() {
     assert_eq!(nothing.kind, TroubleKind::Unexpected);
     assert!(nothing.reason.contains("no instance shop"), "{}", nothing.reason);
     peer.prepare().await;
+    let policy = widened(&driver(&peer.plan, None).document);
+    peer.enforce(Some(&policy)).await;
 
     peer.run("snapshot", Direction::Forward, &[]).await;
     let taken = peer.world.rds().snapshot("before-1").await.unwrap().unwrap();
@@ -179,4 +239,28 @@ async fn every_step_on_rds_does_at_a_peer_what_it_does_in_the_sandbox() {
     assert_eq!(outcome, Outcome::Stopped, "accepted, and followed until somebody stops it");
     let shown = observe(&peer.ctx("promote"), change, false).await;
     assert!(matches!(&shown, Observation::NotDone { seen } if seen.contains("still replicates")), "{shown:?}");
+    one_permission_less_is_named(&peer, &policy).await;
+}
+
+async fn one_permission_less_is_named(peer: &Peer, policy: &Value) {
+    let findings = peer.preflight().await;
+    for finding in &findings {
+        let simulated = finding.id.starts_with("permission:");
+        let expected = if simulated { Standing::Unknown } else { Standing::Passed };
+        assert_eq!(finding.standing, expected, "{finding:?}");
+    }
+    for (action, id) in
+        [("rds:DescribeDBSnapshots", "snapshot:shop"), ("rds:DescribeDBInstances", "instance:warehouse")]
+    {
+        peer.enforce(Some(&without(policy, action))).await;
+        let findings = peer.preflight().await;
+        let finding = findings.iter().find(|finding| finding.id == id).unwrap();
+        assert_eq!(finding.standing, Standing::ActionRequired, "{finding:?}");
+        assert!(finding.remedy.as_ref().unwrap().contains(action), "{finding:?}");
+    }
+    // A change that is not allowed is refused, and known to have had no effect.
+    peer.enforce(Some(&without(policy, "rds:CreateDBSnapshot"))).await;
+    let refused = peer.world.rds().take("shop", "before-2", &[]).await.unwrap_err();
+    assert!(!refused.in_doubt && refused.trouble.kind == TroubleKind::Credentials, "{refused}");
+    peer.enforce(None).await;
 }

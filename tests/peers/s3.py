@@ -163,7 +163,9 @@ class Machine:
         return self.status()["session"]
 
     def journal(self):
-        return self.run("journal", "--json").stdout.splitlines()
+        told = self.run("journal", "--json")
+        assert told.returncode == 0, told.stderr
+        return told.stdout.splitlines()
 
     def kill_engine(self):
         """As when the machine loses power: engine and cockpit at once."""

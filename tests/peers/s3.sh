@@ -2,17 +2,18 @@
 # Two machines on one bucket: they race for a session, one dies in the middle of an act, the other takes over, and the
 # bucket itself goes silent. What was done is counted in the world, not in the journal.
 #
-#   tests/peers/s3.sh                needs python3 with venv, and a built `cutover` (or CUTOVER=path)
+#   tests/peers/s3.sh                needs python3, and a built `cutover` (or CUTOVER=path)
 #
 # Installs ministack (an S3 that is not ours) into target/peers once, binds to loopback only, stops what it started.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/peers/lib.sh
 
 venv=target/peers/ministack
 work=$(mktemp -d)
-[ -x "$venv/bin/ministack" ] || { python3 -m venv "$venv" && "$venv/bin/pip" install -q 'ministack==1.5.33' cbor2; }
+python_peer ministack 'ministack==1.5.33' cbor2
 
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+port=$(free_port)
 BIND_HOST=127.0.0.1 GATEWAY_PORT=$port "$venv/bin/ministack" > "$work/ministack.log" 2>&1 & peer=$!
 trap 'kill -CONT "$peer" 2>/dev/null; kill "$peer" 2>/dev/null; wait "$peer" 2>/dev/null || true; rm -rf "$work"' EXIT
 

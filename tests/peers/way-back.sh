@@ -2,17 +2,18 @@
 # The way back without the cockpit: a rehearsal goes forward, its engine is killed, and the script of
 # `cutover rollback-script` puts the world back with the real AWS CLI and the real Heroku CLI.
 #
-#   tests/peers/way-back.sh            needs python3 with venv, node with npm, curl, and a built `cutover` (or CUTOVER=path)
+#   tests/peers/way-back.sh            needs python3, and a built `cutover` (or CUTOVER=path)
 #
 # Installs both CLIs into target/peers once (Heroku's takes two minutes), binds to loopback only, and stops what it started.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. tests/peers/lib.sh
 
 cutover=$(realpath "${CUTOVER:-target/debug/cutover}")
 aws=$PWD/target/peers/awscli heroku=$PWD/target/peers/heroku
-[ -x "$aws/bin/aws" ] || { python3 -m venv "$aws" && "$aws/bin/pip" install -q 'awscli==1.46.3'; }
-[ -x "$heroku/node_modules/.bin/heroku" ] ||
-  { mkdir -p "$heroku" && npm install --silent --no-audit --no-fund --prefix "$heroku" heroku@11.10.0; }
+python_peer awscli 'awscli==1.46.3'
+heroku_cli
+packages curl curl
 export PATH="$aws/bin:$heroku/node_modules/.bin:$PATH"
 
 work=$(mktemp -d)

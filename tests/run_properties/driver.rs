@@ -47,7 +47,9 @@ pub(crate) fn sensible(sim: &mut Sim, wish: Direction, luck: Luck) {
 fn seated(sim: &mut Sim) -> Operator {
     // Again and again: an engine may die of writing it down.
     while sim.state.driver().is_none() {
-        sim.attach(1000, Seat::Driver);
+        // The seat is kept for whoever drove: that person comes back.
+        let uid = sim.state.away.as_ref().map_or(1000, |away| away.operator.uid);
+        sim.attach(uid, Seat::Driver);
     }
     let driver = sim.state.driver().unwrap().clone();
     if !sim.state.seated(Seat::Confirmer).any(|other| other.uid != driver.uid) {

@@ -1,9 +1,9 @@
 //! Promises 1, 2, 4, 7 and 9 over random plans and random sessions: a driver who mostly knows what to do, people who do
 //! not, an engine that dies, a clock that jumps, and a world that changes its mind.
 //!
-//! `CUTOVER_PROPERTY_CASES=20000 cargo test --release --test run_properties` plays millions of commands; the default
-//! is what a CI run has time for. A failing session is shrunk, printed, and kept in `regressions.txt` beside this file,
-//! from where it is played first.
+//! `CUTOVER_PROPERTY_CASES=20000 cargo test --release --test run_properties` plays millions of commands, others every
+//! time; the default is what a CI run has time for, always the same. A failing session is shrunk, printed, and kept in
+//! `regressions.txt` beside this file, from where it is played first.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may panic as the test itself")]
 
 mod driver;
@@ -20,10 +20,13 @@ use std::cell::RefCell;
 use cutover::run::Request;
 use proptest::{
     prelude::prop,
-    test_runner::{Config, FileFailurePersistence, TestRunner},
+    test_runner::{Config, FileFailurePersistence, RngSeed, TestRunner},
 };
 
 use self::{moves::Move, plans::Shape, sim::Sim, tracker::Counts};
+
+/// Of the sessions that everybody plays.
+const SEED: u64 = 20_261_124;
 
 /// What must have happened at least once in that many sessions, or the test passes by doing nothing.
 const USEFUL: [(&str, u64); 13] = [
@@ -44,9 +47,14 @@ const USEFUL: [(&str, u64); 13] = [
 
 #[test]
 fn no_session_breaks_a_promise() {
-    let cases = std::env::var("CUTOVER_PROPERTY_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100);
+    let asked = std::env::var("CUTOVER_PROPERTY_CASES").ok().map(|cases| cases.parse().unwrap());
+    let cases = asked.unwrap_or(100);
     let persistence = FileFailurePersistence::Direct("tests/run_properties/regressions.txt");
-    let config = Config { cases, failure_persistence: Some(Box::new(persistence)), ..Config::default() };
+    let mut config = Config { cases, failure_persistence: Some(Box::new(persistence)), ..Config::default() };
+    // A hundred sessions are too few for the counts below to be sure whatever the seed; whoever asks for more explores.
+    if asked.is_none() && config.rng_seed == RngSeed::Random {
+        config.rng_seed = RngSeed::Fixed(SEED);
+    }
     let total = RefCell::new(Counts::new());
     let sessions = (plans::shape(), prop::collection::vec(moves::any(), 100..400));
     let result = TestRunner::new(config).run(&sessions, |(shape, moves)| {

@@ -50,8 +50,10 @@ fn catalogue(stages: usize, records: usize) -> Vec<Entry> {
     let records: Vec<String> = (0..records).map(|index| format!("r{index}")).collect();
     let all = || records.clone();
     let argv = |word: &str| vec!["tool".to_owned(), word.to_owned()];
-    let formation =
-        |process: &str, count| Kind::HerokuScale { formation: BTreeMap::from([(process.to_owned(), count)]) };
+    let formation = |process: &str, count| Kind::HerokuScale {
+        formation: BTreeMap::from([(process.to_owned(), count)]),
+        old_side_silent: None,
+    };
     let service = |name: &str| Kind::EcsScale { cluster: CLUSTER.into(), service: name.into(), desired: 2 };
     let stages = [10, 30, 60][..stages].iter().map(|p| Stage { percent: *p, bake: Duration::from_secs(60) }).collect();
     let plain = |id, kind| (id, kind, Vec::new(), false);
@@ -124,6 +126,7 @@ pub(crate) fn plan(shape: &Shape) -> Plan {
         window: Some(Duration::from_secs(7200)),
         aws: Aws::default(),
         databases: None,
+        preflight: None,
         heroku: Some(Heroku { app: APP.into(), api: None }),
         dns: dns(),
         sides: Sides { old: side("Heroku"), new: side("AWS") },
@@ -137,6 +140,8 @@ pub(crate) fn plan(shape: &Shape) -> Plan {
         ],
         runners: runners(),
         traffic: None,
+        access: None,
+        notify: Vec::new(),
         steps,
     }
 }

@@ -132,7 +132,7 @@ impl Sim {
 
     pub(crate) fn attach(&mut self, uid: u32, seat: Seat) -> Operator {
         self.conns += 1;
-        let operator = Operator { conn: self.conns, name: format!("op{}", self.conns), uid };
+        let operator = Operator::new(self.conns, format!("op{}", self.conns), uid);
         self.submit(Actor::Operator(operator.clone()), Ask::Report(Report::Attached(seat)));
         operator
     }
@@ -140,7 +140,7 @@ impl Sim {
     /// A person of those attached, by any number.
     pub(crate) fn person(&self, index: u8) -> Operator {
         let known = self.state.operators.get(usize::from(index) % self.state.operators.len().max(1));
-        known.map_or_else(|| Operator { conn: 999, name: "nobody".into(), uid: 0 }, |(operator, _)| operator.clone())
+        known.map_or_else(|| Operator::new(999, "nobody", 0), |(operator, _)| operator.clone())
     }
 
     pub(crate) fn id(&self, index: u8) -> StepId {

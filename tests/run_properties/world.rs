@@ -71,7 +71,7 @@ impl World {
             Kind::HerokuMaintenance { on } => {
                 Preview::single(Change::Maintenance { app: APP.into(), from: self.maintenance, to: *on })
             }
-            Kind::HerokuScale { formation } => {
+            Kind::HerokuScale { formation, .. } => {
                 let from = formation.keys().map(|process| (process.clone(), self.formation[process])).collect();
                 Preview::single(Change::Formation { app: APP.into(), from, to: formation.clone() })
             }

@@ -39,7 +39,7 @@ pub(super) fn apply(plan: &Plan, raw: &RawPlan, report: &mut Report) {
 /// out: it stops the web alone, which may run on both sides.
 fn leaves_running(kind: &Kind, runner: &RunnerSource) -> Option<bool> {
     match (kind, runner) {
-        (Kind::HerokuScale { formation }, RunnerSource::Heroku { process }) => {
+        (Kind::HerokuScale { formation, .. }, RunnerSource::Heroku { process }) => {
             formation.get(process).map(|quantity| *quantity > 0)
         }
         (Kind::EcsScale { cluster, service, desired }, RunnerSource::Ecs { cluster: theirs, service: name }) => {

@@ -3,6 +3,8 @@
 mod database;
 mod effects;
 mod order;
+mod people;
+mod preflight;
 mod rds;
 mod record;
 mod records;
@@ -50,6 +52,7 @@ pub(super) fn apply(raw: &RawPlan, environment: &Environment, ids: &Ids, report:
         heroku: world::heroku(&context, report),
         databases: database::databases(&context, report),
         dns: world::dns(&context, report),
+        preflight: preflight::preflight(&context, report),
         sides: world::sides(&context, report),
         records,
         checks,
@@ -57,6 +60,8 @@ pub(super) fn apply(raw: &RawPlan, environment: &Environment, ids: &Ids, report:
         guardrails,
         runners,
         traffic,
+        access: people::access(&context, report),
+        notify: people::notify(&context, report),
         steps,
     };
     // These look at how parts fit together; with a part missing they would only repeat its error in other words.

@@ -283,25 +283,31 @@ fn heroku_scale(context: &Context<'_>, raw: &RawHerokuScale, report: &mut Report
     if formation.is_empty() {
         report.error(raw.formation.span(), "this step scales nothing").help("write `formation = { worker = 0 }`");
     }
-    Kind::HerokuScale { formation }
+    let old_side_silent = silence(context, raw.old_side_silent.as_ref(), report).map(|(_, silent)| silent);
+    Kind::HerokuScale { formation, old_side_silent }
 }
 
 fn watch(context: &Context<'_>, raw: &RawWatch, report: &mut Report) -> Kind {
     let lasting = report.read(&raw.lasting, span_of_time);
-    let silent = raw.old_side_silent.as_ref().and_then(|text| Some((text, report.read(text, span_of_time)?)));
-    if let Some((text, silent)) = silent {
-        if lasting.is_some_and(|lasting| silent > lasting) {
-            report
-                .error(text.span(), "the old side would have to be silent for longer than the watch lasts")
-                .help("raise `lasting`, or lower this");
-        }
-        if context.raw.traffic.is_none() {
-            report
-                .error(text.span(), "nothing tells whether the old side is silent")
-                .help("add `[traffic]` with the metrics of requests at each side");
-        }
+    let silent = silence(context, raw.old_side_silent.as_ref(), report);
+    if let Some((text, _)) = silent.filter(|(_, silent)| lasting.is_some_and(|lasting| *silent > lasting)) {
+        report
+            .error(text.span(), "the old side would have to be silent for longer than the watch lasts")
+            .help("raise `lasting`, or lower this");
     }
     Kind::Watch { lasting: lasting.unwrap_or_default(), old_side_silent: silent.map(|(_, silent)| silent) }
+}
+
+/// How long the old side must have been silent; only requests that are counted can be missed.
+fn silence<'a>(context: &Context<'_>, raw: Option<&'a Text>, report: &mut Report) -> Option<(&'a Text, Duration)> {
+    let text = raw?;
+    let silent = report.read(text, span_of_time)?;
+    if context.raw.traffic.is_none() {
+        report
+            .error(text.span(), "nothing tells whether the old side is silent")
+            .help("add `[traffic]` with the metrics of requests at each side");
+    }
+    Some((text, silent))
 }
 
 fn exec(raw: &RawExec, report: &mut Report) -> Kind {

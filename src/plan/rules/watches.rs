@@ -9,7 +9,8 @@ use super::{
         database::DatabaseMeasure,
         error::Report,
         ids::Section,
-        model::{Bound, Check, Consequence, Guardrail, JsonAssertion, Metric, MetricSource, StepId, Unit},
+        metric::{Bound, Consequence, Guardrail, Metric, MetricSource, Unit},
+        model::{Check, JsonAssertion, StepId},
         raw::{RawCheck, RawGuardrail, RawJson, RawMetric, Text, split},
         scalar::{Fault, choice, number, quote, show, span_of_time, threshold, words},
     },
@@ -139,11 +140,17 @@ fn period(text: &str) -> Result<u32, Fault> {
 }
 
 fn source(context: &Context<'_>, raw: &Spanned<RawMetric>, report: &mut Report) -> Option<MetricSource> {
-    let RawMetric { namespace, name, dimensions, stat, of, to, postgres, .. } = raw.get_ref();
-    if let (Some(text), None, None, None, None, None) = (postgres, namespace, name, stat, of, to) {
-        return Some(MetricSource::Postgres { postgres: super::database::measure(context, text, report)? });
+    let RawMetric { namespace, name, dimensions, stat, of, to, postgres, queue, .. } = raw.get_ref();
+    match (postgres, queue, namespace, name, stat, of, to) {
+        (Some(text), None, None, None, None, None, None) => {
+            return Some(MetricSource::Postgres { postgres: super::database::measure(context, text, report)? });
+        }
+        (None, Some(queue), None, None, None, None, None) => {
+            return Some(MetricSource::Queue { queue: report.read(queue, words)? });
+        }
+        _ => {}
     }
-    match (namespace, name, stat, of, to) {
+    match (namespace, name, stat, of.as_ref().filter(|_| queue.is_none()), to) {
         (Some(namespace), Some(name), Some(stat), None, None) => {
             let (namespace, name) = (report.read(namespace, words), report.read(name, words));
             let stat = report.read(stat, statistic);
@@ -161,7 +168,7 @@ fn source(context: &Context<'_>, raw: &Spanned<RawMetric>, report: &mut Report) 
         _ => {
             report
                 .error(raw.span(), "nothing says where this metric comes from")
-                .help("write `namespace`, `name`, `dimensions` and `stat`, or `of` and `to` for the share of one metric in another, or `postgres`");
+                .help("write `namespace`, `name`, `dimensions` and `stat`, `of` and `to` for the share of one metric in another, or one of `postgres` and `queue` alone");
             None
         }
     }
@@ -184,6 +191,9 @@ fn statistic(text: &str) -> Result<String, Fault> {
 
 fn sensible_unit(metric: &Metric, raw: &RawMetric, report: &mut Report) {
     match (&metric.source, metric.unit) {
+        (MetricSource::Queue { .. }, unit) if unit != Unit::Count => {
+            report.error(raw.unit.span(), "the messages of a queue are counted").help("write `count`");
+        }
         (MetricSource::Ratio { .. }, unit) if unit != Unit::Percent => {
             report.error(raw.unit.span(), "the share of one metric in another is a percentage").help("write `percent`");
         }

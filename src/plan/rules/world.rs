@@ -8,9 +8,8 @@ use super::{
     super::{
         error::{Report, Span},
         ids::Section,
-        model::{
-            Aws, Dns, EnvironmentKind, Heroku, Metric, Role, Runner, RunnerSource, Side, SideInfo, Sides, Traffic, Unit,
-        },
+        metric::{Metric, Unit},
+        model::{Aws, Dns, EnvironmentKind, Heroku, Role, Runner, RunnerSource, Side, SideInfo, Sides, Traffic},
         raw::{RawRunner, RawSide, Text, split},
         scalar::{Fault, choice, quote, resolver, server, words},
     },

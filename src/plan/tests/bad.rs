@@ -47,7 +47,7 @@ macro_rules! refused {
         }
     )+};
 }
-refused!(shape, variables, environment, sandbox, world, database, records, watches, steps, rds, order);
+refused!(shape, variables, environment, sandbox, world, database, people, records, watches, steps, rds, order);
 
 #[test]
 fn warnings() {

@@ -9,11 +9,11 @@ use super::{DATABASE, ENVIRONMENTS, SAMPLE, given, sample};
 use crate::plan::{
     EnvironmentKind, GateLevel, Plan, check, environments,
     raw::{
-        RawAlias, RawAws, RawCaughtUp, RawCheck, RawCheckSuite, RawCompare, RawDatabase, RawDatabases, RawDns,
-        RawDrain, RawEcsScale, RawEnvironment, RawExec, RawGuardrail, RawHead, RawHeroku, RawHerokuScale, RawJson,
-        RawKind, RawMaintenance, RawManual, RawMetric, RawPlan, RawRdsPromote, RawRdsRestore, RawRdsSnapshot,
-        RawRdsSwitchover, RawRecord, RawRunTask, RawRunner, RawSequences, RawSet, RawSide, RawSides, RawStage, RawStep,
-        RawSwitch, RawTraffic, RawTtl, RawWaitStable, RawWatch, RawWriteLock,
+        RawAccess, RawAlias, RawAws, RawCaughtUp, RawCheck, RawCheckSuite, RawCompare, RawDatabase, RawDatabases,
+        RawDns, RawDrain, RawEcsScale, RawEnvironment, RawExec, RawGuardrail, RawHead, RawHeroku, RawHerokuScale,
+        RawJson, RawKind, RawMaintenance, RawManual, RawMetric, RawNotify, RawPlan, RawPreflight, RawRdsPromote,
+        RawRdsRestore, RawRdsSnapshot, RawRdsSwitchover, RawRecord, RawRunTask, RawRunner, RawSequences, RawSet,
+        RawSide, RawSides, RawStage, RawStep, RawSwitch, RawTraffic, RawTtl, RawWaitStable, RawWatch, RawWriteLock,
     },
     tree::fields_of,
 };
@@ -42,6 +42,14 @@ fn environments_overlay_their_variables() {
     assert_eq!(sandbox.checks[0].url, "https://shop.example.test:8443/");
     let names = environments(SAMPLE, "acme-shop.toml").unwrap();
     assert_eq!(names.keys().map(String::as_str).collect::<Vec<_>>(), ["production", "sandbox", "staging"]);
+}
+
+#[test]
+fn a_plan_that_names_no_environment_is_no_plan() {
+    for text in ["", "title = \"x\"\n", "[[step]]\nkind = \"foo\"\n"] {
+        let errors = environments(text, "plan.toml").unwrap_err().render(false);
+        assert!(errors.contains("plan.toml:1:1") && errors.contains("[environments.staging]"), "{errors}");
+    }
 }
 
 #[test]
@@ -110,10 +118,13 @@ fn the_sample_shows_every_option() {
     shown::<RawPlan>(&[]);
     shown::<RawEnvironment>(&["environments", "*"]);
     shown::<RawAws>(&["aws"]);
+    shown::<RawAccess>(&["access"]);
+    shown::<RawNotify>(&["notify"]);
     shown::<RawHeroku>(&["heroku"]);
     shown::<RawDatabases>(&["databases"]);
     shown::<RawDatabase>(&["databases", "*"]);
     shown::<RawDns>(&["dns"]);
+    shown::<RawPreflight>(&["preflight"]);
     shown::<RawSides>(&["sides"]);
     shown::<RawSide>(&["sides", "*"]);
     shown::<RawRecord>(&["record"]);

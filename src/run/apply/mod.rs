@@ -11,8 +11,8 @@ use super::{
     gate::Gate,
     phase::{Direction, Phase, Trigger},
     state::{
-        AnswerState, CheckState, Disarmed, Drain, LOG_LENGTH, ManualHold, Rollback, Session, State, StepState,
-        VerdictState,
+        AnswerState, Away, CheckState, Disarmed, Drain, LOG_LENGTH, ManualHold, Opening, Rollback, Session, State,
+        StepState, VerdictState,
     },
 };
 use crate::plan::{RecordSet, StepId};
@@ -115,11 +115,15 @@ impl State {
                 let session = self.session.as_mut().ok_or(Illegal::OutOfPlace("an engine without a session"))?;
                 session.engines += 1;
                 session.engine = Some((*pid, host.clone(), version.clone()));
+                self.vacate(event.at);
                 self.operators.clear();
             }
             What::Attached { seat } | What::SeatTaken { seat } => self.sit(&event.by, *seat),
             What::Detached => {
                 if let Actor::Operator(gone) = &event.by {
+                    if self.driver().is_some_and(|driver| driver.conn == gone.conn) {
+                        self.vacate(event.at);
+                    }
                     self.operators.retain(|(operator, _)| operator.conn != gone.conn);
                 }
             }
@@ -128,10 +132,18 @@ impl State {
         Ok(())
     }
 
+    /// The driver goes without having left the seat.
+    fn vacate(&mut self, at: Timestamp) {
+        if let Some(driver) = self.driver().cloned() {
+            self.away = Some(Away { operator: driver, since: at });
+        }
+    }
+
     fn sit(&mut self, actor: &Actor, seat: Seat) {
         let Actor::Operator(sitting) = actor else { return };
         self.operators.retain(|(operator, _)| operator.conn != sitting.conn);
         if seat == Seat::Driver {
+            self.away = None;
             for (_, theirs) in self.operators.iter_mut().filter(|(_, theirs)| *theirs == Seat::Driver) {
                 *theirs = Seat::Viewer;
             }
@@ -161,6 +173,7 @@ impl State {
                     by: by.clone(),
                     armed_at: event.at,
                     typed: false,
+                    typed_at: None,
                     consented: false,
                 });
             }
@@ -168,7 +181,11 @@ impl State {
                 let gate = self.gate.take().ok_or(Illegal::OutOfPlace("no gate to disarm"))?;
                 self.disarmed = Some(Disarmed { step: gate.step, at: event.at, reason: reason.clone() });
             }
-            What::Typed => self.gate_mut()?.typed = true,
+            What::Typed => {
+                let gate = self.gate_mut()?;
+                gate.typed = true;
+                gate.typed_at = Some(event.at);
+            }
             _ => self.gate_mut()?.consented = true,
         }
         Ok(())
@@ -303,7 +320,26 @@ impl State {
                 let (record, resolver) = (record.clone(), resolver.clone());
                 self.answers.push(AnswerState { record, resolver, answer: *answer, since: at });
             }
+            What::SilenceChanged { lasting } => self.silence = *lasting,
+            What::ExpirySeen { of, until } => match until {
+                Some(until) => drop(self.expiries.insert(*of, *until)),
+                None => drop(self.expiries.remove(of)),
+            },
             What::RunnerChanged { side, role, cell } => self.runners.set(*side, *role, *cell),
+            What::OpeningCounted { metric, value } => {
+                self.opening = Some(Opening { at, metric: metric.clone(), value: *value });
+            }
+            What::LeakChanged { side, who } => match who {
+                Some(who) => drop(self.leaks.insert(*side, who.clone())),
+                None => drop(self.leaks.remove(side)),
+            },
+            What::PreflightTaken { findings } => self.findings.clone_from(findings),
+            What::FindingChanged { finding, .. } => {
+                match self.findings.iter_mut().find(|known| known.id == finding.id) {
+                    Some(known) => known.clone_from(finding),
+                    None => self.findings.push(finding.clone()),
+                }
+            }
             What::SourceChanged { source, trouble } => match trouble {
                 Some(trouble) => drop(self.troubles.insert(source.clone(), trouble.clone())),
                 None => drop(self.troubles.remove(source)),

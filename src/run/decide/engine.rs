@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{DWELL, Desk, PATIENCE, changed_text, ripe};
+use super::{DWELL, Desk, PATIENCE, READABLE, changed_text, ripe};
 use crate::{
     plan::{Kind, StepId},
     run::{
         change::{Part, Preview},
         command::{Refusal, Report},
         event::{Actor, Observation, Outcome, Seat, Trouble, TroubleKind, What},
+        finding::Finding,
         gate::{Evidence, Gate},
         phase::{Direction, Phase},
         rehearsal::Rehearsal,
@@ -24,7 +25,7 @@ impl Desk<'_> {
             Report::Begin { session, speed } => self.begin(session, *speed),
             Report::Rehearsed(rehearsal) => self.rehearsed(rehearsal),
             Report::Started { pid, host, version } => self.started(*pid, host, version),
-            Report::Attached(seat) => Ok(vec![What::Attached { seat: self.free_seat(*seat) }]),
+            Report::Attached(seat) => Ok(vec![What::Attached { seat: self.free_seat(*seat, by) }]),
             Report::Detached => Ok(self.detached(by)),
             Report::Passed => Ok(self.passed()),
             Report::Previewed { step, direction, result } => self.previewed(step, *direction, result),
@@ -32,6 +33,7 @@ impl Desk<'_> {
             Report::Ended { step, attempt, part, outcome } => self.ended(step, *attempt, *part, outcome),
             Report::Observed { step, attempt, part, observation } => self.observed(step, *attempt, *part, observation),
             Report::Baseline(values) => Ok(self.baseline(values)),
+            Report::Preflight(findings) => Ok(self.preflight(findings)),
             _ => Ok(self.watched(report).into_iter().collect()),
         }
     }
@@ -40,15 +42,15 @@ impl Desk<'_> {
         if self.state.session.is_some() {
             return Err(Refusal::new("the session has begun already"));
         }
-        let scaled = |seconds: f64| Duration::from_secs_f64(seconds * speed.max(1.0));
+        let scaled = |seconds: f64, speed: f64| Duration::from_secs_f64(seconds * speed.max(1.0));
         Ok(vec![What::SessionStarted {
             session: session.to_owned(),
             plan: self.plan.name.clone(),
             environment: self.plan.environment.name.clone(),
             plan_hash: self.plan.hash(),
             steps: self.plan.steps.iter().map(|step| step.id.clone()).collect(),
-            dwell: scaled(DWELL),
-            patience: scaled(PATIENCE),
+            dwell: scaled(DWELL, speed.min(READABLE)),
+            patience: scaled(PATIENCE, speed),
         }])
     }
 
@@ -68,7 +70,8 @@ impl Desk<'_> {
         let closed = self.close("the engine was started again");
         let engine = What::EngineStarted { pid, host: host.to_owned(), version: version.to_owned() };
         let taken_up = self.state.steps.iter().filter_map(|step| self.take_up(step));
-        Ok(closed.into_iter().chain([engine]).chain(taken_up).collect())
+        // An engine may have died between the word that the last undo is done and the word that the rollback is.
+        Ok(self.wind_up(closed.into_iter().chain([engine]).chain(taken_up).collect()))
     }
 
     fn take_up(&self, step: &StepState) -> Option<What> {
@@ -90,10 +93,14 @@ impl Desk<'_> {
         Some(What::Ended { step: step.id.clone(), outcome: Outcome::InDoubt { trouble } })
     }
 
-    fn free_seat(&self, wanted: Seat) -> Seat {
-        match (wanted, self.state.driver()) {
-            (Seat::Driver, Some(_)) => Seat::Confirmer,
-            (seat, _) => seat,
+    /// The best seat that is free and allowed.
+    fn free_seat(&self, wanted: Seat, by: &Actor) -> Seat {
+        let Actor::Operator(who) = by else { return Seat::Viewer };
+        let kept = self.state.kept_for(self.at).is_some_and(|away| !away.operator.may_be(who));
+        match wanted {
+            Seat::Driver if who.may.drive && self.state.driver().is_none() && !kept => Seat::Driver,
+            Seat::Driver | Seat::Confirmer if who.may.confirm => Seat::Confirmer,
+            _ => Seat::Viewer,
         }
     }
 
@@ -134,7 +141,8 @@ impl Desk<'_> {
         if self.at < gate.armed_at {
             return Some("the clock went back".into());
         }
-        gate.armed_at.checked_add(patience).is_ok_and(|limit| self.at > limit).then(|| reason.into())
+        let from = gate.typed_at.unwrap_or(gate.armed_at);
+        from.checked_add(patience).is_ok_and(|limit| self.at > limit).then(|| reason.into())
     }
 
     /// Says what is no longer as it was when the gate was armed.
@@ -270,6 +278,25 @@ impl Desk<'_> {
         vec![What::BaselineCaptured { values: values.clone() }]
     }
 
+    /// The first look is written down whole, later ones only where they differ. What a look does not speak of any more
+    /// has become unknown: a database that is away tells nothing of its tables.
+    fn preflight(&self, found: &[Finding]) -> Vec<What> {
+        let known = &self.state.findings;
+        if self.state.session.is_none() || found.is_empty() {
+            return Vec::new();
+        }
+        if known.is_empty() {
+            return vec![What::PreflightTaken { findings: found.to_vec() }];
+        }
+        let of = |id: &str| known.iter().find(|finding| finding.id == id);
+        let news = found.iter().filter(|finding| of(&finding.id).is_none_or(|known| !known.same(finding)));
+        let news = news.map(|finding| (finding.clone(), of(&finding.id).map(|known| known.standing)));
+        let gone = known.iter().filter(|known| !found.iter().any(|finding| finding.id == known.id));
+        let gone = gone.map(|known| (known.not_seen(), Some(known.standing)));
+        let gone = gone.filter(|(finding, _)| of(&finding.id).is_some_and(|known| !known.same(finding)));
+        news.chain(gone).map(|(finding, was)| What::FindingChanged { finding, was }).collect()
+    }
+
     /// Verdicts are journaled when they change, not when they are repeated.
     fn watched(&self, report: &Report) -> Option<What> {
         match report.clone() {
@@ -288,6 +315,19 @@ impl Desk<'_> {
             Report::Runner { side, role, cell } => {
                 let known = self.state.runners.get(side, role);
                 (known != Some(cell)).then_some(What::RunnerChanged { side, role, cell })
+            }
+            // One opening after another counts from the first.
+            Report::Opening { metric, value } => {
+                let first = super::super::price::opened_at(self.plan, self.state).is_none();
+                (first && value.is_finite()).then_some(What::OpeningCounted { metric, value })
+            }
+            Report::Leak { side, who } => {
+                (self.state.leaks.get(&side) != who.as_ref()).then_some(What::LeakChanged { side, who })
+            }
+            Report::Silence(lasting) => (self.state.silence != lasting).then_some(What::SilenceChanged { lasting }),
+            Report::Expiry { of, until } => {
+                let known = self.state.expiries.get(&of).copied();
+                (known != until).then_some(What::ExpirySeen { of, until })
             }
             Report::Source { source, trouble } => {
                 let known = self.state.troubles.get(&source);

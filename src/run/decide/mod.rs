@@ -11,8 +11,9 @@ use super::{
     conditions::{conditions, role_word},
     describe::side_word,
     effect::Effect,
-    event::{Actor, Event, Operator, Outcome, Seat, What},
+    event::{Actor, Event, Outcome, Seat, What},
     gate::{ConditionId as Id, Gate},
+    operator::Operator,
     phase::Direction,
     state::{Attempt, State, StepState},
 };
@@ -20,6 +21,9 @@ use crate::plan::{Plan, StepId};
 
 /// How long a gate must have been on the screen before its second key counts, wall seconds.
 pub const DWELL: f64 = 0.7;
+/// Faster than this a rehearsal is driven by a program, which waits for no more session time than a person at this speed
+/// would. A cockpit holds every person to [`DWELL`] on the wall by itself, whatever the speed.
+const READABLE: f64 = 20.0;
 /// How long an armed gate stays open, wall seconds.
 pub const PATIENCE: f64 = 120.0;
 
@@ -106,7 +110,7 @@ impl Desk<'_> {
         events.extend(bakes);
         let acts = |step: &StepState| step.phase.in_flight() && step.attempt().is_some_and(Attempt::acts);
         if after.next_undo().is_none() && !after.steps.iter().any(acts) {
-            events.extend(self.close("every undo is done"));
+            events.extend(after.gate.map(|_| What::Disarmed { reason: "every undo is done".to_owned() }));
             events.push(What::RollbackEnded { complete: true });
         }
         events

@@ -7,8 +7,9 @@ use crate::{
         command::{Refusal, Request},
         conditions::conditions,
         describe::seat_word,
-        event::{Observation, Operator, Outcome, Seat, What},
+        event::{Observation, Outcome, Seat, What},
         gate::{ConditionId, Evidence, typed_name},
+        operator::Operator,
         phase::{Direction, Phase},
         price::point_passed,
         state::StepState,
@@ -61,7 +62,11 @@ impl Desk<'_> {
             Request::BeginRollback { reason } => self.begin_rollback(reason, who),
             Request::EndRollback => self.end_rollback(),
             Request::End => match self.state.steps.iter().find(|step| step.phase.in_flight()) {
-                Some(step) => Err(Refusal::new(format!("`{}` is under way", step.id))),
+                Some(step) if step.phase == Phase::InDoubt => Err(Refusal::new(format!(
+                    "the session cannot end: `{}` is in doubt, and that must be decided first",
+                    step.id
+                ))),
+                Some(step) => Err(Refusal::new(format!("the session cannot end: `{}` is under way", step.id))),
                 None => Ok(self.close("the session ends").into_iter().chain([What::SessionEnded]).collect()),
             },
             _ => Err(Refusal::new("nothing to decide")),
@@ -69,6 +74,18 @@ impl Desk<'_> {
     }
 
     fn sit(&self, seat: Seat, take: bool, who: &Operator) -> Decision {
+        let allowed = match seat {
+            Seat::Viewer => true,
+            Seat::Driver => who.may.drive,
+            Seat::Confirmer => who.may.confirm,
+        };
+        if !allowed {
+            return Err(Refusal::new(format!("the plan's [access] does not let {} be {}", who.name, seat_word(seat))));
+        }
+        let kept = self.state.kept_for(self.at).filter(|away| !away.operator.may_be(who));
+        if let Some(away) = kept.filter(|_| seat == Seat::Driver && !take) {
+            return Err(Refusal::new(format!("{} drove until just now; take over explicitly", away.operator.name)));
+        }
         match self.state.driver() {
             Some(driver) if seat == Seat::Driver && driver.conn == who.conn => Err(Refusal::new("you drive already")),
             Some(driver) if seat == Seat::Driver && !take => {
@@ -118,7 +135,7 @@ impl Desk<'_> {
             return Ok(vec![What::Disarmed { reason }]);
         }
         if armed.typed {
-            return self.second(armed.by.uid, armed.evidence == *seen, who);
+            return self.second(&armed.by, armed.evidence == *seen, who);
         }
         self.driver(who)?;
         let dwell = self.state.session.as_ref().map_or_else(Default::default, |session| session.dwell);
@@ -141,11 +158,11 @@ impl Desk<'_> {
     }
 
     /// The second person of a two-person gate: another login, looking at the same evidence.
-    fn second(&self, first_uid: u32, same_evidence: bool, who: &Operator) -> Decision {
+    fn second(&self, first: &Operator, same_evidence: bool, who: &Operator) -> Decision {
         if self.seated(who)? != Seat::Confirmer {
             return Err(Refusal::new("a confirmer must confirm this gate"));
         }
-        if who.uid == first_uid {
+        if who.may_be(first) {
             return Err(Refusal::new("the second person must have another login than the first"));
         }
         if !same_evidence {

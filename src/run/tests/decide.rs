@@ -4,21 +4,22 @@ use super::{at, plan, records, set};
 use crate::{
     plan::{Bound, Consequence, GateLevel, Guardrail, Plan, StepId, Threshold},
     run::{
-        Actor, Ask, Change, Command, ConditionId, Direction, Event, Observation, Operator, Outcome, Part, Phase,
-        Preview, Refusal, Report, Request, Seat, State, Trouble, TroubleKind, VerdictKind, What, decide, due,
+        Actor, Ask, Change, Command, ConditionId, Direction, Event, Finding, Observation, Operator, Outcome, Part,
+        Phase, Preview, Refusal, Report, Request, Seat, Standing, State, Trouble, TroubleKind, VerdictKind, What,
+        decide, due,
     },
 };
 use std::time::Duration;
 
-struct Table {
+pub(super) struct Table {
     plan: Plan,
-    state: State,
-    now: i64,
+    pub(super) state: State,
+    pub(super) now: i64,
     gate: u64,
 }
 
 fn op(conn: u64) -> Operator {
-    Operator { conn, name: format!("op{conn}"), uid: u32::try_from(conn).unwrap() }
+    Operator::new(conn, format!("op{conn}"), u32::try_from(conn).unwrap())
 }
 
 fn trouble() -> Trouble {
@@ -30,7 +31,7 @@ fn done() -> Outcome {
 }
 
 impl Table {
-    fn new(plan: Plan) -> Self {
+    pub(super) fn new(plan: Plan) -> Self {
         let mut table = Self { plan, state: State::default(), now: 0, gate: 0 };
         table.report(Report::Begin { session: "s".into(), speed: 1.0 });
         table.report(Report::Started { pid: 1, host: "h".into(), version: "v".into() });
@@ -38,7 +39,7 @@ impl Table {
         table
     }
 
-    fn submit(&mut self, by: Actor, ask: Ask) -> Result<Vec<What>, Refusal> {
+    pub(super) fn submit(&mut self, by: Actor, ask: Ask) -> Result<Vec<What>, Refusal> {
         let command = Command { at: at(self.now), by, ask };
         let whats = decide(&self.plan, &self.state, &command)?;
         for what in &whats {
@@ -48,7 +49,7 @@ impl Table {
         Ok(whats)
     }
 
-    fn report(&mut self, report: Report) -> Vec<What> {
+    pub(super) fn report(&mut self, report: Report) -> Vec<What> {
         self.submit(Actor::Engine, Ask::Report(report)).unwrap()
     }
 
@@ -56,7 +57,7 @@ impl Table {
         self.submit(Actor::Operator(op(1)), Ask::Person(request))
     }
 
-    fn arm(&mut self, step: &str, direction: Direction, parts: &[Part]) {
+    pub(super) fn arm(&mut self, step: &str, direction: Direction, parts: &[Part]) {
         let preview = Preview { parts: parts.to_vec(), facts: Vec::new() };
         self.report(Report::Previewed { step: step.into(), direction, result: Ok(preview) });
         let seen = self.state.evidence(&step.into(), direction).unwrap();
@@ -64,7 +65,7 @@ impl Table {
         self.gate = self.state.gates;
     }
 
-    fn confirm(&mut self, typed: Option<&str>) -> Result<Vec<What>, Refusal> {
+    pub(super) fn confirm(&mut self, typed: Option<&str>) -> Result<Vec<What>, Refusal> {
         self.now += 1;
         let gate = self.state.gate.clone().unwrap();
         self.ask(Request::Confirm { gate: gate.id, seen: gate.evidence, typed: typed.map(str::to_owned) })
@@ -102,7 +103,7 @@ fn part(change: Change, bake: u64) -> Part {
     Part { change, bake: Duration::from_secs(bake) }
 }
 
-fn lower() -> Vec<Part> {
+pub(super) fn lower() -> Vec<Part> {
     vec![part(records(&[set(1800, "old.")], &[set(60, "old.")]), 0)]
 }
 
@@ -218,6 +219,25 @@ fn a_rollback_ends_when_a_person_settles_its_last_undo() {
     assert_eq!(table.phase("lower"), Phase::Undone);
 }
 
+/// Two events that one report leads to are one write, and a machine that loses power may keep the first alone.
+#[test]
+fn a_rollback_whose_end_was_not_written_ends_when_the_next_engine_starts() {
+    let mut table = Table::new(plan());
+    table.start("lower", Direction::Forward, &lower());
+    table.end("lower", done());
+    table.observe("lower", 1, Observation::Done).unwrap();
+    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
+    table.start("lower", Direction::Back, &raise());
+    table.end("lower", done());
+    let seen = What::Observed { step: "lower".into(), observation: Observation::Done };
+    let torn = Event { seq: table.state.seq + 1, at: at(table.now), by: Actor::Engine, what: seen };
+    table.state.apply(&torn).unwrap();
+    assert!(table.state.rollback.is_some() && table.state.next_undo().is_none());
+    let events = table.report(Report::Started { pid: 2, host: "h".into(), version: "v".into() });
+    assert!(matches!(events[..], [What::EngineStarted { .. }, What::RollbackEnded { complete: true }]));
+    assert!(table.state.rolled_back);
+}
+
 #[test]
 fn a_stage_that_ends_during_a_rollback_does_not_bake_on() {
     let mut table = Table::new(switch_only());
@@ -319,4 +339,32 @@ fn the_fold_refuses_an_intent_that_is_not_what_was_consented_to() {
     };
     assert!(apply(raise()[0].change.clone()).is_err());
     assert!(apply(lower()[0].change.clone()).is_ok());
+}
+
+#[test]
+fn a_preflight_is_written_down_once_and_then_only_where_it_changes() {
+    let finding = |id: &str, standing, reason: &str| Finding {
+        id: id.into(),
+        title: id.into(),
+        standing,
+        reason: reason.into(),
+        remedy: None,
+    };
+    let mut table = Table::new(plan());
+    let first = vec![finding("a", Standing::Passed, "1 ms"), finding("b", Standing::Passed, "fine")];
+    assert_eq!(table.report(Report::Preflight(first.clone())), [What::PreflightTaken { findings: first.clone() }]);
+    assert_eq!(table.report(Report::Preflight(first.clone())), []);
+    let slower = vec![finding("a", Standing::Passed, "2 ms"), first[1].clone()];
+    assert_eq!(table.report(Report::Preflight(slower)), [], "what passes may do so for another number");
+    let bad = finding("b", Standing::ActionRequired, "expired");
+    let changed = What::FindingChanged { finding: bad.clone(), was: Some(Standing::Passed) };
+    assert_eq!(table.report(Report::Preflight(vec![first[0].clone(), bad.clone()])), [changed]);
+    assert_eq!(table.report(Report::Preflight(vec![first[0].clone(), bad.clone()])), []);
+    let other = finding("b", Standing::ActionRequired, "denied");
+    let (was, gone) = (Some(Standing::ActionRequired), first[0].not_seen());
+    let told = table.report(Report::Preflight(vec![other.clone()]));
+    let lost = What::FindingChanged { finding: gone.clone(), was: Some(Standing::Passed) };
+    assert_eq!(told, [What::FindingChanged { finding: other.clone(), was }, lost], "no data is not green");
+    assert_eq!(table.state.findings, [gone, other.clone()]);
+    assert_eq!(table.report(Report::Preflight(vec![other])), [], "and that is told once");
 }

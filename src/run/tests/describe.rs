@@ -4,8 +4,8 @@ use super::{at, records, set};
 use crate::{
     plan::{GateLevel, Role, Side, StepId},
     run::{
-        Actor, Answer, Cell, ConditionId, Direction, Event, Evidence, Observation, Outcome, Preview, Rehearsal, Seat,
-        Target, Trouble, TroubleKind, VerdictKind, What, describe,
+        Actor, Answer, Cell, ConditionId, Direction, Event, Evidence, Expiring, Finding, Observation, Outcome, Preview,
+        Rehearsal, Seat, Standing, Target, Trouble, TroubleKind, VerdictKind, What, describe,
     },
 };
 
@@ -19,6 +19,10 @@ fn text() -> String {
 
 fn trouble() -> Trouble {
     Trouble { call: "route53".into(), reason: text(), kind: TroubleKind::Refused, next_try: None }
+}
+
+fn finding(standing: Standing) -> Finding {
+    Finding { id: "image:web".into(), title: "Image of web".into(), standing, reason: text(), remedy: Some(text()) }
 }
 
 fn attempts() -> Vec<What> {
@@ -97,8 +101,20 @@ fn watches() -> Vec<What> {
         What::CheckChanged { check: text(), target: Target::Live, passing: None, reason: None },
         What::ResolverChanged { record: text(), resolver: text(), answer: Answer::Silent },
         What::RunnerChanged { side: Side::Old, role: Role::Cron, cell: Cell::Unknown },
+        What::LeakChanged { side: Side::Old, who: Some(text()) },
+        What::LeakChanged { side: Side::Old, who: None },
+        What::OpeningCounted { metric: text(), value: 1200.0 },
+        What::SilenceChanged { lasting: None },
+        What::SilenceChanged { lasting: Some(Duration::ZERO) },
+        What::SilenceChanged { lasting: Some(Duration::from_secs(300)) },
+        What::ExpirySeen { of: Expiring::Credentials, until: Some(at(60)) },
+        What::ExpirySeen { of: Expiring::OldCertificate, until: None },
         What::SourceChanged { source: text(), trouble: None },
         What::SourceChanged { source: text(), trouble: Some(trouble()) },
+        What::PreflightTaken { findings: vec![finding(Standing::Passed), finding(Standing::ActionRequired)] },
+        What::FindingChanged { finding: finding(Standing::ActionRequired), was: Some(Standing::Passed) },
+        What::FindingChanged { finding: finding(Standing::Passed), was: Some(Standing::Unknown) },
+        What::FindingChanged { finding: finding(Standing::Unknown), was: None },
     ]
 }
 
@@ -137,6 +153,12 @@ const fn number(what: &What) -> usize {
         What::SourceChanged { .. } => 29,
         What::SessionEnded => 30,
         What::Rehearsed(_) => 31,
+        What::PreflightTaken { .. } => 32,
+        What::FindingChanged { .. } => 33,
+        What::SilenceChanged { .. } => 34,
+        What::ExpirySeen { .. } => 35,
+        What::LeakChanged { .. } => 36,
+        What::OpeningCounted { .. } => 37,
     }
 }
 
@@ -144,7 +166,7 @@ const fn number(what: &What) -> usize {
 fn every_event_has_words() {
     let all: Vec<_> = people().into_iter().chain(attempts()).chain(watches()).collect();
     let kinds: BTreeSet<_> = all.iter().map(number).collect();
-    assert!(kinds.into_iter().eq(0..=31), "an event kind has no example here");
+    assert!(kinds.into_iter().eq(0..=37), "an event kind has no example here");
     let said: Vec<_> = all
         .into_iter()
         .map(|what| describe(&Event { seq: 1, at: at(0), by: Actor::Engine, what }))

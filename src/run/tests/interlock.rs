@@ -1,7 +1,10 @@
-use super::{plan, records, set};
+use super::{at, fresh, plan, price::done, records, set, step};
 use crate::{
-    plan::{Role, Side},
-    run::{Cell, Change, Matrix, Violation, runner_effects},
+    plan::{Kind, Role, Runner, RunnerSource, Side, WriteLock},
+    run::{
+        Access, Cell, Change, ConditionId, Direction, HoldKind, Matrix, Part, Preview, State, Violation, conditions,
+        holds, misplaced, runner_effects,
+    },
 };
 
 const CELLS: [Cell; 3] = [Cell::On, Cell::Off, Cell::Unknown];
@@ -81,4 +84,53 @@ fn a_matrix_survives_its_json() {
     }
     let json = serde_json::to_string(&matrix).unwrap();
     assert_eq!(serde_json::from_str::<Matrix>(&json).unwrap(), matrix);
+}
+
+#[test]
+fn what_a_step_has_ended_and_is_seen_later_is_out_of_place() {
+    let mut plan = plan();
+    let stop = Kind::EcsScale { cluster: "c".into(), service: "worker".into(), desired: 0 };
+    plan.steps.push(step("stop", stop, &[]));
+    let mut state = fresh(&plan);
+    let service = |from, to| Change::Service { cluster: "c".into(), service: "worker".into(), from, to };
+    done(&mut state, "stop", &[(service(2, 0), 0)], 10);
+    state.steps.iter_mut().find(|step| step.id.0 == "stop").unwrap().since = Some(at(10));
+    let found = |state: &State, now: i64| misplaced(&plan, state, at(now));
+    assert_eq!(found(&state, 500), [], "not seen");
+    state.runners.set(Side::New, Role::Worker, Cell::On);
+    assert_eq!(found(&state, 20), [], "watches look every few seconds");
+    assert_eq!(found(&state, 500), [(Side::New, Role::Worker, "stop".into())]);
+    state.at = Some(at(500));
+    let strays: Vec<_> = holds(&plan, &state).into_iter().filter(|hold| hold.kind == HoldKind::Stray).collect();
+    assert!(strays.len() == 1 && !strays[0].blocking && strays[0].text.contains("`stop`"), "{strays:?}");
+    done(&mut state, "scale", &[(service(0, 2), 0)], 10);
+    state.steps.sort_by_key(|step| step.id.0 == "scale");
+    assert_eq!(found(&state, 500), [], "a later step has started it again");
+}
+
+#[test]
+fn writes_are_not_opened_while_somebody_writes_where_they_are_frozen() {
+    let mut plan = plan();
+    let open = Kind::PostgresOpen { side: Side::New, method: WriteLock::ConnectionLimit, roles: vec!["shop".into()] };
+    plan.steps.push(step("open", open, &[]));
+    plan.runners.push(Runner {
+        role: Role::Writer,
+        side: Side::New,
+        source: RunnerSource::Postgres { database: Side::New },
+    });
+    let mut state = fresh(&plan);
+    let limit = |limit| Access::Limits { limits: [("shop".to_owned(), limit)].into() };
+    let change = Change::WriteAccess { side: Side::New, database: "shop".into(), from: limit(0), to: limit(-1) };
+    let preview = Preview { parts: vec![Part { change, bake: std::time::Duration::ZERO }], facts: Vec::new() };
+    state.steps.last_mut().unwrap().forward = Some(preview);
+    let leak = |state: &State| {
+        let all = conditions(&plan, state, &"open".into(), Direction::Forward, at(0));
+        all.into_iter().find(|condition| condition.id == ConditionId::Leak)
+    };
+    assert_eq!(leak(&state), None);
+    state.leaks.insert(Side::Old, "reports (cron) writes to public.orders".into());
+    let found = leak(&state).unwrap();
+    assert!(!found.holds && found.detail.starts_with("reports (cron) writes to public.orders on Heroku"), "{found:?}");
+    state.overrides.insert(("open".into(), ConditionId::Leak));
+    assert!(leak(&state).unwrap().holds, "a person may know better, typed and with a reason");
 }

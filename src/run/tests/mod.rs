@@ -6,6 +6,8 @@ mod decide;
 mod describe;
 mod guardrail;
 mod interlock;
+mod lasting;
+mod people;
 mod phase;
 mod price;
 mod way_back;
@@ -70,6 +72,7 @@ fn plan() -> Plan {
         window: Some(Duration::from_secs(3600)),
         aws: Aws::default(),
         databases: None,
+        preflight: None,
         heroku: None,
         dns: Dns::default(),
         sides: Sides { old: side("Heroku"), new: side("AWS") },
@@ -89,6 +92,8 @@ fn plan() -> Plan {
             source: RunnerSource::Ecs { cluster: "c".into(), service: "worker".into() },
         }],
         traffic: None,
+        access: None,
+        notify: Vec::new(),
         steps: vec![
             step("lower", Kind::DnsLowerTtl { records: records(), ttl: 60 }, &[]),
             step("scale", scale, &["lower"]),

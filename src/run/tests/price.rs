@@ -2,12 +2,12 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use super::{at, fresh, plan, records, set};
+use super::{at, fresh, plan, records, set, step};
 use crate::{
-    plan::{DatabaseMeasure, Metric, MetricSource, RestoreTarget, Side, Unit},
+    plan::{DatabaseMeasure, Kind, Metric, MetricSource, Plan, RestoreTarget, Side, Unit, WriteLock},
     run::{
-        Attempt, Change, Datum, Direction, Evidence, Part, Phase, RdsChange, Rehearsal, Session, State, Written,
-        clock_text, forecast, point_passed, price, written,
+        Attempt, Change, Datum, Direction, Evidence, Opening, Part, Phase, RdsChange, Rehearsal, Rollback, Session,
+        State, Written, clock_text, forecast, point_passed, price, written,
     },
 };
 
@@ -174,13 +174,65 @@ fn what_the_new_side_has_written_counts_from_its_opening() {
     done(&mut state, "switch", &switched(), 30);
     let step = state.steps.iter_mut().find(|step| step.id.0 == "switch").unwrap();
     step.attempts[0].started_at = at(120);
-    let known = |amount, at_least| Some(Written { amount, rows: true, at_least });
-    assert_eq!(written(&plan, &state, |_| &rows), known(Some(120), false));
-    assert_eq!(written(&plan, &state, |_| &rows[..2]), known(None, false), "nothing was heard since");
-    assert_eq!(written(&plan, &state, |_| &rows[2..]), known(Some(0), true), "the count began later");
-    assert_eq!(written(&plan, &state, |_| &[]), known(None, true));
+    let known = |amount, at_least, as_of: Option<i64>| {
+        Some(Written { amount, rows: true, at_least, since: at(120), as_of: as_of.map(at) })
+    };
+    assert_eq!(written(&plan, &state, |_| &rows), known(Some(120), false, Some(210)));
+    assert_eq!(written(&plan, &state, |_| &rows[..2]), known(None, false, None), "nothing was heard since");
+    assert_eq!(written(&plan, &state, |_| &rows[2..]), known(Some(0), true, Some(210)), "the count began later");
+    assert_eq!(written(&plan, &state, |_| &[]), known(None, true, None));
     plan.metrics.pop();
-    assert_eq!(written(&plan, &state, |_| &rows), Some(Written { amount: Some(120), rows: false, at_least: false }));
+    let bytes = written(&plan, &state, |_| &rows).unwrap();
+    assert_eq!((bytes.amount, bytes.rows), (Some(120), false));
     plan.metrics.clear();
     assert_eq!(written(&plan, &state, |_| &rows), None);
+}
+
+/// A plan that counts rows of the new side, and a session that opened it at 120.
+fn opened() -> (Plan, State) {
+    let mut plan = plan();
+    plan.metrics = vec![Metric {
+        id: "rows".into(),
+        title: "rows".into(),
+        graph: "rows".into(),
+        side: Side::New,
+        unit: Unit::Count,
+        source: MetricSource::Postgres { postgres: DatabaseMeasure::WrittenRows },
+        period: 10,
+    }];
+    let mut state = fresh(&plan);
+    done(&mut state, "switch", &switched(), 30);
+    state.steps.iter_mut().find(|step| step.id.0 == "switch").unwrap().attempts[0].started_at = at(120);
+    state.opening = Some(Opening { at: at(120), metric: "rows".into(), value: 500.0 });
+    (plan, state)
+}
+
+#[test]
+fn what_was_written_stays_lost_while_it_is_rolled_back_and_whoever_began_to_count_later() {
+    let (plan, mut state) = opened();
+    let data = |second: i64, value: f64| Datum { at: at(second), value };
+    let amount = |state: &State, data: &[Datum]| written(&plan, state, |_| data).map(|written| written.amount);
+    // A new engine begins with an empty ring: its first datum is no beginning.
+    assert_eq!(amount(&state, &[data(200, 620.0)]), Some(Some(120)));
+    state.rollback = Some(Rollback { at: at(300), by: "ann".into(), reason: "why".into() });
+    let switch = state.steps.iter_mut().find(|step| step.id.0 == "switch").unwrap();
+    (switch.phase, switch.applied) = (Phase::Undone, Vec::new());
+    let both = [data(200, 620.0), data(300, 650.0)];
+    let told = written(&plan, &state, |_| &both).unwrap();
+    assert_eq!((told.amount, told.since, told.as_of), (Some(150), at(120), Some(at(310))), "its undo loses none of it");
+    (state.rollback, state.rolled_back) = (None, true);
+    assert_eq!(amount(&state, &[data(300, 650.0)]), Some(Some(150)));
+    assert_eq!(amount(&state, &[data(300, 20.0)]), Some(None), "a counter that was reset tells nothing");
+    assert_eq!(amount(&state, &[data(300, 500.0)]), None, "opened, undone, and nobody came");
+}
+
+#[test]
+fn replication_is_no_loss_before_the_new_database_is_opened() {
+    let (mut plan, mut state) = opened();
+    state.opening = None;
+    let rows = [Datum { at: at(100), value: 500.0 }, Datum { at: at(200), value: 620.0 }];
+    assert!(written(&plan, &state, |_| &rows).is_some());
+    let open = Kind::PostgresOpen { side: Side::New, method: WriteLock::Revoke, roles: vec!["shop".into()] };
+    plan.steps.push(step("open", open, &[]));
+    assert_eq!(written(&plan, &state, |_| &rows), None, "customers are led there, and their rows go to the old one");
 }

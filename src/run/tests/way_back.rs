@@ -36,6 +36,18 @@ fn the_way_back_reads_from_the_last_change_to_the_first() {
 }
 
 #[test]
+fn what_was_written_on_the_new_side_is_said_to_stay_there() {
+    let plan = plan();
+    let mut state = fresh(&plan);
+    session(&mut state);
+    done(&mut state, "lower", &[(lowered(), 0)], 20);
+    assert!(!rollback_script(&plan, &state).contains("was opened at"));
+    done(&mut state, "switch", &switched(), 90);
+    let script = rollback_script(&plan, &state);
+    assert!(script.contains("AWS was opened at") && script.contains("is not brought back"), "{script}");
+}
+
+#[test]
 fn what_is_in_doubt_may_be_refused_and_only_what_is_seen_to_be_done_is_undone() {
     let plan = plan();
     let mut state = fresh(&plan);
@@ -53,6 +65,46 @@ fn what_is_in_doubt_may_be_refused_and_only_what_is_seen_to_be_done_is_undone() 
         step.reason = Some("its answer\nwas lost".into());
     }
     insta::assert_snapshot!(rollback_script(&plan, &state));
+}
+
+/// The assignment is run by bash, as whoever runs the script does it.
+#[test]
+fn a_password_arrives_as_it_is_whatever_it_contains() {
+    let mut plan = plan();
+    let database = |env: &str| crate::plan::Database {
+        address: crate::plan::DatabaseAddress::Parts {
+            host: "db.test".into(),
+            port: 5432,
+            name: "shop".into(),
+            user: "o'hara".into(),
+            password_env: Some(env.into()),
+        },
+        sslmode: crate::plan::SslMode::Require,
+        ca_file: None,
+        writers: Vec::new(),
+    };
+    plan.databases = Some(crate::plan::Databases {
+        old: database("OLD_PASSWORD"),
+        new: database("NEW_PASSWORD"),
+        publication: "p".into(),
+        slot: "s".into(),
+        subscription: "s".into(),
+        heartbeat: None,
+    });
+    let script = rollback_script(&plan, &fresh(&plan));
+    let name = crate::run::by_hand::database_variable(crate::plan::Side::Old);
+    let kept = |line: &&str| line.starts_with("quoted()") || line.starts_with(&format!("{name}="));
+    let lines: Vec<_> = script.lines().filter(kept).collect();
+    assert_eq!(lines.len(), 2, "{script}");
+    for password in ["plain", "it's", r"back\slash", r"\'", "a b$HOME`id`\"", "'; rm -rf /; '"] {
+        let shown = format!("set -eu\n{}\nprintf %s \"${name}\"", lines.join("\n"));
+        let output = std::process::Command::new("bash").args(["-c", &shown]).env("OLD_PASSWORD", password).output();
+        let output = output.unwrap();
+        let wanted = password.replace('\\', r"\\").replace('\'', r"\'");
+        let wanted =
+            format!("host='db.test' port=5432 dbname='shop' user='o\\'hara' sslmode=require password='{wanted}'");
+        assert_eq!(String::from_utf8(output.stdout).unwrap(), wanted, "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    ACCOUNT, AwsError, REGION, string, strings,
+    ACCOUNT, AwsError, REGION, elb, string, strings,
     tasks::{self, Jobs},
 };
 use crate::sandbox::{
@@ -237,6 +237,30 @@ impl Ecs {
         self.services.iter().find(|service| service.name == name).map_or(0, |service| service.running(now))
     }
 
+    /// Log streams of the services' tasks that run.
+    pub(super) fn streams(&self, now: Timestamp) -> Vec<(String, String, tasks::Lines)> {
+        let all = self.services.iter().flat_map(|service| service.tasks.iter().map(move |task| (service, task)));
+        let running = all.filter(|(_, task)| task.status(now) == "RUNNING");
+        let stream = |(service, task): (&Service, &Task)| {
+            let of_task = service.deployments.iter().find(|one| one.number == task.deployment);
+            let definition = &of_task.unwrap_or(&service.deployments[0]).definition;
+            tasks::service_stream(definition, &task.id, task.running, now)
+        };
+        running.map(stream).collect()
+    }
+
+    /// What the load balancer sees of a service's tasks.
+    pub(super) fn targets(&self, name: &str, now: Timestamp) -> Vec<&'static str> {
+        let tasks = self.services.iter().filter(|service| service.name == name).flat_map(|service| &service.tasks);
+        let state = |task: &Task| match task.status(now) {
+            "RUNNING" => Some("healthy"),
+            "DEACTIVATING" => Some("draining"),
+            "PENDING" => Some("initial"),
+            _ => None,
+        };
+        tasks.filter_map(state).collect()
+    }
+
     /// For the state page: (service, desired, running).
     pub(in crate::sandbox) fn summary(&self, now: Timestamp) -> Vec<(&'static str, u32, u32)> {
         self.services.iter().map(|service| (service.name, service.desired, service.running(now))).collect()
@@ -342,6 +366,11 @@ fn service_json(service: &Service, now: Timestamp) -> Value {
         "schedulingStrategy": "REPLICA", "createdAt": seconds(service.created),
         "deployments": deployments.collect::<Vec<_>>(),
         "events": events.collect::<Vec<_>>(),
+        "loadBalancers": if service.name == "web" {
+            json!([{ "targetGroupArn": elb::TARGET_GROUP, "containerName": "web", "containerPort": 3000 }])
+        } else {
+            json!([])
+        },
     })
 }
 

@@ -1,4 +1,4 @@
-//! CloudWatch Logs (JSON 1.1): the lines of one-off tasks.
+//! CloudWatch Logs (JSON 1.1): the lines of tasks. The last page of a search names no further one.
 
 use axum::http::StatusCode;
 use jiff::Timestamp;
@@ -23,7 +23,10 @@ pub(super) fn serve(world: &World, operation: &str, input: &Value) -> Result<Val
         let message = "The specified log group does not exist.";
         return Err(AwsError::bad_request("ResourceNotFoundException", message));
     }
-    let all = lock(&world.ecs).jobs.streams(now);
+    let ecs = lock(&world.ecs);
+    let mut all = ecs.jobs.streams(now);
+    all.extend(ecs.streams(now));
+    drop(ecs);
     let streams: Vec<Stream> =
         all.into_iter().filter(|(of, _, _)| of == group).map(|(_, name, lines)| (name, lines)).collect();
     match operation {
@@ -92,9 +95,13 @@ fn filter(streams: &[Stream], input: &Value) -> Value {
     let (names, prefix) = (strings(input, "logStreamNames"), string(input, "logStreamNamePrefix"));
     let wanted = string(input, "filterPattern").trim_matches('"').to_owned();
     let shown = |name: &String| (names.is_empty() || names.contains(name)) && name.starts_with(prefix);
+    let since = input.get("startTime").and_then(Value::as_i64).unwrap_or(0);
+    let limit = input.get("limit").and_then(Value::as_u64).map_or(PAGE, |limit| (limit as usize).clamp(1, PAGE));
     let mut events: Vec<(Timestamp, Value)> = Vec::new();
     for (name, lines) in streams.iter().filter(|(name, _)| shown(name)) {
-        for (index, (at, text)) in lines.iter().enumerate().filter(|(_, (_, text))| text.contains(&wanted)) {
+        for (index, (at, text)) in
+            lines.iter().enumerate().filter(|(_, (at, text))| millis(*at) >= since && text.contains(&wanted))
+        {
             let id = format!("{name}/{index}");
             events.push((
                 *at,
@@ -106,7 +113,7 @@ fn filter(streams: &[Stream], input: &Value) -> Value {
         }
     }
     events.sort_by_key(|(at, _)| *at);
-    json!({ "events": events.into_iter().map(|(_, event)| event).collect::<Vec<_>>(), "searchedLogStreams": [] })
+    json!({ "events": events.into_iter().take(limit).map(|(_, event)| event).collect::<Vec<_>>(), "searchedLogStreams": [] })
 }
 
 fn millis(at: Timestamp) -> i64 {

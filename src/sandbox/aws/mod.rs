@@ -3,10 +3,14 @@
 
 pub(super) mod cloudwatch;
 pub(super) mod ecs;
+mod elb;
+pub(super) mod iam;
 mod logs;
 pub(super) mod rds;
 pub(super) mod route53;
 mod route53_rules;
+pub(super) mod secrets;
+mod sqs;
 mod sts;
 mod tasks;
 #[cfg(test)]
@@ -82,7 +86,7 @@ pub(super) async fn handle(world: Arc<World>, call: Call) -> Reply {
     let refusal = match world.faults.before(asked.service, &asked.operation, now) {
         Some(Obstacle::Closed) => return Err(Dropped),
         Some(obstacle) => Some(refusal(&obstacle, &asked)),
-        None => unsigned(&call).or_else(|| over_rate(&world, &asked)),
+        None => unsigned(&call).or_else(|| over_rate(&world, &asked)).or_else(|| not_allowed(&world, &asked)),
     };
     if let Some(error) = refusal {
         return Ok(error_response(asked.protocol, asked.service, &error, &request_id));
@@ -116,8 +120,17 @@ fn recognise(call: &Call) -> Option<Asked<'_>> {
         Some(("AmazonEC2ContainerServiceV20141113", operation)) => {
             return asked("ecs", operation, Protocol::Json("application/x-amz-json-1.1"));
         }
+        Some(("AmazonSQS", operation)) => {
+            return asked("sqs", operation, Protocol::Json("application/x-amz-json-1.0"));
+        }
         Some(("Logs_20140328", operation)) => {
             return asked("logs", operation, Protocol::Json("application/x-amz-json-1.1"));
+        }
+        Some(("secretsmanager", operation)) => {
+            return asked("secretsmanager", operation, Protocol::Json("application/x-amz-json-1.1"));
+        }
+        Some(("AmazonSSM", operation)) => {
+            return asked("ssm", operation, Protocol::Json("application/x-amz-json-1.1"));
         }
         Some(("GraniteServiceVersion20100801", operation)) => {
             return asked("cloudwatch", operation, Protocol::Json("application/x-amz-json-1.0"));
@@ -127,6 +140,8 @@ fn recognise(call: &Call) -> Option<Asked<'_>> {
     let body = wire::from_query(std::str::from_utf8(&call.body).ok()?);
     let operation = body.get("Action")?.as_str()?;
     match (body.get("Version")?.as_str()?, operation) {
+        ("2010-05-08", _) => asked("iam", operation, Protocol::Query),
+        ("2015-12-01", _) => asked("elasticloadbalancing", operation, Protocol::Query),
         ("2011-06-15", _) => asked("sts", operation, Protocol::Query),
         ("2014-10-31", _) => asked("rds", operation, Protocol::Query),
         ("2010-08-01", _) => asked("cloudwatch", operation, Protocol::Query),
@@ -142,8 +157,12 @@ fn carry_out(world: &World, call: &Call, asked: &Asked<'_>, request_id: &str) ->
     let input = read_input(call, asked.protocol)?;
     let output = match asked.service {
         "ecs" => ecs::serve(world, &asked.operation, input, request_id)?,
+        "iam" => iam::serve(world, &asked.operation, &input)?,
+        "sqs" => sqs::serve(world, &asked.operation, &input)?,
+        "elasticloadbalancing" => elb::serve(world, &asked.operation, &input)?,
         "logs" => logs::serve(world, &asked.operation, &input)?,
         "rds" => rds::serve(world, &asked.operation, &input, request_id)?,
+        "secretsmanager" | "ssm" => secrets::serve(world, asked.service, &asked.operation, &input)?,
         "sts" => sts::serve(&asked.operation, call)?,
         _ => cloudwatch::serve(world, &asked.operation, input)?,
     };
@@ -184,7 +203,9 @@ fn output_response(asked: &Asked<'_>, output: &Value, request_id: &str) -> Respo
 
 fn namespace(service: &str) -> &'static str {
     match service {
+        "iam" => "https://iam.amazonaws.com/doc/2010-05-08/",
         "rds" => "http://rds.amazonaws.com/doc/2014-10-31/",
+        "elasticloadbalancing" => "http://elasticloadbalancing.amazonaws.com/doc/2015-12-01/",
         "sts" => "https://sts.amazonaws.com/doc/2011-06-15/",
         _ => "http://monitoring.amazonaws.com/doc/2010-08-01/",
     }
@@ -211,6 +232,12 @@ fn error_response(protocol: Protocol, service: &str, error: &AwsError, request_i
         Protocol::Json(content_type) => http::reply(error.status, content_type, body.to_string()),
         Protocol::Cbor => cbor(error.status, &body),
     };
+    let mut response = response;
+    // SQS once spoke the query protocol; its clients still go by the codes of that time.
+    if service == "sqs" && error.code.ends_with("#QueueDoesNotExist") {
+        let code = HeaderValue::from_static("AWS.SimpleQueueService.NonExistentQueue;Sender");
+        response.headers_mut().insert("x-amzn-query-error", code);
+    }
     stamped(response, request_id)
 }
 
@@ -230,8 +257,8 @@ fn error_document(namespace: &str, error: &AwsError, request_id: &str) -> String
 fn refusal(obstacle: &Obstacle, asked: &Asked<'_>) -> AwsError {
     let is_xml = matches!(asked.protocol, Protocol::RestXml | Protocol::Query);
     match obstacle {
-        Obstacle::Throttled if is_xml => AwsError::bad_request("Throttling", "Rate exceeded"),
-        Obstacle::Throttled => AwsError::bad_request("ThrottlingException", "Rate exceeded"),
+        Obstacle::Throttled(_) if is_xml => AwsError::bad_request("Throttling", "Rate exceeded"),
+        Obstacle::Throttled(_) => AwsError::bad_request("ThrottlingException", "Rate exceeded"),
         Obstacle::Error { status, code } => AwsError::new(*status, code, error_message(code)),
         Obstacle::Expired | Obstacle::Closed => {
             let message = "The security token included in the request is expired";
@@ -261,9 +288,19 @@ fn unsigned(call: &Call) -> Option<AwsError> {
     (!is_signed).then(error)
 }
 
+/// Nobody can be forbidden to ask who he is; and whoever attaches policies to the user is somebody else.
+fn not_allowed(world: &World, asked: &Asked<'_>) -> Option<AwsError> {
+    let attaches = asked.service == "iam" && asked.operation != "SimulatePrincipalPolicy";
+    if asked.service == "sts" || attaches {
+        return None;
+    }
+    let is_xml = matches!(asked.protocol, Protocol::RestXml | Protocol::Query);
+    lock(&world.iam).refusal(&format!("{}:{}", asked.service, asked.operation), None, is_xml)
+}
+
 fn over_rate(world: &World, asked: &Asked<'_>) -> Option<AwsError> {
     let allowed = asked.service != "route53" || lock(&world.route53_rate).take();
-    (!allowed).then(|| refusal(&Obstacle::Throttled, asked))
+    (!allowed).then(|| refusal(&Obstacle::Throttled(None), asked))
 }
 
 /// A member of a JSON input as a string; empty when it is missing.

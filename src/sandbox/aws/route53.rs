@@ -275,6 +275,9 @@ fn change_sets(world: &World, zone_id: &str, body: &[u8], request_id: &str) -> R
     if changes.is_empty() {
         return Err(AwsError::bad_request("InvalidInput", "Invalid request: the batch holds no changes"));
     }
+    if let Some(refusal) = lock(&world.iam).refusal(CHANGE, Some((&zone_arn(zone_id), &conditions(&changes))), true) {
+        return Err(refusal);
+    }
     let now = world.clock.now();
     settle(world, now);
     // Held until the change is noted: two batches at once never see the same record sets.
@@ -305,6 +308,25 @@ fn change_sets(world: &World, zone_id: &str, body: &[u8], request_id: &str) -> R
         world.faults.fire(Trigger::Route53Switch, now);
     }
     Ok(answer)
+}
+
+/// The permission for a batch.
+const CHANGE: &str = "route53:ChangeResourceRecordSets";
+
+fn zone_arn(id: &str) -> String {
+    format!("arn:aws:route53:::hostedzone/{id}")
+}
+
+/// The condition keys of a batch.
+fn conditions(changes: &[Change]) -> super::iam::Context {
+    let list = |of: &dyn Fn(&Change) -> String| changes.iter().map(of).collect::<Vec<_>>();
+    let key = |name: &str| format!("route53:changeresourcerecordsets{name}");
+    [
+        (key("normalizedrecordnames"), list(&|change| change.set.name.trim_end_matches('.').replace('*', "\\052"))),
+        (key("recordtypes"), list(&|change| change.set.rtype.to_string())),
+        (key("actions"), list(&|change| format!("{:?}", change.action).to_uppercase())),
+    ]
+    .into()
 }
 
 /// Where each record set leads, its TTL aside.

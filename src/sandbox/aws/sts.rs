@@ -13,5 +13,5 @@ pub(super) fn serve(operation: &str, call: &Call) -> Result<Value, AwsError> {
     // The access key names the caller, so that two operators' credentials look like two callers.
     let key = call.header("authorization").split("Credential=").nth(1).and_then(|rest| rest.split('/').next());
     let user = key.unwrap_or("sandbox").to_owned();
-    Ok(json!({ "Arn": format!("arn:aws:iam::{ACCOUNT}:user/sandbox"), "UserId": user, "Account": ACCOUNT }))
+    Ok(json!({ "Arn": super::iam::user_arn(), "UserId": user, "Account": ACCOUNT }))
 }

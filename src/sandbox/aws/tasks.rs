@@ -26,6 +26,8 @@ const RUN: Duration = Duration::from_secs(40);
 const DEPROVISION: Duration = Duration::from_secs(10);
 /// From SIGTERM to the end of a command that listens to it.
 const TERM: Duration = Duration::from_secs(4);
+/// How often a service's task writes a line.
+const BEAT: Duration = Duration::from_secs(30);
 /// Exit code of a command that SIGTERM has ended.
 const TERMINATED: u8 = 143;
 /// Tasks are forgotten an hour after they stopped.
@@ -227,6 +229,9 @@ pub(super) fn describe_definition(input: &Value) -> Result<Value, AwsError> {
             "awslogs-group": log_group(&definition), "awslogs-region": "us-east-1", "awslogs-stream-prefix": "acme",
         } },
     });
+    if ["worker", "scheduler"].contains(&name) {
+        container["healthCheck"] = json!({ "command": ["CMD-SHELL", "test -e tmp/alive"], "interval": 10 });
+    }
     if name == "web" {
         container["portMappings"] = json!([{ "containerPort": 3000, "hostPort": 3000, "protocol": "tcp" }]);
         container["healthCheck"] =
@@ -304,6 +309,19 @@ pub(super) fn stop(
 }
 
 /// Groups that exist: one a family.
+/// What a service's task has written in the last hour, while it runs.
+pub(super) fn service_stream(definition: &str, id: &str, since: Timestamp, now: Timestamp) -> (String, String, Lines) {
+    let hour_ago = now.checked_sub(jiff::SignedDuration::from_hours(1)).unwrap_or(since);
+    let mut lines = Lines::new();
+    // On whole periods, so that two looks see the same lines.
+    let period = i64::try_from(BEAT.as_secs()).unwrap_or(1);
+    let first = since.max(hour_ago).as_second().div_euclid(period) + 1;
+    for beat in first..=now.as_second().div_euclid(period) {
+        lines.extend(Timestamp::from_second(beat * period).map(|at| (at, "alive".to_owned())));
+    }
+    (log_group(definition), stream(container_of(definition), id), lines)
+}
+
 pub(super) fn log_groups() -> impl Iterator<Item = String> {
     DEFINITIONS.iter().map(|family| log_group(family))
 }

@@ -374,3 +374,32 @@ async fn expired_credentials_and_throttling_carry_the_codes_that_clients_look_fo
     let sts = client!(aws_sdk_sts, &sandbox.endpoints().aws_sts).get_caller_identity().send().await.unwrap_err();
     assert_eq!(sts.code(), Some("ExpiredToken"));
 }
+
+#[tokio::test]
+async fn the_queue_and_the_balancer_tell_what_the_world_is_like() {
+    let sandbox = sandbox("calm", 60.0).await;
+    let url = &sandbox.endpoints().aws_ecs;
+    let sqs = client!(aws_sdk_sqs, url);
+    let queue = sqs.get_queue_url().queue_name("acme-shop-jobs").send().await.unwrap().queue_url.unwrap();
+    let name = aws_sdk_sqs::types::QueueAttributeName::ApproximateNumberOfMessages;
+    let read = sqs.get_queue_attributes().queue_url(&queue).attribute_names(name.clone()).send().await.unwrap();
+    let depth: f64 = read.attributes().unwrap()[&name].parse().unwrap();
+    assert!((0.0..200.0).contains(&depth) && read.attributes().unwrap().len() == 1, "{depth}");
+    let missing = sqs.get_queue_url().queue_name("nope").send().await.unwrap_err().into_service_error();
+    assert!(missing.is_queue_does_not_exist(), "{missing:?}");
+
+    let elb = client!(aws_sdk_elasticloadbalancingv2, url);
+    let balancers = elb.describe_load_balancers().send().await.unwrap();
+    assert_eq!(balancers.load_balancers()[0].dns_name(), Some(ALB));
+    let groups = elb.describe_target_groups().send().await.unwrap();
+    let group = groups.target_groups()[0].target_group_arn().unwrap();
+    let health = elb.describe_target_health().target_group_arn(group).send().await.unwrap();
+    let states: Vec<_> = health
+        .target_health_descriptions()
+        .iter()
+        .map(|one| one.target_health().unwrap().state().unwrap().as_str())
+        .collect();
+    assert_eq!(states, ["healthy", "healthy"]);
+    let stranger = elb.describe_target_health().target_group_arn("arn:nope").send().await.unwrap_err();
+    assert_eq!(stranger.code(), Some("TargetGroupNotFound"));
+}

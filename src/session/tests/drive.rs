@@ -95,6 +95,7 @@ async fn the_autopilot_leaves_the_seat_to_a_person_and_never_gives_up_a_gate_ear
     let evidence = state.evidence(&id, Direction::Forward).unwrap();
     let armed_at = now;
     state.gate = Some(Gate {
+        typed_at: None,
         id: 1,
         step: "freeze".into(),
         direction: Direction::Forward,

@@ -49,6 +49,7 @@ fn plan(kind: EnvironmentKind) -> Plan {
         window: None,
         aws: Aws::default(),
         databases: None,
+        preflight: None,
         heroku: Some(Heroku { app: "acme-shop".into(), api: None }),
         dns: Dns::default(),
         sides: Sides { old: side("Heroku"), new: side("AWS") },
@@ -58,6 +59,8 @@ fn plan(kind: EnvironmentKind) -> Plan {
         guardrails: Vec::new(),
         runners: Vec::new(),
         traffic: None,
+        access: None,
+        notify: Vec::new(),
         steps: vec![
             step("call", Kind::Manual { items: vec!["phone".into(), "mail".into()] }, &[]),
             step("freeze", Kind::HerokuMaintenance { on: true }, &["call"]),

@@ -10,7 +10,10 @@ use super::super::{StepContext, back, done, reversal, single, unexpected, unread
 use crate::{
     plan::{Side, WriteLock},
     run::{Access, Change, Grant, Observation, Outcome, Preview, Trouble, TroubleKind},
-    world::{postgres::Server, trouble},
+    world::{
+        postgres::{Sequence, Server},
+        trouble,
+    },
 };
 
 /// How long transactions that had written before their privileges were taken may take to end by themselves, wall time.
@@ -58,6 +61,9 @@ pub(in crate::steps) async fn preview(
     let mut preview = single(change, already);
     if forward && !wanted.open {
         preview.facts.extend(bystanders(server, wanted.roles).await?);
+    }
+    if !forward && wanted.side == Side::Old {
+        preview.facts.extend(ids_given_out(context).await);
     }
     Ok(preview)
 }
@@ -111,6 +117,37 @@ async fn sequences_are_ahead(context: &StepContext, server: &Server) -> Result<(
         }
         None => Ok(()),
     }
+}
+
+/// What the old side will give out a second time when it goes on: replication to the new side stops at the first of them.
+/// The price of going back; whoever does not want to pay it sets the sequences first.
+async fn ids_given_out(context: &StepContext) -> Vec<(String, String)> {
+    let read = async {
+        let postgres = context.world.postgres()?;
+        let (old, new) = tokio::try_join!(postgres.side(Side::Old).sequences(), postgres.side(Side::New).sequences())?;
+        Ok::<_, Trouble>(collisions(&old, &new))
+    };
+    // That it cannot be known is no reason to keep anybody from going back.
+    read.await.unwrap_or_else(|trouble| {
+        let words =
+            format!("not known whether the new side used ids that the old one gives out again: {}", trouble.reason);
+        vec![("ids".to_owned(), words)]
+    })
+}
+
+/// Sequences of the old side whose next value stands in the new side's table already.
+fn collisions(old: &[Sequence], new: &[Sequence]) -> Vec<(String, String)> {
+    let collides = |ours: &Sequence| {
+        let theirs = new.iter().find(|theirs| theirs.name == ours.name)?;
+        let seen = Sequence { highest: theirs.highest, ..ours.clone() };
+        let highest = theirs.highest.filter(|_| seen.is_missed())?;
+        let words = format!(
+            "{} is at {} and the new side has rows up to {highest}: replication to it stops at the first id given out twice; to keep it, first run on the old side: SELECT setval('{}', {highest})",
+            ours.name, ours.at, ours.name
+        );
+        Some(("ids".to_owned(), words))
+    };
+    old.iter().filter_map(collides).collect()
 }
 
 /// Who is connected, and who may go on writing although the freeze does not name it. Not how many: a preview that differs
@@ -263,6 +300,29 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+
+    #[test]
+    fn ids_that_the_new_side_used_are_told_before_the_old_one_goes_on() {
+        let name = |name: &str| crate::plan::TableName { schema: "public".into(), name: name.into() };
+        let sequence = |value, highest| Sequence {
+            name: name("orders_id_seq"),
+            increment: 1,
+            max: 10_000,
+            owner: Some((name("orders"), "id".into())),
+            at: crate::run::Position { value, called: true },
+            highest,
+        };
+        // 12 orders were written on the new side after the switch.
+        let told = collisions(&[sequence(500, Some(500))], &[sequence(1500, Some(1512))]);
+        assert_eq!(told.len(), 1);
+        assert!(told[0].1.contains("rows up to 1512") && told[0].1.contains("setval('public.orders_id_seq', 1512)"));
+        assert_eq!(
+            collisions(&[sequence(500, Some(500))], &[sequence(1500, Some(500))]),
+            [],
+            "nothing was written there"
+        );
+        assert_eq!(collisions(&[sequence(500, None)], &[]), []);
+    }
 
     #[test]
     fn closing_keeps_whom_it_is_about() {

@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 use super::{Awaited, Look, StepContext, about, existing, fact, follow, ready, single, unexpected, unreadable};
 use crate::{
     plan::{Metric, MetricSource, Side, Unit},
-    run::{Change, Datum, Observation, Outcome, Preview, RdsChange, Trouble, clock_text},
+    run::{Change, Datum, Observation, Outcome, Preview, RdsChange, Trouble},
 };
 
 /// CloudWatch tells the lag once a minute, some minutes late.
@@ -27,10 +27,8 @@ pub(super) async fn preview(
     preview.facts.push(fact("replicates", source));
     let lag = lag(context, replica).await;
     let words = match &lag {
-        Ok(Some(newest)) => {
-            let old = context.clock.now().duration_since(newest.at);
-            format!("{:.1} s, {} ago", newest.value, clock_text(old))
-        }
+        // Not its age: a preview that says something else every second is news every second.
+        Ok(Some(newest)) => format!("{:.1} s at {} UTC", newest.value, newest.at.strftime("%H:%M:%S")),
         Ok(None) => "not known: CloudWatch has no datum".to_owned(),
         Err(trouble) => format!("not known: {}", trouble.reason),
     };

@@ -133,7 +133,7 @@ async fn what_somebody_else_changed_is_not_put_back_blindly() {
 async fn what_does_not_exist_is_named() {
     let stage = Stage::open("calm", 120.0).await;
     let formation = [("worker".to_owned(), 0), ("ghost".to_owned(), 0)].into();
-    let ghost = stage.ctx_of("stop-old-jobs", Kind::HerokuScale { formation });
+    let ghost = stage.ctx_of("stop-old-jobs", Kind::HerokuScale { formation, old_side_silent: None });
     let trouble = preview(&ghost, Direction::Forward, &[]).await.unwrap_err();
     assert!(trouble.reason.contains("`ghost`"), "{}", trouble.reason);
     let service = Kind::EcsScale { cluster: "acme".into(), service: "ghost".into(), desired: 1 };
@@ -193,11 +193,15 @@ async fn both_families_of_one_name_move_as_two_records() {
     {
         let record = plan.record("api").unwrap().clone();
         let (old, new) = (set(kind, old, 60), set(kind, new, 60));
-        stage.world.route53().change(&zone_id, &[(Create, old.clone())], "setup").await.unwrap();
         plan.records.push(crate::plan::Record { id: id.into(), old, new, ..record });
     }
     let stages = vec![crate::plan::Stage { percent: 50, bake: Duration::ZERO }];
     let kind = Kind::DnsSwitch { records: vec!["dual4".into(), "dual6".into()], stages };
+    plan.steps.iter_mut().find(|step| step.id == "switch-api".into()).unwrap().kind = kind.clone();
+    least_privilege(&plan, &stage.world).await;
+    for record in &plan.records[2..] {
+        stage.world.route53().change(&zone_id, &[(Create, record.old.clone())], "setup").await.unwrap();
+    }
     let ctx = StepContext { plan: Arc::new(plan), ..stage.ctx_of("switch-api", kind) };
     let parts = preview(&ctx, Direction::Forward, &[]).await.unwrap().parts;
     let applied: Vec<_> = parts.into_iter().map(|part| part.change).collect();

@@ -209,7 +209,7 @@ async fn a_replica_is_promoted_once_its_lag_is_seen() {
     let seen = preview(&ctx, Direction::Forward, &[]).await.unwrap();
     let fact = |label: &str| seen.facts.iter().find(|(known, _)| known == label).unwrap().1.clone();
     assert_eq!(fact("replicates"), "acme-shop");
-    assert!(fact("lag").contains(" s, ") && fact("lag").ends_with("ago"), "{}", fact("lag"));
+    assert!(fact("lag").contains(" s at ") && fact("lag").ends_with(" UTC"), "{}", fact("lag"));
     let strict = RdsKind::PromoteReplica { replica: "acme-shop-warehouse".into(), max_lag: Some(Duration::ZERO) };
     let reason = refused(&stage.ctx_of("promote-warehouse", Kind::Rds(strict)), Direction::Forward, &[]).await;
     assert!(reason.contains("should be at most 0 s and is "), "{reason}");

@@ -47,6 +47,21 @@ async fn a_drain_waits_out_the_ttl_and_then_for_the_resolvers() {
     assert_eq!(observe(&ctx, &Change::Nothing, true).await, Observation::Done);
 }
 
+#[tokio::test]
+async fn the_bar_of_a_drain_goes_on_where_it_was_when_another_engine_takes_it_up() {
+    let stage = Stage::open("calm", 600.0).await;
+    let ctx = stage.ctx("drain");
+    let now = ctx.clock.now();
+    let half_way = StepContext {
+        begun_at: Some(now - jiff::SignedDuration::from_secs(1800)),
+        drained_at: Some(now + jiff::SignedDuration::from_secs(1800)),
+        ..ctx
+    };
+    let _ = tokio::time::timeout(Duration::from_millis(300), apply(&half_way, &Change::Nothing, TOKEN)).await;
+    let first = stage.heard().iter().find_map(fraction);
+    assert!(first.is_some_and(|fraction| (0.49..0.7).contains(&fraction)), "{first:?}");
+}
+
 fn agreed(verdict: Result<(), String>) -> Health {
     Health { resolvers: ["shop", "api"].map(|id| (id.to_owned(), verdict.clone())).into(), ..Health::default() }
 }

@@ -2,10 +2,11 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pen, Role, Scene, text};
+use super::{Pen, Role, Rolled, Scene, dialog, more, rolled, scroll_keys, text, word};
 use crate::{
     plan::{Consequence, Guardrail},
-    run::{HoldKind, breached},
+    run::{Gate, HoldKind, breached},
+    tui::model::{asks, second_persons},
 };
 
 /// One banner.
@@ -44,12 +45,32 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
         all.push(banner(Role::WarnFill, "ROLLING BACK", words, "F turns forward again"));
     }
     all.extend(scene.holds.iter().map(|hold| held(scene, hold)));
-    if let Some(gate) = state.gate.as_ref().filter(|gate| gate.by.conn != scene.snapshot.you.conn) {
-        let words = format!("{} has armed the gate of {}", gate.by.name, gate.step);
-        all.push(banner(Role::InfoFill, "ARMED", words, if gate.typed { "waits for the second person" } else { "" }));
-    }
+    all.extend(state.gate.as_ref().and_then(|gate| gate_of(scene, gate)));
     all.extend(blind(scene));
     all
+}
+
+/// A gate that this person did not arm, or whose second person is awaited: what, since when, from whom.
+fn gate_of(scene: &Scene<'_>, gate: &Gate) -> Option<Banner> {
+    let own = gate.by.conn == scene.snapshot.you.conn;
+    let since = |at| text::clock(text::since(at, scene.now));
+    let waits = gate.typed_at.filter(|_| !gate.consented);
+    match waits {
+        Some(at) if asks(scene.snapshot).is_some() => {
+            let words = format!("{} typed {} {} ago", gate.by.name, gate.step, since(at));
+            Some(banner(Role::WarnFill, "CONFIRM", words, format!("both read: {}", gate.evidence.words())))
+        }
+        Some(at) => {
+            let whom = second_persons(scene.snapshot, gate);
+            let words = format!("{} for {}, {whom}", gate.step, since(at));
+            Some(banner(Role::InfoFill, "WAITS", words, gate.evidence.words()))
+        }
+        None if own => None,
+        None => {
+            let words = format!("{} armed the gate of {} {} ago", gate.by.name, gate.step, since(gate.armed_at));
+            Some(banner(Role::InfoFill, "ARMED", words, ""))
+        }
+    }
 }
 
 fn held(scene: &Scene<'_>, hold: &crate::run::Hold) -> Banner {
@@ -59,11 +80,19 @@ fn held(scene: &Scene<'_>, hold: &crate::run::Hold) -> Banner {
     match hold.kind {
         HoldKind::Doubt => banner(Role::BadFill, "IN DOUBT", words, "l looks again, u decides"),
         HoldKind::Doubled(_) => banner(Role::BadFill, "TWO RUNNERS", words, "stop one side"),
+        HoldKind::Stray => banner(Role::BadFill, "STRAY", words, "stop it"),
         HoldKind::Manual => banner(Role::WarnFill, "HOLD", words, "h releases"),
         HoldKind::Breach => breach(scene, &words, hold.blocking),
-        HoldKind::Preview => banner(Role::WarnFill, "UNREADABLE", words, "l looks again"),
-        HoldKind::Source => banner(Role::WarnFill, "TROUBLE", words, "retried by itself"),
+        HoldKind::Expiry => banner(Role::WarnFill, "EXPIRES", words, "renew it"),
+        HoldKind::Preview => banner(Role::WarnFill, "UNREADABLE", words, next_try(scene, hold, "l looks again")),
+        HoldKind::Source => banner(Role::WarnFill, "TROUBLE", words, next_try(scene, hold, "retried by itself")),
     }
+}
+
+/// When it is tried again; `else_words` while that is not known, or just now.
+fn next_try(scene: &Scene<'_>, hold: &crate::run::Hold, else_words: &str) -> String {
+    let next = hold.next_try.filter(|at| *at > scene.now);
+    next.map_or_else(|| else_words.to_owned(), |at| format!("next try {}", text::time(at, scene.tz)))
 }
 
 /// A breach says value and limit, and proposes what the plan says.
@@ -103,7 +132,7 @@ pub(super) fn render(scene: &Scene<'_>, banners: &[Banner], area: Rect, buf: &mu
     for (index, banner) in banners.iter().take(room).enumerate() {
         let more = if index + 1 == room { banners.len() - room } else { 0 };
         let columns = pen.width();
-        let hint = if more > 0 { format!("{}  +{more} more", banner.hint) } else { banner.hint.clone() };
+        let hint = if more > 0 { format!("{}  +{more} more: !", banner.hint) } else { banner.hint.clone() };
         let hint_columns = text::width(&hint) + 2;
         let glyph = scene.theme.glyphs.warn;
         pen.put(banner.role, &format!(" {glyph} {}  ", banner.word));
@@ -112,4 +141,32 @@ pub(super) fn render(scene: &Scene<'_>, banners: &[Banner], area: Rect, buf: &mu
         pen.right(Role::Text, &format!("{hint} "));
         pen.lay(banner.role, 0, columns).line();
     }
+}
+
+/// Every banner with all of its words, over the screen.
+pub(super) fn all(scene: &Scene<'_>, at: usize, buf: &mut Buffer) -> Rolled {
+    let banners = banners(scene);
+    let size = (buf.area.width.min(100), buf.area.height.saturating_sub(2));
+    let columns = usize::from(size.0).saturating_sub(4);
+    let lines = |banner: &Banner| text::wrap(&banner.text, columns).len() + usize::from(!banner.hint.is_empty()) + 2;
+    let wanted = banners.iter().map(lines).sum::<usize>().max(1) + 3;
+    let size = (size.0, size.1.min(u16::try_from(wanted).unwrap_or(u16::MAX)));
+    let inside = dialog(scene, size, &[word(Role::Text, text::count(banners.len(), "alarm"))], buf);
+    let rolled = rolled(scene, inside, at, buf, |pen| {
+        if banners.is_empty() {
+            pen.put(Role::Good, "Nothing stands under the header.").line();
+        }
+        for banner in &banners {
+            pen.put(banner.role, &format!(" {} {} ", scene.theme.glyphs.warn, banner.word)).line();
+            pen.wrapped(Role::Text, &banner.text);
+            if !banner.hint.is_empty() {
+                pen.put(Role::Dim, &banner.hint).line();
+            }
+            pen.line();
+        }
+        pen.put(Role::Dim, "any other key goes back");
+    });
+    let frame = Rect { x: inside.x - 2, y: inside.y - 1, width: inside.width + 4, height: inside.height + 2 };
+    more(scene, frame, rolled, scroll_keys(scene.theme), buf);
+    rolled
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pane, Pen, Role, Scene, frame, framed, padded, text, word};
+use super::{Pane, Pen, Role, Rolled, Scene, frame, framed, padded, rolled, scrolled_by, text, word};
 use crate::{
     plan::{Bound, Check, Unit},
     run::{CheckSample, Target, VerdictKind, active},
@@ -34,8 +34,10 @@ fn verdict(scene: &Scene<'_>, check: &Check, target: Target) -> Verdict {
     }
 }
 
+/// What customers meet, and what they will meet: the old side counts through the live name, for as long as that leads
+/// there. After the switch it may be as dead as it is meant to be.
 fn overall(scene: &Scene<'_>, check: &Check) -> Verdict {
-    let all = [Target::Old, Target::New, Target::Live].map(|target| verdict(scene, check, target));
+    let all = [Target::New, Target::Live].map(|target| verdict(scene, check, target));
     if all.contains(&Verdict::Fails) {
         Verdict::Fails
     } else if all.contains(&Verdict::Unknown) {
@@ -67,13 +69,16 @@ fn tally(scene: &Scene<'_>) -> (Role, String) {
     (role, format!("{passing}/{} pass", scene.plan().checks.len()))
 }
 
-pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled {
     let (role, words) = tally(scene);
     let right = [word(role, words)];
     let inside = frame(scene, Pane::Checks, area, &[word(Role::Text, "Checks")], &right, buf);
-    let mut pen = Pen::new(buf, scene.theme, padded(inside));
+    rolled(scene, padded(inside), scrolled_by(scene, Pane::Checks), buf, |pen| list(scene, pen))
+}
+
+fn list(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     if scene.plan().checks.is_empty() {
-        pen.put(Role::Dim, "the plan has no [[check]]");
+        pen.put(Role::Dim, "the plan has no [[check]]").line();
         return;
     }
     let sides = &scene.plan().sides;
@@ -83,24 +88,23 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         .cell_right(Role::Old, &sides.old.label, value)
         .cell_right(Role::New, &sides.new.label, value)
         .line();
-    let lines = pen.room();
-    let scroll = if scene.ui.focus == Pane::Checks { scene.ui.scroll } else { 0 };
-    let first = scroll.min(scene.plan().checks.len().saturating_sub(lines));
-    for check in scene.plan().checks.iter().skip(first).take(lines) {
+    for check in &scene.plan().checks {
         let (role, glyph) = symbol(scene, overall(scene, check));
         pen.put(role, glyph).gap(1).cell(Role::Text, &check.id, title);
-        latency(scene, &mut pen, check, Target::Old, value);
-        latency(scene, &mut pen, check, Target::New, value);
+        latency(scene, pen, check, Target::Old, value);
+        latency(scene, pen, check, Target::New, value);
         pen.gap(1);
-        spark(scene, &mut pen, check, Target::New, sparks);
+        spark(scene, pen, check, Target::New, sparks);
         pen.line();
     }
-    guardrails(scene, &mut pen);
+    if scene.ui.zoom || pen.room() >= scene.plan().guardrails.len() + 2 {
+        guardrails(scene, pen);
+    }
 }
 
-/// What the guardrails say, where there is room for it.
+/// What the guardrails say.
 fn guardrails(scene: &Scene<'_>, pen: &mut Pen<'_>) {
-    if pen.room() < scene.plan().guardrails.len() + 2 || scene.plan().guardrails.is_empty() {
+    if scene.plan().guardrails.is_empty() {
         return;
     }
     pen.line().put(Role::Strong, "Guardrails").line();
@@ -165,7 +169,7 @@ fn spark(scene: &Scene<'_>, pen: &mut Pen<'_>, check: &Check, target: Target, co
     }
 }
 
-pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled {
     let (role, words) = tally(scene);
     let inside = framed(scene, area, &[word(Role::Text, "Checks")], &[word(role, words)], buf);
     let area = padded(inside);
@@ -177,11 +181,12 @@ pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     pen.cell_right(Role::Text, "live", 9).gap(2).cell(Role::Dim, "served by", 11).cell(Role::Dim, "age", 6);
     pen.put(Role::Dim, "newest runs, and what is wrong").line();
     let rest = pen.rest();
-    let mut pen = Pen::scrolled(buf, scene.theme, rest, scene.ui.scroll);
-    for check in &scene.plan().checks {
-        row(scene, &mut pen, check, title);
-    }
-    guardrails(scene, &mut pen);
+    rolled(scene, rest, scene.ui.scroll, buf, |pen| {
+        for check in &scene.plan().checks {
+            row(scene, pen, check, title);
+        }
+        guardrails(scene, pen);
+    })
 }
 
 fn row(scene: &Scene<'_>, pen: &mut Pen<'_>, check: &Check, title: usize) {

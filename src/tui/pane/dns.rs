@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pane, Pen, Role, Scene, frame, framed, padded, text, word};
+use super::{Pane, Pen, Role, Rolled, Scene, frame, framed, padded, rolled, scrolled_by, text, word};
 use crate::{
     plan::Record,
     run::{AUTHORITY, Answer, ProbeSample},
@@ -17,20 +17,21 @@ pub(super) fn lines(scene: &Scene<'_>) -> (usize, usize) {
     (scene.plan().records.len() * (resolvers + 1) + drains, resolvers + 1 + drains)
 }
 
-pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled {
     let right = [word(tally_role(scene), tally(scene))];
     let inside = frame(scene, Pane::Dns, area, &[word(Role::Text, "DNS / TTL")], &right, buf);
-    let mut pen = Pen::new(buf, scene.theme, padded(inside));
-    if scene.plan().records.is_empty() {
-        pen.put(Role::Dim, "the plan moves no [[record]]");
-    } else if pen.room() >= lines(scene).0 {
-        list(scene, &mut pen);
-    } else {
-        grid(scene, &mut pen);
-    }
-    for words in drains(scene) {
-        pen.put(Role::Warn, &words).line();
-    }
+    rolled(scene, padded(inside), scrolled_by(scene, Pane::Dns), buf, |pen| {
+        if scene.plan().records.is_empty() {
+            pen.put(Role::Dim, "the plan moves no [[record]]").line();
+        } else if pen.room() >= lines(scene).0 || scene.ui.zoom {
+            list(scene, pen);
+        } else {
+            grid(scene, pen);
+        }
+        for words in drains(scene) {
+            pen.put(Role::Warn, &words).line();
+        }
+    })
 }
 
 /// Every resolver on a line of its own, record by record.
@@ -55,10 +56,7 @@ fn grid(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         pen.cell(Role::Strong, &record.id, each);
     }
     pen.line();
-    let scroll = if scene.ui.focus == Pane::Dns { scene.ui.scroll } else { 0 };
-    let lines = pen.room().saturating_sub(drains(scene).len());
-    let resolvers: Vec<&str> = resolvers(scene).collect();
-    for resolver in resolvers.iter().skip(scroll.min(resolvers.len().saturating_sub(lines))).take(lines) {
+    for resolver in resolvers(scene) {
         pen.cell(Role::Text, resolver, name).gap(1);
         for record in &records {
             let left = pen.left().min(each);
@@ -195,23 +193,24 @@ fn tally_role(scene: &Scene<'_>) -> Role {
     }
 }
 
-pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled {
     let right = [word(tally_role(scene), tally(scene))];
     let inside = framed(scene, area, &[word(Role::Text, "DNS / TTL")], &right, buf);
-    let mut pen = Pen::scrolled(buf, scene.theme, padded(inside), scene.ui.scroll);
-    for record in &scene.plan().records {
-        pen.put(Role::Strong, record.name().trim_end_matches('.')).gap(2);
-        pen.put(Role::Old, &record.old.to_string()).gap(1).put(Role::Dim, scene.theme.glyphs.arrow).gap(1);
-        pen.put(Role::New, &record.new.to_string()).line();
-        drain_line(scene, &mut pen, record);
-        pen.cell(Role::Dim, "  asked", 18).cell(Role::Dim, "answers", 10).cell_right(Role::Dim, "TTL", 6).gap(2);
-        pen.cell(Role::Dim, "", 14).cell_right(Role::Dim, "chain", 6).gap(2).cell(Role::Dim, "code", 12);
-        pen.cell_right(Role::Dim, "took", 7).cell_right(Role::Dim, "ago", 6).gap(2).put(Role::Dim, "hops").line();
-        for resolver in resolvers(scene) {
-            row(scene, &mut pen, record, resolver);
+    rolled(scene, padded(inside), scene.ui.scroll, buf, |pen| {
+        for record in &scene.plan().records {
+            pen.put(Role::Strong, record.name().trim_end_matches('.')).gap(2);
+            pen.put(Role::Old, &record.old.to_string()).gap(1).put(Role::Dim, scene.theme.glyphs.arrow).gap(1);
+            pen.put(Role::New, &record.new.to_string()).line();
+            drain_line(scene, pen, record);
+            pen.cell(Role::Dim, "  asked", 18).cell(Role::Dim, "answers", 10).cell_right(Role::Dim, "TTL", 6).gap(2);
+            pen.cell(Role::Dim, "", 14).cell_right(Role::Dim, "chain", 6).gap(2).cell(Role::Dim, "code", 12);
+            pen.cell_right(Role::Dim, "took", 7).cell_right(Role::Dim, "ago", 6).gap(2).put(Role::Dim, "hops").line();
+            for resolver in resolvers(scene) {
+                row(scene, pen, record, resolver);
+            }
+            pen.line();
         }
-        pen.line();
-    }
+    })
 }
 
 fn drain_line(scene: &Scene<'_>, pen: &mut Pen<'_>, record: &Record) {

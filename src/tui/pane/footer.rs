@@ -3,12 +3,15 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    super::keymap::{TABLE, View, label},
+    super::keymap::{Context, TABLE, View, label},
     Pen, Role, Scene, text,
 };
 use crate::{
-    run::hourly_bill,
-    tui::gate::{Latch, Wants},
+    run::{Seat, hourly_bill},
+    tui::{
+        gate::{Latch, Wants},
+        model::seat,
+    },
 };
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
@@ -27,6 +30,10 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     pen.gap(1);
     let mut used = 1;
     for context in scene.ui.contexts() {
+        // Keys of a step are the driver's.
+        if *context == Context::Step && seat(scene.snapshot) != Seat::Driver {
+            continue;
+        }
         for binding in TABLE.iter().filter(|binding| binding.context == *context && !binding.hint.is_empty()) {
             let key = label(binding, scene.theme.ascii());
             let columns = text::width(&key) + text::width(binding.hint) + 3;

@@ -104,6 +104,18 @@ fn grid(scene: &Scene<'_>, all: &[Graph<'_>], area: Rect, shape: (usize, usize),
         let here = focused && first + index == here;
         draw(scene, graph, &Chart { gutter, ..chart }, place, here, buf);
     }
+    legend(scene, area, buf);
+}
+
+/// On the lower border of all charts: which line is which side's.
+fn legend(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+    let line = Rect { x: area.x + 1, y: area.bottom() - 1, width: area.width.saturating_sub(2), height: 1 };
+    let mut pen = Pen::new(buf, scene.theme, line);
+    pen.gap(1);
+    for of in [Side::Old, Side::New] {
+        let (role, sign) = reading::side(scene, of);
+        pen.put(role, &format!(" {sign} {} ", scene.plan().sides.get(of).label));
+    }
 }
 
 /// Charts beside and below each other; neighbours share borders.
@@ -207,6 +219,7 @@ fn alone(scene: &Scene<'_>, graph: &Graph<'_>, area: Rect, buf: &mut Buffer) {
     plot(scene, &chart, Rect { height: inside.height - lines, ..inside }, buf);
     let below = Rect { y: inside.bottom() - lines, height: lines, ..inside };
     numbers(scene, graph, &mut Pen::new(buf, scene.theme, below));
+    legend(scene, area, buf);
 }
 
 fn draw_title(scene: &Scene<'_>, graph: &Graph<'_>, chart: &Chart<'_>, area: Rect, buf: &mut Buffer) {
@@ -270,6 +283,8 @@ fn statistics(scene: &Scene<'_>, metric: &Metric) -> (Option<f64>, Option<f64>, 
 }
 
 pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
+    // The newest value of the new side, else of the old one; whose it is stands before the first of each.
+    let mut said = None;
     for graph in graphs(scene) {
         let metric = graph.metrics.iter().rev().find_map(|metric| Some((metric, newest(scene, metric)?)));
         let (role, words) = match (metric, graph.verdict(scene)) {
@@ -280,9 +295,15 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
             (Some((metric, _)), _) if stale(scene, metric) => (Role::Warn, "blind".to_owned()),
             (Some((metric, datum)), _) => (Role::Text, text::value(metric.unit, datum.value)),
         };
-        let columns = text::width(graph.name) + text::width(&words) + 3;
+        let of = metric.map(|(metric, _)| metric.side).filter(|side| said != Some(*side));
+        let label = of.map_or("", |side| scene.plan().sides.get(side).label.as_str());
+        let columns = text::width(graph.name) + text::width(&words) + text::width(label) + 4;
         if columns > pen.left() {
             continue;
+        }
+        if let Some(side) = of {
+            said = Some(side);
+            pen.put(reading::side(scene, side).0, label).gap(1);
         }
         pen.put(Role::Dim, graph.name).gap(1).put(role, &words).gap(2);
     }

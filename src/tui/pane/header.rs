@@ -24,7 +24,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let mut pen = Pen::new(buf, scene.theme, area);
     pen.put(Role::Strong, " ").put(Role::Strong, &scene.plan().name).gap(2).put(tag, &name).gap(2);
     let used = area.width as usize - pen.left();
-    let (facts, people) = (facts(scene), people(scene));
+    let (facts, people) = (facts(scene), people(scene, area.width >= 140));
     // Who drives stands on the right and gives way to nothing, but to the clock and the window on a narrow screen.
     let reserved = if area.width < 100 { 0 } else { text::width(&people.0) + 2 };
     let mut left = (area.width as usize - used).saturating_sub(reserved);
@@ -76,7 +76,9 @@ fn facts(scene: &Scene<'_>) -> Vec<Fact> {
         let (label, role) = if left.is_negative() { ("window over by", Role::Bad) } else { ("window", Role::Text) };
         facts.push((2, label, hours(left.unsigned_abs()), role));
     }
-    if scene.state().complete() {
+    if scene.state().rolled_back {
+        facts.push((3, "", "ROLLED BACK".into(), Role::WarnFill));
+    } else if scene.state().complete() {
         facts.push((3, "", "COMPLETE".into(), Role::Good));
     } else {
         facts.push((5, "finish", format!("~{}", text::minute(scene.forecast.finish, scene.tz)), Role::Text));
@@ -107,11 +109,18 @@ fn hours(duration: std::time::Duration) -> String {
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-fn people(scene: &Scene<'_>) -> (String, Role) {
+fn people(scene: &Scene<'_>, wide: bool) -> (String, Role) {
     let mine = super::super::model::seat(scene.snapshot);
     let driver = scene.state().driver();
-    let others = scene.state().operators.len().saturating_sub(1);
-    let others = if others == 0 { String::new() } else { format!(" +{others}") };
+    let count = scene.state().operators.len().saturating_sub(1);
+    let others = if count == 0 { String::new() } else { format!(" +{count}") };
+    // A driver wants to know who can confirm; everybody else, who drives.
+    let confirmers: Vec<_> = scene.state().seated(Seat::Confirmer).map(|who| who.name.as_str()).collect();
+    if mine == Seat::Driver && !confirmers.is_empty() && wide {
+        let more = count - confirmers.len();
+        let more = if more == 0 { String::new() } else { format!(" +{more}") };
+        return (format!("you drive, {} confirms{more}", confirmers.join(", ")), Role::Good);
+    }
     match (mine, driver) {
         (Seat::Driver, _) => (format!("you drive{others}"), Role::Good),
         (seat, Some(driver)) => (format!("{} drives, you: {}", driver.name, seat_word(seat)), Role::Warn),

@@ -1,16 +1,22 @@
 //! The keys, from their table; what works in the focused pane comes first.
 
-use ratatui::buffer::Buffer;
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    super::keymap::{Context, TABLE, View, label},
-    Pane, Pen, Role, Scene, dialog, text, word,
+    super::keymap::{Context, TABLE, View, labels},
+    Pane, Pen, Role, Rolled, Scene, dialog, more, rolled, scroll_keys, text, word,
 };
 
-pub(super) fn render(scene: &Scene<'_>, at: usize, buf: &mut Buffer) {
+pub(super) fn render(scene: &Scene<'_>, at: usize, buf: &mut Buffer) -> Rolled {
     let size = (buf.area.width.min(100), buf.area.height.saturating_sub(2));
     let inside = dialog(scene, size, &[word(Role::Text, "Help")], buf);
-    let mut pen = Pen::scrolled(buf, scene.theme, inside, at);
+    let rolled = rolled(scene, inside, at, buf, |pen| keys(scene, pen));
+    let frame = Rect { x: inside.x - 2, y: inside.y - 1, width: inside.width + 4, height: inside.height + 2 };
+    more(scene, frame, rolled, scroll_keys(scene.theme), buf);
+    rolled
+}
+
+fn keys(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     for line in text::wrap(about(scene), pen.width()) {
         pen.put(Role::Text, &line).line();
     }
@@ -21,7 +27,7 @@ pub(super) fn render(scene: &Scene<'_>, at: usize, buf: &mut Buffer) {
         let suffix = if works { "" } else { " (in its pane)" };
         pen.line().put(Role::Strong, context.title()).put(Role::Dim, suffix).line();
         for binding in TABLE.iter().filter(|binding| binding.context == *context) {
-            pen.gap(2).cell(Role::Key, &label(binding, scene.theme.ascii()), 10);
+            pen.gap(2).cell(Role::Key, &labels(binding, scene.theme.ascii()), 12);
             pen.wrapped(if works { Role::Text } else { Role::Dim }, binding.help);
         }
     }
@@ -43,7 +49,7 @@ fn about(scene: &Scene<'_>) -> &'static str {
             "Steps: all of the plan, with time taken or planned. Arrows look at another step."
         }
         (View::Cockpit, Pane::Step) => {
-            "Step: what exactly it changes, what must hold, what going back costs, and what to press."
+            "Step: what exactly it changes, what must hold, what going back costs, and what to press. Arrows look at another step; zoomed (z) they scroll what does not fit, and [ and ] go to other steps."
         }
         (View::Cockpit, Pane::Graphs) | (View::Graphs, _) => {
             "Graphs: metrics of both sides (dotted: old). The dashed line is the guardrail, the fine one what was normal; a number at the top is the step that acted there. Arrows choose a graph and move the crosshair, z shows one with all its numbers. Dim is blind: no data is not green."
@@ -55,7 +61,7 @@ fn about(scene: &Scene<'_>) -> &'static str {
             "Traffic: requests at each side. The cutover is over when the old side is silent."
         }
         (View::Cockpit, Pane::Interlock) => {
-            "Interlock: what is seen running where. Worker, cron and writer never run on both sides; an act that would do so is refused."
+            "Interlock: what is seen running where. Worker, cron and writer never run on both sides; an act that would do so is refused. LEAK: somebody writes although writes are frozen. STILL: it runs although a step ended it. z says who."
         }
         (View::Cockpit, Pane::Checks) | (View::Checks, _) => {
             "Checks: requests against each side's own address and the live name, with latency and the newest runs."
@@ -66,7 +72,9 @@ fn about(scene: &Scene<'_>) -> &'static str {
         (View::Cockpit, Pane::Log) | (View::Journal, _) => {
             "Journal: everything that happened, in order, with who did it."
         }
-        (View::Checklist, _) => "Checklist: everything that people tick off. Arrows look at a step, Enter begins it.",
+        (View::Checklist, _) => {
+            "Checklist: everything that people tick off. Arrows scroll; [ and ] choose a step, Enter goes to it."
+        }
         (View::Timeline, _) => {
             "Timeline: planned against actual. People's waiting stands apart from the steps' own time."
         }

@@ -2,17 +2,24 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pane, Pen, Role, Scene, frame, padded, text, word};
+use super::{Pane, Pen, Role, Rolled, Scene, frame, padded, rolled, scrolled_by, text, word};
 use crate::{
-    plan::{self, Side},
-    run::{Cell, role_word},
+    plan::{self, Side, StepId},
+    run::{self, Cell, role_word},
 };
 
-pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled {
     let (role, verdict) = verdict(scene);
-    let right = [word(role, verdict)];
+    let mut right = vec![word(role, verdict)];
+    if let Some(left) = scene.telemetry().heroku.as_ref().and_then(|seen| seen.remaining) {
+        let role = if left < super::step::SCARCE { Role::Warn } else { Role::Dim };
+        right.push(word(role, format!(" API {left}")));
+    }
     let inside = frame(scene, Pane::Interlock, area, &[word(Role::Text, "Interlock")], &right, buf);
-    let mut pen = Pen::new(buf, scene.theme, padded(inside));
+    rolled(scene, padded(inside), scrolled_by(scene, Pane::Interlock), buf, |pen| matrix(scene, pen))
+}
+
+fn matrix(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let sides = &scene.plan().sides;
     let label = text::width(&sides.old.label).max(text::width(&sides.new.label)).min(12) + 2;
     let column = (pen.width().saturating_sub(label) / 4).min(9);
@@ -23,8 +30,12 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     for (side, color) in [(Side::Old, Role::Old), (Side::New, Role::New)] {
         pen.line().cell(color, &scene.plan().sides.get(side).label, label);
         for role in plan::Role::ALL {
-            cell(scene, &mut pen, side, role, column);
+            cell(scene, pen, side, role, column);
         }
+    }
+    pen.line();
+    for words in strays(scene) {
+        pen.line().wrapped(Role::Bad, &words);
     }
 }
 
@@ -33,21 +44,49 @@ fn cell(scene: &Scene<'_>, pen: &mut Pen<'_>, side: Side, role: plan::Role, colu
     let doubled = scene.state().runners.doubled().any(|doubled| doubled == role);
     let watched = scene.plan().runners.iter().any(|runner| runner.side == side && runner.role == role);
     let seen = scene.state().runners.get(side, role).or(watched.then_some(Cell::Unknown));
+    let leaks = role == plan::Role::Writer && scene.state().leaks.contains_key(&side);
+    let strays = misplaced(scene).any(|(there, which, _)| (there, which) == (side, role));
     let (meaning, glyph, words) = match seen {
         None => (Role::Line, glyphs.dash, ""),
         Some(Cell::On) if doubled => (Role::Bad, glyphs.on, " TWO"),
+        Some(Cell::On) if strays => (Role::Bad, glyphs.on, " STILL"),
         Some(Cell::On) => (Role::Good, glyphs.on, " on"),
+        Some(_) if leaks => (Role::Bad, glyphs.on, " LEAK"),
         Some(Cell::Off) => (Role::Dim, glyphs.off, " off"),
         Some(Cell::Unknown) => (Role::Warn, glyphs.unknown, " ?"),
     };
     pen.cell(meaning, &format!("{glyph}{words}"), column);
 }
 
+/// What is seen running although a step has ended it.
+fn misplaced(scene: &Scene<'_>) -> impl Iterator<Item = (Side, plan::Role, StepId)> {
+    run::misplaced(scene.plan(), scene.state(), scene.now).into_iter()
+}
+
+/// What is seen where nothing should be, a sentence each.
+fn strays(scene: &Scene<'_>) -> Vec<String> {
+    let label = |side| &scene.plan().sides.get(side).label;
+    let leaks = scene.state().leaks.iter().map(|(side, who)| {
+        format!("{who} on {}: frozen for the application, not for them. Those rows stay behind.", label(*side))
+    });
+    let runners = misplaced(scene).map(|(side, role, step)| {
+        format!("{} is seen on {}, although `{step}` ended it.", role_word(role), label(side))
+    });
+    leaks.chain(runners).collect()
+}
+
+/// In a word: the worst that is so. `holds` is said only when everything that is watched is known and as it should be.
 fn verdict(scene: &Scene<'_>) -> (Role, String) {
     let runners = &scene.state().runners;
     let doubled: Vec<_> = runners.doubled().map(role_word).collect();
     if !doubled.is_empty() {
         return (Role::Bad, format!("TWO {}", doubled.join(", ")));
+    }
+    if let Some(side) = scene.state().leaks.keys().next() {
+        return (Role::Bad, format!("{} LEAKS", scene.plan().sides.get(*side).label));
+    }
+    if let Some((side, role, _)) = misplaced(scene).next() {
+        return (Role::Bad, format!("{} STILL on {}", role_word(role), scene.plan().sides.get(side).label));
     }
     let watched = scene.plan().runners.iter().map(|runner| (runner.side, runner.role));
     let unknown = watched.filter(|(side, role)| runners.get(*side, *role).unwrap_or_default() == Cell::Unknown).count();

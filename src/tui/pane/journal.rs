@@ -39,9 +39,17 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
 
 fn tally(scene: &Scene<'_>, found: usize) -> super::Word {
     let (kinds, search) = (scene.ui.kinds, &scene.ui.search);
+    let oldest = scene.ui.past.oldest(scene.state());
+    let looked = scene.state().seq.saturating_sub(oldest) + 1;
+    // What lies before the oldest that is at hand has not been looked at: it must not seem that there is nothing.
+    let before = match oldest {
+        0 | 1 => String::new(),
+        _ if scene.ui.past.asking() => ", reading older".to_owned(),
+        oldest => format!(", {} older", oldest - 1),
+    };
     if kinds == Kinds::All && search.is_empty() {
-        return word(Role::Dim, text::count(found, "event"));
+        return word(Role::Dim, format!("{}{before}", text::count(found, "event")));
     }
     let with = if search.is_empty() { String::new() } else { format!(" with `{search}`") };
-    word(Role::Warn, format!("{found} of {}: {}{with}", scene.state().log.len(), kinds.word()))
+    word(Role::Warn, format!("{found} of {looked}{before}: {}{with}", kinds.word()))
 }

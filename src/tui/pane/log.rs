@@ -1,11 +1,12 @@
 //! The newest of what happened; it rests at its end.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
+use jiff::SignedDuration;
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, Pen, Role, Scene, frame, text, word};
-use crate::run::{Actor, Answer, Event, Outcome, Target, VerdictKind, What, describe};
+use crate::run::{Actor, Answer, Event, Finding, Outcome, Standing, Target, VerdictKind, What, describe};
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let log = &scene.state().log;
@@ -35,12 +36,16 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
 /// Time and author; the author is left out where the words name them anyway.
 fn margin<'a>(scene: &Scene<'_>, event: &'a Event, wide: bool) -> (String, &'a str) {
     let time = if wide { text::time(event.at, scene.tz) } else { text::minute(event.at, scene.tz) };
-    let named = matches!(event.what, What::Attached { .. } | What::Detached | What::SeatTaken { .. });
     match &event.by {
-        Actor::Operator(operator) if !named => (time, &operator.name),
+        Actor::Operator(operator) if !names_itself(event) => (time, &operator.name),
         Actor::Engine if wide => (time, "engine"),
         _ => (time, ""),
     }
+}
+
+/// Whether the words of an event begin with who caused it.
+const fn names_itself(event: &Event) -> bool {
+    matches!(event.what, What::Attached { .. } | What::Detached | What::SeatTaken { .. })
 }
 
 fn entry(pen: &mut Pen<'_>, event: &Event, (time, author): (&str, &str), lines: &[String]) {
@@ -59,11 +64,63 @@ fn entry(pen: &mut Pen<'_>, event: &Event, (time, author): (&str, &str), lines: 
 /// What an event is about, where whether it belongs into a short log depends on what was said of that before.
 type Matter<'a> = (&'a str, &'a str, Option<Target>);
 
-/// What belongs into a short log, oldest first: not every look at a change, and not that something is well that never
-/// was otherwise.
+/// So many news of one matter in a short log are a thing that flips back and forth: only the newest is told.
+const FLAPS: usize = 3;
+
+/// What belongs into a short log, oldest first: not every look at a change, not that something is well that never
+/// was otherwise, and not each time that something flips. The journal has all of it.
 fn telling(log: &VecDeque<Event>) -> Vec<&Event> {
     let mut known = HashSet::new();
-    log.iter().filter(|event| tells(event, &mut known)).collect()
+    let told: Vec<_> = log.iter().filter(|event| tells(event, &mut known)).collect();
+    let mut later: HashMap<Matter<'_>, usize> = HashMap::new();
+    for matter in told.iter().filter_map(|event| matter(event)) {
+        *later.entry(matter).or_default() += 1;
+    }
+    let flaps: HashSet<_> = later.iter().filter(|(_, count)| **count > FLAPS).map(|(matter, _)| *matter).collect();
+    let mut newest = Vec::new();
+    for event in told {
+        if let Some(left) = matter(event).filter(|matter| flaps.contains(matter)).and_then(|m| later.get_mut(&m)) {
+            *left -= 1;
+            if *left > 0 {
+                continue;
+            }
+        }
+        newest.push(event);
+    }
+    newest
+}
+
+/// What a watch says again and again: which thing, seen from where.
+fn matter(event: &Event) -> Option<Matter<'_>> {
+    match &event.what {
+        What::CheckChanged { check, target, .. } => Some(("check", check, Some(*target))),
+        What::VerdictChanged { guardrail, .. } => Some(("verdict", guardrail, None)),
+        What::ResolverChanged { record, resolver, .. } => Some((record, resolver, None)),
+        What::SourceChanged { source, .. } => Some(("source", source, None)),
+        _ => None,
+    }
+}
+
+/// How long news of more weight stand in the one-line log before younger ones of less.
+const STANDS: SignedDuration = SignedDuration::from_secs(120);
+
+/// The one that matters most of the newest: what people and steps do and what is bad, before what a watch says that is
+/// well again, before what flips back and forth.
+fn weightiest(log: &VecDeque<Event>) -> Option<&Event> {
+    let told = telling(log);
+    let newest = told.last()?.at;
+    let mut count: HashMap<Matter<'_>, usize> = HashMap::new();
+    for matter in log.iter().filter_map(matter) {
+        *count.entry(matter).or_default() += 1;
+    }
+    let weight = |event: &Event| match matter(event) {
+        None => 2,
+        Some(matter) if count.get(&matter).is_some_and(|count| *count > FLAPS) => 0,
+        Some(_) if meaning(event) == Role::Bad => 2,
+        Some(_) => 1,
+    };
+    let recent = told.into_iter().filter(|event| newest.duration_since(event.at) <= STANDS);
+    recent.max_by_key(|event| (weight(event), event.seq))
 }
 
 fn tells<'a>(event: &'a Event, known: &mut HashSet<Matter<'a>>) -> bool {
@@ -91,7 +148,9 @@ pub(super) fn line(scene: &Scene<'_>, pen: &mut Pen<'_>, event: &Event, wide: bo
     let time = if wide { text::time(event.at, scene.tz) } else { text::minute(event.at, scene.tz) };
     pen.gap(1).put(Role::Dim, &time).gap(1);
     if let Actor::Operator(operator) = &event.by {
-        pen.put(Role::Focus, &operator.name).gap(1);
+        if !names_itself(event) {
+            pen.put(Role::Focus, &operator.name).gap(1);
+        }
     } else if wide {
         pen.put(Role::Dim, "engine").gap(1);
     }
@@ -105,12 +164,15 @@ pub(super) const fn meaning(event: &Event) -> Role {
         | What::PreviewFailed { .. }
         | What::VerdictChanged { verdict: VerdictKind::Breach, .. }
         | What::CheckChanged { passing: Some(false), .. }
+        | What::FindingChanged { finding: Finding { standing: Standing::ActionRequired, .. }, .. }
+        | What::LeakChanged { who: Some(_), .. }
         | What::SourceChanged { trouble: Some(_), .. } => Role::Bad,
         What::Disarmed { .. }
         | What::HoldRaised { .. }
         | What::RollbackStarted { .. }
         | What::Overridden { .. }
         | What::Skipped { .. }
+        | What::FindingChanged { finding: Finding { standing: Standing::Unknown, .. }, .. }
         | What::VerdictChanged { verdict: VerdictKind::Blind, .. } => Role::Warn,
         What::Observed { .. } | What::RollbackEnded { .. } => Role::Good,
         What::Intended { .. } | What::Armed { .. } | What::Consented { .. } => Role::Strong,
@@ -120,9 +182,13 @@ pub(super) const fn meaning(event: &Event) -> Role {
 
 pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let log = &scene.state().log;
-    match telling(log).pop() {
+    match weightiest(log) {
         Some(event) => {
-            pen.put(Role::Dim, &text::time(event.at, scene.tz)).gap(1).put(Role::Text, event.by.name()).gap(1);
+            let author = if names_itself(event) { "" } else { event.by.name() };
+            pen.put(Role::Dim, &text::time(event.at, scene.tz)).gap(1);
+            if !author.is_empty() {
+                pen.put(Role::Text, author).gap(1);
+            }
             pen.put(meaning(event), &describe(event));
         }
         None => {

@@ -31,6 +31,7 @@ mod interlock;
 mod journal;
 mod log;
 mod overlay;
+mod people;
 mod plain;
 mod press;
 mod reading;
@@ -147,7 +148,7 @@ pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
         strip(scene, *pane, *area, buf);
     }
     if let Some(area) = layout.view {
-        view(scene, area, buf);
+        painted.reach = view(scene, area, buf);
     }
     footer::render(scene, layout.footer, buf);
     if let Some((area, advice)) = &guide {
@@ -161,10 +162,12 @@ pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
 fn cover(scene: &Scene<'_>, buf: &mut Buffer, painted: &mut Painted) {
     match &scene.ui.overlay {
         None => return,
-        Some(Overlay::Help(at)) => help::render(scene, *at, buf),
-        Some(Overlay::Plain(at)) => plain::render(scene, *at, buf),
+        Some(Overlay::Help(at)) => painted.reach = Some(help::render(scene, *at, buf).most()),
+        Some(Overlay::Alarms(at)) => painted.reach = Some(banner::all(scene, *at, buf).most()),
+        Some(Overlay::People) => people::render(scene, buf),
+        Some(Overlay::Plain(at)) => painted.reach = Some(plain::render(scene, *at, buf).most()),
         Some(Overlay::Form(form)) => overlay::form(scene, form, buf),
-        Some(Overlay::Question(question)) => painted.question = overlay::question(scene, question, buf),
+        Some(Overlay::Question(question)) => overlay::question(scene, question, buf, painted),
     }
     painted.step = None;
     painted.gate = None;
@@ -192,29 +195,59 @@ fn too_small(theme: Theme, buf: &mut Buffer) {
 }
 
 fn render(scene: &Scene<'_>, pane: Pane, area: Rect, buf: &mut Buffer, painted: &mut Painted) {
-    match pane {
-        Pane::Steps => steps::render(scene, area, buf),
-        Pane::Step => step::render(scene, area, buf, painted),
-        Pane::Graphs => graphs::render(scene, area, buf),
-        Pane::Dns => dns::render(scene, area, buf),
-        Pane::Traffic => traffic::render(scene, area, buf),
-        Pane::Interlock => interlock::render(scene, area, buf),
-        Pane::Checks => checks::render(scene, area, buf),
-        Pane::Rollback => rollback::render(scene, area, buf),
-        Pane::Log => log::render(scene, area, buf),
+    let rolled = match pane {
+        Pane::Step => Some(step::render(scene, area, buf, painted)),
+        Pane::Interlock => Some(interlock::render(scene, area, buf)),
+        Pane::Rollback => Some(rollback::render(scene, area, buf)),
+        Pane::Dns => Some(dns::render(scene, area, buf)),
+        Pane::Checks => Some(checks::render(scene, area, buf)),
+        Pane::Steps => {
+            steps::render(scene, area, buf);
+            None
+        }
+        Pane::Graphs => {
+            graphs::render(scene, area, buf);
+            None
+        }
+        Pane::Traffic => {
+            traffic::render(scene, area, buf);
+            None
+        }
+        Pane::Log => {
+            log::render(scene, area, buf);
+            None
+        }
+    };
+    if let Some(rolled) = rolled {
+        // Among others the lower border is the title of the pane below.
+        if area.width == buf.area.width {
+            more(scene, area, rolled, pane_keys(scene), buf);
+        }
+        if focused(scene, pane) {
+            painted.reach = Some(rolled.most());
+        }
     }
 }
 
-fn view(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
-    match scene.ui.view {
-        View::Cockpit => {}
-        View::Graphs => graphs::render_all(scene, area, buf),
+/// One view on all of the screen; how far it can be scrolled, if it does not see to that itself.
+fn view(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Option<usize> {
+    let rolled = match scene.ui.view {
         View::Dns => dns::render_all(scene, area, buf),
         View::Checks => checks::render_all(scene, area, buf),
         View::Checklist => checklist::render(scene, area, buf),
         View::Timeline => timeline::render(scene, area, buf),
-        View::Journal => journal::render(scene, area, buf),
-    }
+        View::Cockpit => return None,
+        View::Graphs => {
+            graphs::render_all(scene, area, buf);
+            return None;
+        }
+        View::Journal => {
+            journal::render(scene, area, buf);
+            return None;
+        }
+    };
+    more(scene, area, rolled, scroll_keys(scene.theme), buf);
+    Some(rolled.most())
 }
 
 /// A pane in one line.
@@ -303,6 +336,64 @@ fn titles(theme: Theme, area: Rect, focused: bool, left: &[Word], right: &[Word]
         pen.put(*role, text);
     }
     pen.put(Role::Text, " ");
+}
+
+/// What was drawn of something that may be longer than its place.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rolled {
+    /// Lines above and below what is to be seen.
+    above: usize,
+    below: usize,
+}
+
+impl Rolled {
+    /// How far it can be scrolled.
+    const fn most(self) -> usize {
+        self.above + self.below
+    }
+}
+
+/// Draws what may be longer than its place from the line on that somebody has scrolled to, and no further than its end.
+fn rolled(scene: &Scene<'_>, area: Rect, at: usize, buf: &mut Buffer, draw: impl Fn(&mut Pen<'_>)) -> Rolled {
+    let most = |pen: &Pen<'_>| pen.reach().saturating_sub(usize::from(area.height));
+    if at == 0 {
+        let mut pen = Pen::new(buf, scene.theme, area);
+        draw(&mut pen);
+        return Rolled { above: 0, below: most(&pen) };
+    }
+    let mut all = Pen::reaching(scene.theme, area);
+    draw(&mut all);
+    let above = at.min(most(&all));
+    draw(&mut Pen::scrolled(buf, scene.theme, area, above));
+    Rolled { above, below: most(&all) - above }
+}
+
+/// Says on the lower border of a frame how much is not to be seen, and how it comes to be seen.
+fn more(scene: &Scene<'_>, frame: Rect, rolled: Rolled, keys: &str, buf: &mut Buffer) {
+    let Rolled { above, below } = rolled;
+    let words = match (above, below) {
+        (0, 0) => return,
+        (0, below) => format!(" {below} more below: {keys} "),
+        (above, 0) => format!(" {above} more above: {keys} "),
+        (above, below) => format!(" {above} above, {below} more below: {keys} "),
+    };
+    let line = Rect { x: frame.x + 1, y: frame.bottom() - 1, width: frame.width.saturating_sub(2), height: 1 };
+    Pen::new(buf, scene.theme, line).right(Role::Warn, &words);
+}
+
+/// The keys that scroll.
+fn scroll_keys(theme: Theme) -> &'static str {
+    if theme.ascii() { "Up Down PgDn" } else { "↑ ↓ PgDn" }
+}
+
+/// The keys that show what a pane of the cockpit has no room for.
+fn pane_keys(scene: &Scene<'_>) -> &'static str {
+    if scene.ui.zoom { scroll_keys(scene.theme) } else { "z" }
+}
+
+/// How far a pane is scrolled: only the one that has the focus is.
+fn scrolled_by(scene: &Scene<'_>, pane: Pane) -> usize {
+    if focused(scene, pane) { scene.ui.scroll } else { 0 }
 }
 
 /// A box in the middle of the screen, over everything; returns what is inside.

@@ -1,16 +1,19 @@
 //! What lies over the screen: forms, and decisions with everything that they rest on.
 
-use ratatui::buffer::Buffer;
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    Pen, Role, Scene, dialog,
+    Painted, Pen, Role, Scene, Word, dialog, more,
     rollback::{facts, headline},
-    text, word,
+    rolled, scroll_keys, text, word,
 };
 use crate::{
     plan::StepId,
-    run::Change,
-    tui::form::{About, Decision, Form, Question, Takes},
+    run::{Change, Phase, Seat},
+    tui::{
+        form::{About, Decision, Form, Question, Takes},
+        model::seat,
+    },
 };
 
 pub(super) fn form(scene: &Scene<'_>, form: &Form, buf: &mut Buffer) {
@@ -85,11 +88,11 @@ fn explanation(scene: &Scene<'_>, about: &About) -> (&'static str, String) {
     }
 }
 
-/// Draws a decision; true when all that it rests on was visible.
-pub(super) fn question(scene: &Scene<'_>, question: &Question, buf: &mut Buffer) -> bool {
+/// Draws a decision, and tells whether all that it rests on was visible.
+pub(super) fn question(scene: &Scene<'_>, question: &Question, buf: &mut Buffer, painted: &mut Painted) {
     match &question.about {
-        Decision::Rollback(reason) => rollback(scene, question, reason, buf),
-        about => plain(scene, question, about, buf),
+        Decision::Rollback(reason) => rollback(scene, question, reason, buf, painted),
+        about => painted.question = plain(scene, question, about, buf),
     }
 }
 
@@ -99,10 +102,15 @@ fn plain(scene: &Scene<'_>, question: &Question, about: &Decision, buf: &mut Buf
             ("Forward again", "The rollback is left; what is undone stays undone.".to_owned(), "turn forward")
         }
         Decision::Seat => {
-            let driver = scene.state().driver().map_or("Nobody", |driver| driver.name.as_str());
+            let gone = scene.state().away.as_ref().map(|away| {
+                let since = text::clock(text::since(away.since, scene.now));
+                format!("{} drove and is gone for {since}.", away.operator.name)
+            });
+            let nobody = || gone.unwrap_or_else(|| "Nobody drives now.".to_owned());
+            let driver = scene.state().driver().map_or_else(nobody, |driver| format!("{} drives now.", driver.name));
             (
                 "Driver's seat",
-                format!("{driver} drives now. An armed gate closes when the seat changes."),
+                format!("{driver} Everybody is told. An armed gate closes when the seat changes."),
                 "take the seat",
             )
         }
@@ -130,47 +138,97 @@ fn plain(scene: &Scene<'_>, question: &Question, about: &Decision, buf: &mut Buf
     !pen.overflown()
 }
 
-/// Price first, then the list of undos, then the key.
-fn rollback(scene: &Scene<'_>, question: &Question, reason: &str, buf: &mut Buffer) -> bool {
+/// Price first, then the list of undos, which is scrolled where it does not fit, then what it means and the key.
+fn rollback(scene: &Scene<'_>, question: &Question, reason: &str, buf: &mut Buffer, painted: &mut Painted) {
     let undos = scene.price.undos.len();
-    let height = u16::try_from(undos * 2 + 12).unwrap_or(u16::MAX);
-    let inside = dialog(scene, (84, height), &[word(Role::Bad, "Roll back")], buf);
-    let mut pen = Pen::new(buf, scene.theme, inside);
-    headline(scene, &mut pen);
-    pen.line();
-    facts(scene, &mut pen);
-    pen.put(Role::Dim, "because ").put(Role::Text, reason).line().line();
-    if undos == 0 || scene.price.passed.is_some() {
-        pen.put(Role::Key, "[Esc]").put(Role::Text, " back");
-        return false;
+    let width = 84.min(buf.area.width);
+    let foot = foot(scene, question, usize::from(width).saturating_sub(4));
+    let lines = u16::try_from(foot.len()).unwrap_or(u16::MAX);
+    let height = u16::try_from(undos * 2 + 10).unwrap_or(u16::MAX).saturating_add(lines);
+    let inside = dialog(scene, (width, height), &[word(Role::Bad, "Roll back")], buf);
+    let lines = lines.min(inside.height);
+    let body = Rect { height: inside.height - lines, ..inside };
+    let rolled = rolled(scene, body, question.scroll, buf, |pen| price_and_undos(scene, reason, pen));
+    let below = Rect { y: body.bottom(), height: lines, ..inside };
+    let mut pen = Pen::new(buf, scene.theme, below);
+    for line in &foot {
+        for (role, words) in line {
+            pen.put(*role, words);
+        }
+        pen.line();
     }
-    pen.put(Role::Dim, "Only undos run from here on, last change first; each has its own gate:").line();
-    list_undos(scene, &mut pen);
-    pen.line();
-    if scene.state().rollback.is_some() {
-        pen.put(Role::Warn, "rolling back already: each undo waits for its gate   ").put(Role::Key, "[Esc]");
-        return false;
-    }
-    keys(scene, question, "begin to roll back", &mut pen);
-    !pen.overflown()
+    let all_said = !pen.overflown();
+    let frame = Rect { x: inside.x - 2, y: inside.y - 1, width: inside.width + 4, height: inside.height + 2 };
+    more(scene, frame, rolled, scroll_keys(scene.theme), buf);
+    // The way back must stay open on every screen: each undo shows its exact change at its own gate.
+    let possible = undos > 0 && scene.price.passed.is_none() && scene.state().rollback.is_none();
+    painted.question = possible && all_said && body.height >= 4;
+    painted.reach = Some(rolled.most());
 }
 
-/// The undos, each with what it puts back where there is room for that. What does not fit is counted: the way back must
-/// stay open on every screen, and each undo shows its exact change at its own gate.
-fn list_undos(scene: &Scene<'_>, pen: &mut Pen<'_>) {
+fn price_and_undos(scene: &Scene<'_>, reason: &str, pen: &mut Pen<'_>) {
+    headline(scene, pen);
+    pen.line();
+    facts(scene, pen);
+    pen.put(Role::Dim, "because ").wrapped(Role::Text, reason);
     let undos = &scene.price.undos;
-    // The last two lines are the keys' own.
-    let room = pen.room().saturating_sub(2);
-    let shown = if undos.len() > room { room.saturating_sub(1) } else { undos.len() };
-    for (index, id) in undos.iter().take(shown).enumerate() {
+    if undos.is_empty() || scene.price.passed.is_some() {
+        return;
+    }
+    pen.line().put(Role::Dim, "Only undos run from here on, last change first; each has its own gate:").line();
+    for (index, id) in undos.iter().enumerate() {
         let title = scene.plan().step(id).map_or(id.0.as_str(), |step| step.title.as_str());
         pen.put(Role::Dim, &format!("{:>2}. ", index + 1)).put(Role::Strong, title).line();
-        if undos.len() * 2 <= room {
-            puts_back(scene, id, pen);
-        }
+        puts_back(scene, id, pen);
     }
-    if shown < undos.len() {
-        pen.put(Role::Warn, &format!("    and {} more; the pane Rollback has them all", undos.len() - shown)).line();
+}
+
+/// What goes on while this is open, and the keys.
+fn foot(scene: &Scene<'_>, question: &Question, columns: usize) -> Vec<Vec<Word>> {
+    let mut lines = vec![Vec::new()];
+    let esc = |words: &str| vec![word(Role::Key, "[Esc]"), word(Role::Text, words.to_owned())];
+    if scene.price.undos.is_empty() || scene.price.passed.is_some() {
+        lines.push(esc(" back"));
+        return lines;
+    }
+    let wrapped = |words: &str| text::wrap(words, columns).into_iter().map(|line| vec![word(Role::Text, line)]);
+    lines.extend(wrapped(&meanwhile(scene)));
+    if scene.state().rollback.is_some() {
+        let words = word(Role::Warn, "rolling back already: each undo waits for its gate   ");
+        lines.push([vec![words], esc("")].concat());
+        return lines;
+    }
+    if seat(scene.snapshot) != Seat::Driver {
+        let words = word(Role::Warn, "only the driver begins it: Esc, then t takes the seat   ");
+        lines.push([vec![words], esc("")].concat());
+        return lines;
+    }
+    let early = question.latch.ripe_at().is_none_or(|ripe| scene.instant < ripe);
+    let keys = [word(Role::Key, "[y]"), word(Role::Strong, " begin to roll back   ")];
+    lines.push(
+        [keys.to_vec(), esc(" leave it   "), vec![word(Role::Dim, if early { "read it first" } else { "" })]].concat(),
+    );
+    lines
+}
+
+/// Whether the run goes on while somebody reads this, and what becomes of what is under way.
+fn meanwhile(scene: &Scene<'_>) -> String {
+    let busy = scene.state().steps.iter().find(|step| step.phase.in_flight());
+    match busy {
+        Some(step) if step.baking() => {
+            format!("The run goes on while you read: {} waits at a stage, and y ends it there.", step.id)
+        }
+        Some(step) if step.phase == Phase::InDoubt => {
+            format!("{} is in doubt, and no undo runs before that is decided: l looks again, u decides.", step.id)
+        }
+        Some(step) => {
+            format!(
+                "The run goes on while you read: {} is {}, and undos wait until it ends.",
+                step.id,
+                step.phase.word()
+            )
+        }
+        None => "Nothing runs while you read; looking at this changes nothing.".to_owned(),
     }
 }
 

@@ -6,9 +6,9 @@ use ratatui::{
 };
 
 use super::{
-    Painted, Pane, Pen, Role, Scene,
+    Painted, Pane, Pen, Role, Rolled, Scene,
     reading::{at_time, graphs, newest},
-    text, view,
+    rolled, text, view,
 };
 use crate::tui::{keymap::View, sift};
 
@@ -68,16 +68,19 @@ fn line(paper: &Buffer, area: Rect, y: u16) -> String {
 }
 
 /// The text over the whole screen, from the first column on, so that the terminal's own selection gets nothing else.
-pub(super) fn render(scene: &Scene<'_>, at: usize, buf: &mut Buffer) {
+pub(super) fn render(scene: &Scene<'_>, at: usize, buf: &mut Buffer) -> Rolled {
     let area = buf.area;
     buf.reset();
     let value = value(scene);
     let body = Rect { height: area.height.saturating_sub(1), ..area };
-    let mut pen = Pen::scrolled(buf, scene.theme, body, at);
-    for line in value.lines() {
-        pen.put(Role::Text, line).line();
-    }
+    let rolled = rolled(scene, body, at, buf, |pen| {
+        for line in value.lines() {
+            pen.put(Role::Text, line).line();
+        }
+    });
     let foot = Rect { y: area.bottom().saturating_sub(1), height: area.height.min(1), ..area };
-    let words = "select with the mouse   arrows scroll   any other key goes back";
-    Pen::new(buf, scene.theme, foot).put(Role::Dim, words);
+    let more = if rolled.below > 0 { format!("   {} more below", rolled.below) } else { String::new() };
+    let words = format!("select with the mouse   arrows scroll   any other key goes back{more}");
+    Pen::new(buf, scene.theme, foot).put(Role::Dim, &words);
+    rolled
 }

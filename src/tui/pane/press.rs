@@ -4,16 +4,20 @@ use std::time::{Duration, Instant};
 
 use super::{Pen, Role, Scene, Word, text, word};
 use crate::{
-    plan::{GateLevel, Kind, RdsKind, Step},
-    run::{Direction, Gate, Phase, Seat},
+    plan::{Class, GateLevel, Kind, RdsKind, Step},
+    run::{Condition, ConditionId, Direction, Gate, Outcome, Phase, Seat},
     tui::{
         gate::{Latch, Wants},
-        model::seat,
+        model::{seat, second_persons, withdraws},
     },
 };
 
-/// The lines, each of words; more than fit are wrapped by hand before.
-pub(super) fn lines(scene: &Scene<'_>, step: &Step, columns: usize) -> Vec<Vec<Word>> {
+/// Said where a gate cannot be passed because something hides a part of its change.
+const CRAMPED: &str = "not all of it is visible: Esc, then z";
+
+/// The lines, each of words; more than fit are wrapped by hand before. `whole`: all of the change is on the screen; it
+/// makes them neither more nor fewer.
+pub(super) fn lines(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool) -> Vec<Vec<Word>> {
     let mut lines = Vec::new();
     let gate = scene.state().gate.as_ref().filter(|gate| gate.step == step.id);
     if let Some(reason) = disarmed(scene, step).filter(|_| gate.is_none()) {
@@ -22,7 +26,7 @@ pub(super) fn lines(scene: &Scene<'_>, step: &Step, columns: usize) -> Vec<Vec<W
     }
     match gate {
         Some(gate) => armed(scene, gate, &mut lines),
-        None => lines.extend(idle(scene, step, columns)),
+        None => lines.extend(idle(scene, step, columns, whole)),
     }
     lines.insert(0, Vec::new());
     lines
@@ -77,34 +81,68 @@ const fn rds_deed(kind: &RdsKind) -> &'static str {
     }
 }
 
+/// Lines of an armed gate, with the rule above them.
+pub(super) const fn armed_lines(step: &Step) -> u16 {
+    match step.gate {
+        GateLevel::Start => 0,
+        GateLevel::Confirm => 3,
+        GateLevel::Type => 4,
+        GateLevel::Two => 5,
+    }
+}
+
 fn armed(scene: &Scene<'_>, gate: &Gate, lines: &mut Vec<Vec<Word>>) {
+    let by = word(Role::Dim, format!("  by {}, evidence {}", gate.by.name, gate.evidence));
+    if gate.consented || scene.ui.gate.passing() {
+        return accepted(scene, gate, by, lines);
+    }
     let patience = scene.state().session.as_ref().map_or(Duration::ZERO, |session| session.patience);
-    let left = patience.saturating_sub(text::since(gate.armed_at, scene.now));
+    let left = patience.saturating_sub(text::since(gate.typed_at.unwrap_or(gate.armed_at), scene.now));
     let left = scene.snapshot.clock.to_wall(left);
     lines.push(vec![
         word(Role::WarnFill, format!(" {} ARMED ", scene.theme.glyphs.armed)),
         word(Role::Text, format!("  closes in {}", text::clock(left))),
-        word(Role::Dim, format!("  by {}, evidence {}", gate.by.name, gate.evidence)),
+        by,
     ]);
-    let step = scene.plan().step(&gate.step);
-    match (scene.ui.gate.latch(), gate.consented) {
-        (_, true) => lines.push(vec![word(Role::Focus, "confirmed: the world is read once more before it is sent")]),
-        (Some(latch), false) => open(scene, latch, step.map_or("do it", |step| deed(step, gate.direction)), lines),
-        (None, false) if gate.typed => {
-            lines.push(vec![word(
-                Role::Warn,
-                "typed: now a confirmer with another login must confirm it at their screen",
-            )]);
-        }
-        (None, false) => lines.push(vec![word(Role::Dim, "waits for the one who armed it")]),
+    if gate.level == GateLevel::Two {
+        // Over the phone: whoever reads other words looks at something else.
+        let words = word(Role::Strong, gate.evidence.words());
+        lines.push(vec![word(Role::Dim, "both read: "), words]);
     }
+    let step = scene.plan().step(&gate.step);
+    match scene.ui.gate.latch() {
+        Some(latch) => open(scene, latch, step.map_or("do it", |step| deed(step, gate.direction)), lines),
+        None if gate.typed => {
+            lines.push(vec![word(Role::Warn, format!("typed; {}", second_persons(scene.snapshot, gate)))]);
+            if withdraws(scene.snapshot).is_some() {
+                lines.push(vec![word(Role::Key, "[Esc]"), word(Role::Text, " withdraws it")]);
+            }
+        }
+        None => lines.push(vec![word(Role::Dim, "waits for the one who armed it")]),
+    }
+}
+
+/// The key was taken: what has become of it, and what happens now. `by`: whose gate it is.
+fn accepted(scene: &Scene<'_>, gate: &Gate, by: Word, lines: &mut Vec<Vec<Word>>) {
+    let reads = scene.plan().step(&gate.step).is_some_and(|step| step.kind.class() == Class::ReadOnly);
+    let (filled, now) = match (gate.consented, reads) {
+        (false, _) => (" YOUR KEY IS TAKEN ", "nothing has been sent yet: the engine is told"),
+        (true, true) => (" ACCEPTED ", "it begins once the world has been read again"),
+        (true, false) => (" ACCEPTED ", "read once more; if it is as shown, it is sent"),
+    };
+    lines.push(vec![word(Role::InfoFill, filled), by]);
+    lines.push(vec![word(Role::Focus, now)]);
 }
 
 fn open(scene: &Scene<'_>, latch: &Latch, deed: &str, lines: &mut Vec<Vec<Word>>) {
     let early = too_early(latch, scene.instant);
     match latch.wants() {
         Wants::Key(key) => {
-            let read = if early { word(Role::Warn, "read it first") } else { word(Role::Good, "now") };
+            let read = match early {
+                _ if scene.ui.gate.cramped() => word(Role::Bad, CRAMPED),
+                true => word(Role::Warn, "read it first"),
+                false => word(Role::Good, "now"),
+            };
             lines.push(vec![
                 word(Role::Key, format!("[{key}]")),
                 word(Role::Strong, format!(" {deed}")),
@@ -121,7 +159,11 @@ fn open(scene: &Scene<'_>, latch: &Latch, deed: &str, lines: &mut Vec<Vec<Word>>
                 word(Role::Strong, format!(" to {deed}")),
             ]);
             let mut line = echo(scene, latch.typed(), wanted);
-            line.push(word(Role::Dim, if early { "   read it first" } else { "   Esc disarms" }));
+            line.push(match early {
+                _ if scene.ui.gate.cramped() => word(Role::Bad, format!("   {CRAMPED}")),
+                true => word(Role::Dim, "   read it first"),
+                false => word(Role::Dim, "   Esc disarms"),
+            });
             lines.push(line);
         }
     }
@@ -151,47 +193,101 @@ fn key(key: &str, does: &str) -> Vec<Word> {
     vec![word(Role::Key, format!("[{key}]")), word(Role::Text, format!(" {does}   "))]
 }
 
-/// What can be pressed while no gate is armed.
-fn idle(scene: &Scene<'_>, step: &Step, columns: usize) -> Vec<Vec<Word>> {
+/// What can be pressed while no gate is armed. Who does not drive is told how to come to it, and no keys besides.
+fn idle(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool) -> Vec<Vec<Word>> {
     let back = scene.target.direction == Direction::Back;
     let phase = scene.phase(&step.id);
+    let drives = seat(scene.snapshot) == Seat::Driver;
+    let driver = |keys: Vec<Word>, deed: &str| if drives { keys } else { take_seat(deed) };
     match phase {
         _ if scene.state().ended => {
             return vec![vec![word(Role::Strong, "The session is over. "), word(Role::Key, "[q]")]];
         }
         Phase::Running | Phase::Undoing if matches!(step.kind, Kind::Manual { .. }) && !back => {
-            return vec![[key("Space", "tick"), key("x", "stop")].concat()];
+            return vec![driver([key("Space", "tick"), key("x", "stop")].concat(), "to tick or stop")];
         }
-        Phase::Running | Phase::Undoing => return vec![key("x", "stop it")],
+        Phase::Running | Phase::Undoing => return vec![driver(key("x", "stop it"), "to stop it")],
         Phase::Verifying => return vec![vec![word(Role::Focus, "sent; the world is being read")]],
         Phase::InDoubt if !back => {
-            let words = "Nobody knows whether it took effect. ";
-            return vec![vec![word(Role::Bad, words)], [key("l", "look again"), key("u", "decide")].concat()];
+            let mut lines = doubt(scene, step, columns);
+            lines.push(driver([key("l", "look again"), key("u", "decide")].concat(), "to decide"));
+            return lines;
         }
         Phase::Done if !back => return vec![done(scene)],
         _ => {}
     }
-    let mut lines = Vec::new();
-    if seat(scene.snapshot) != Seat::Driver {
-        lines.push([key("t", "take the driver's seat"), vec![word(Role::Dim, "to arm anything")]].concat());
-    }
-    match scene.conditions.iter().find(|condition| !condition.holds) {
-        Some(open) => {
-            let words = format!("LOCKED {}: {}", open.id.word(), open.detail);
-            lines.extend(text::wrap(&words, columns).into_iter().map(|line| vec![word(Role::Warn, line)]));
-            let mut keys = Vec::new();
-            if open.id.overridable() {
-                keys.extend(key("o", "go past it"));
-            }
-            if scene.state().needs_met(scene.plan(), &step.id) && !back {
-                keys.extend(key("s", "skip"));
-            }
-            lines.push(keys);
-        }
-        None => lines.push(enter(step, phase, back)),
+    let mut lines = match scene.conditions.iter().find(|condition| !condition.holds) {
+        Some(open) => locked(scene, step, open, columns),
+        None if drives && !whole => vec![unseen(scene)],
+        None if drives && scene.ui.gate.asking() => vec![vec![word(Role::Focus, "Enter is taken: its gate opens")]],
+        None if drives => vec![enter(step, phase, back)],
+        None => Vec::new(),
+    };
+    if !drives {
+        lines.push(take_seat("to arm it"));
     }
     lines.retain(|line| !line.is_empty());
     lines
+}
+
+/// Enter would be refused: something of the change is not on the screen.
+fn unseen(scene: &Scene<'_>) -> Vec<Word> {
+    if scene.ui.zoom {
+        return vec![word(Role::Warn, "the change does not fit: make the terminal taller to arm it")];
+    }
+    [key("z", "see all of the change"), vec![word(Role::Dim, "then Enter arms it")]].concat()
+}
+
+fn take_seat(deed: &str) -> Vec<Word> {
+    [key("t", "take the driver's seat"), vec![word(Role::Dim, deed)]].concat()
+}
+
+/// Why it cannot be armed yet, and what can be done about it: first what opens it, then the ways around.
+fn locked(scene: &Scene<'_>, step: &Step, open: &Condition, columns: usize) -> Vec<Vec<Word>> {
+    let back = scene.target.direction == Direction::Back;
+    let state = scene.state().step(&step.id);
+    let unread =
+        open.id == ConditionId::Preview && state.is_some_and(|state| state.preview(scene.target.direction).is_none());
+    let trouble = state.and_then(|state| state.trouble.as_ref()).filter(|_| unread);
+    let words = match trouble {
+        None if unread => {
+            "Its exact change is being read from the world: Enter arms it as soon as it stands here.".to_owned()
+        }
+        Some(trouble) => {
+            format!(
+                "LOCKED: its change cannot be read: {}: {}. It is tried again by itself.",
+                trouble.call, trouble.reason
+            )
+        }
+        None => format!("LOCKED {}: {}", open.id.word(), open.detail),
+    };
+    let role = if unread && trouble.is_none() { Role::Focus } else { Role::Warn };
+    let mut lines: Vec<_> = text::wrap(&words, columns).into_iter().map(|line| vec![word(role, line)]).collect();
+    if seat(scene.snapshot) != Seat::Driver || (unread && trouble.is_none()) {
+        return lines;
+    }
+    let mut keys = Vec::new();
+    if unread {
+        keys.extend(key("l", "read it now"));
+    }
+    if open.id.overridable() {
+        keys.extend(key("o", "go past it"));
+    }
+    if scene.state().needs_met(scene.plan(), &step.id) && !back {
+        keys.extend(key("s", "skip"));
+    }
+    lines.push(keys);
+    lines
+}
+
+/// Why nobody can say that it is done: in its own words, where there are any.
+fn doubt(scene: &Scene<'_>, step: &Step, columns: usize) -> Vec<Vec<Word>> {
+    let attempt = scene.state().step(&step.id).and_then(crate::run::StepState::attempt);
+    let words = match attempt.and_then(|attempt| attempt.outcome.as_ref()) {
+        Some(Outcome::InDoubt { trouble }) => format!("IN DOUBT whether it took effect: {}", trouble.reason),
+        _ => "Nobody knows whether it took effect.".to_owned(),
+    };
+    text::wrap(&words, columns).into_iter().take(3).map(|line| vec![word(Role::Bad, line)]).collect()
 }
 
 fn done(scene: &Scene<'_>) -> Vec<Word> {

@@ -2,22 +2,20 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pane, Pen, Role, Scene, frame, padded, text, word};
+use super::{Pane, Pen, Role, Rolled, Scene, frame, padded, rolled, scrolled_by, text, word};
 
-pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled {
     let rolling = scene.state().rollback.is_some();
     let right = if rolling { vec![word(Role::Warn, "ROLLING BACK")] } else { Vec::new() };
     let inside = frame(scene, Pane::Rollback, area, &[word(Role::Text, "Rollback")], &right, buf);
-    let mut pen = Pen::new(buf, scene.theme, padded(inside));
-    headline(scene, &mut pen);
-    pen.line();
-    facts(scene, &mut pen);
-    for (index, step) in scene.price.undos.iter().enumerate() {
-        if pen.room() == 0 {
-            break;
+    rolled(scene, padded(inside), scrolled_by(scene, Pane::Rollback), buf, |pen| {
+        headline(scene, pen);
+        pen.line();
+        facts(scene, pen);
+        for (index, step) in scene.price.undos.iter().enumerate() {
+            pen.put(Role::Dim, &format!("{}. undo ", index + 1)).put(Role::Text, &step.0).line();
         }
-        pen.put(Role::Dim, &format!("{}. undo ", index + 1)).put(Role::Text, &step.0).line();
-    }
+    })
 }
 
 /// `[R] 1:15 to Heroku`, or why there is no way back.
@@ -30,7 +28,9 @@ pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     {
         pen.put(Role::Warn, "nothing to undo").put(Role::Text, &format!("; {} stands and has no undo", stands.id));
     } else if scene.price.undos.is_empty() {
-        pen.put(Role::Good, scene.theme.glyphs.done).put(Role::Text, " nothing to undo: as before");
+        let words =
+            if scene.state().rolled_back { " rolled back: every undo is done" } else { " nothing to undo: as before" };
+        pen.put(Role::Good, scene.theme.glyphs.done).put(Role::Text, words);
     } else {
         pen.put(Role::Key, "[R]").put(Role::Strong, &format!(" {} ", text::clock(scene.price.total)));
         pen.put(Role::Text, &format!("to {old}"));
@@ -40,6 +40,9 @@ pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
 /// What the price is made of, and what ends the way back.
 pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let price = &scene.price;
+    if let Some(words) = written(scene) {
+        pen.wrapped(Role::Warn, &words);
+    }
     if !price.undos.is_empty() {
         let undos = format!("{} {}", text::count(price.undos.len(), "undo"), text::clock(price.undo_time));
         pen.put(Role::Dim, &undos);
@@ -47,9 +50,6 @@ pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
             pen.put(Role::Dim, &format!(" + TTL {}", text::clock(price.ttl)));
         }
         pen.line();
-    }
-    if let Some(words) = written(scene) {
-        pen.put(Role::Warn, &words).line();
     }
     if let Some(step) = &price.no_return {
         let number = scene.plan().position(step).map_or(0, |index| index + 1);
@@ -62,20 +62,32 @@ pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     }
 }
 
-/// What stays behind on the new side.
+/// What going back loses: a sentence, because a number alone is taken for anything. A count that is old says so.
 pub(super) fn written(scene: &Scene<'_>) -> Option<String> {
     let written = scene.price.written?;
     let new = &scene.plan().sides.new.label;
+    // While undos run and after them nothing is going to be lost any more: it is what has stayed there.
+    let gone = scene.state().rolled_back || scene.price.undos.is_empty();
+    let verb = if gone { "left" } else { "loses" };
+    let since = text::minute(written.since, scene.tz);
     #[expect(clippy::cast_precision_loss, reason = "for people")]
     let amount = match (written.amount, written.rows) {
-        (None, true) => return Some(format!("rows on {new}: not known")),
-        (None, false) => return Some(format!("writes on {new}: not known")),
+        (None, _) => {
+            let what = if written.rows { "rows" } else { "data" };
+            return Some(format!("{verb} {what} written on {new} since {since}: how many is not known"));
+        }
+        (Some(1), true) => "1 row".to_owned(),
         (Some(rows), true) => format!("{rows} rows"),
         (Some(bytes), false) => text::value(crate::plan::Unit::Bytes, bytes as f64),
     };
     let more = if written.at_least { "more than " } else { "" };
-    Some(format!("{more}{amount} on {new}"))
+    let age = written.as_of.map(|at| text::since(at, scene.now)).filter(|age| *age > FRESH);
+    let age = age.map_or_else(String::new, |age| format!(", counted {} ago", text::brief(age)));
+    Some(format!("{verb} {more}{amount} written on {new} since {since}{age}"))
 }
+
+/// A count younger than this is as good as now.
+const FRESH: std::time::Duration = std::time::Duration::from_secs(180);
 
 /// When the old side's certificate ends: it is not renewed once DNS has left.
 fn certificate(scene: &Scene<'_>) -> Option<jiff::Timestamp> {
@@ -86,6 +98,9 @@ fn certificate(scene: &Scene<'_>) -> Option<jiff::Timestamp> {
 
 pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     headline(scene, pen);
+    if let Some(words) = written(scene) {
+        pen.put(Role::Warn, &format!("  {words}"));
+    }
     if !scene.price.undos.is_empty() {
         let undos = text::count(scene.price.undos.len(), "undo");
         pen.put(Role::Dim, &format!("  {undos} + TTL {}", text::clock(scene.price.ttl)));

@@ -1,35 +1,60 @@
 //! The step that is looked at: what exactly it will change, what holds, what going back costs, and what to press.
 
+use std::cell::Cell;
+
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Painted, Pane, Pen, Role, Scene, frame, padded, press, steps::symbol, text, word};
+use super::{
+    Painted, Pane, Pen, Role, Rolled, Scene, frame, padded, press, rolled, scrolled_by, steps::symbol, text, word,
+};
 use crate::{
-    plan::{Class, GateLevel, Step},
-    run::{Attempt, Direction, Outcome, Part, Phase, Row, StepState},
+    plan::{Class, GateLevel, Kind, Step},
+    run::{Attempt, Direction, Outcome, Part, Phase, Row, StepState, turn},
     tui::{gate::Shown, model},
 };
 
+/// API calls left that are too few for a long night: the watches need 12 a minute.
+pub(super) const SCARCE: u32 = 500;
+/// Lines of output that a zoomed step is scrolled through at most.
+const OUTPUT: usize = 60;
 /// Column where the text of a section begins.
 const MARGIN: usize = 8;
 
-pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &mut Painted) {
+pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &mut Painted) -> Rolled {
     let Some(step) = scene.plan().step(&scene.target.step) else {
         let inside = frame(scene, Pane::Step, area, &[word(Role::Text, "Step")], &[], buf);
         Pen::new(buf, scene.theme, inside).gap(1).put(Role::Dim, "the plan has no steps");
-        return;
+        return Rolled::default();
     };
     let phase = scene.phase(&step.id);
     let (glyph, role) = symbol(scene.theme.glyphs, phase);
     let undo = if scene.target.direction == Direction::Back { "undo: " } else { "" };
     let title = format!("{} {undo}{}", scene.target.index + 1, step.title);
-    let right = [word(role, format!("{glyph} {}", phase.word()))];
+    let back = scene.target.direction == Direction::Back;
+    let right = match phase {
+        // What it did stands in the world still.
+        Phase::Done if back => [word(Role::Warn, format!("{} not undone yet", scene.theme.glyphs.waiting))],
+        _ => [word(role, format!("{glyph} {}", phase.word()))],
+    };
     let inside = padded(frame(scene, Pane::Step, area, &[word(Role::Text, title)], &right, buf));
-    let presses = press::lines(scene, step, usize::from(inside.width));
+    let presses = press::lines(scene, step, usize::from(inside.width), true);
     let lines = u16::try_from(presses.len()).unwrap_or(u16::MAX).min(inside.height);
     let body = Rect { height: inside.height - lines, ..inside };
     let bottom = Rect { y: inside.bottom() - lines, height: lines, ..inside };
-    let whole = content(scene, step, Pen::new(buf, scene.theme, body));
+    // An armed gate speaks in more lines: what would vanish behind them is not visible now either.
+    let armed = inside.height.saturating_sub(lines.max(press::armed_lines(step)));
+    let reads = step.kind.class() == Class::ReadOnly && step.gate == GateLevel::Start;
+    let visible = Cell::new(false);
+    // Lines of a step that is zoomed are scrolled; else arrows look at other steps.
+    let at = if scene.ui.zoom { scrolled_by(scene, Pane::Step) } else { 0 };
+    let rolled = rolled(scene, body, at, buf, |pen| visible.set(content(scene, step, pen, usize::from(armed))));
+    let whole = visible.get() || reads;
+    let presses = press::lines(scene, step, usize::from(inside.width), whole);
     press::render(scene, &presses, Pen::new(buf, scene.theme, bottom));
+    if rolled.below > 0 && area.width < buf.area.width && lines > 0 {
+        let words = format!(" {} more: z ", rolled.below);
+        Pen::new(buf, scene.theme, Rect { height: 1, ..bottom }).right(Role::Warn, &words);
+    }
     painted.step = Some(Shown {
         step: step.id.clone(),
         direction: scene.target.direction,
@@ -39,13 +64,14 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
     let gate =
         scene.state().gate.as_ref().filter(|gate| gate.step == step.id && whole && lines == inside.height.min(lines));
     painted.gate = gate.map(|gate| gate.id);
+    rolled
 }
 
 /// Lines that the step would like in a pane of so many columns, borders included.
 pub(super) fn lines(scene: &Scene<'_>, columns: u16) -> usize {
     let step = scene.plan().step(&scene.target.step);
     let Some((step, state)) = step.zip(scene.state().step(&scene.target.step)) else { return 0 };
-    let presses = press::lines(scene, step, usize::from(columns.saturating_sub(4)));
+    let presses = press::lines(scene, step, usize::from(columns.saturating_sub(4)), true);
     essential(scene, step, state, columns) + presses.len() + 3
 }
 
@@ -57,22 +83,26 @@ fn essential(scene: &Scene<'_>, step: &Step, state: &StepState, columns: u16) ->
     pen.lines()
 }
 
-/// Everything above what to press; whether all of the change was visible.
-fn content(scene: &Scene<'_>, step: &Step, mut pen: Pen<'_>) -> bool {
+/// Everything above what to press; whether all of the change was visible, and will be
+/// when the gate is armed and leaves so many lines.
+fn content(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>, armed: usize) -> bool {
     let Some(state) = scene.state().step(&step.id) else { return false };
     let columns = u16::try_from(pen.width()).unwrap_or(u16::MAX).saturating_add(4);
     let note = step.note.as_ref().map_or(0, |note| text::wrap(note, pen.width()).len());
     let roomy = pen.room() >= essential(scene, step, state, columns) + note + 2;
-    essence(scene, step, state, &mut pen, roomy);
-    let whole = !pen.overflown();
+    essence(scene, step, state, pen, roomy);
+    let mut least = Pen::measuring(scene.theme, columns.saturating_sub(4).max(8));
+    essence(scene, step, state, &mut least, false);
+    let whole = !pen.overflown() && least.lines() <= armed;
     if roomy {
         pen.line();
     }
-    needs(scene, state, &mut pen, false);
-    price(scene, &mut pen);
-    facts(scene, state, &mut pen);
-    attempts(scene, state, &mut pen);
-    output(scene, step, &mut pen);
+    needs(scene, state, pen, false);
+    price(scene, pen);
+    facts(scene, state, pen);
+    heroku(scene, step, pen);
+    attempts(scene, state, pen);
+    output(scene, step, pen);
     whole
 }
 
@@ -88,6 +118,17 @@ fn essence(scene: &Scene<'_>, step: &Step, state: &StepState, pen: &mut Pen<'_>,
     items(scene, state, pen);
     progress(scene, state, pen);
     change(scene, state, pen);
+    plight(state, pen);
+}
+
+/// An undo that did not come to its end: what is so now, and what a person can type instead.
+fn plight(state: &StepState, pen: &mut Pen<'_>) {
+    if let Some(plight) = state.plight() {
+        section(pen, "failed");
+        pen.wrapped(Role::Bad, &plight.world);
+        section(pen, "by hand");
+        pen.wrapped(Role::Text, &plight.hand.act);
+    }
 }
 
 fn section(pen: &mut Pen<'_>, title: &str) {
@@ -108,10 +149,10 @@ fn meta(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>) {
     };
     let dot = format!(" {} ", scene.theme.glyphs.dot);
     pen.put(Role::Text, step.kind.name()).put(Role::Dim, &dot).put(class.0, class.1).put(Role::Dim, &dot);
-    pen.put(Role::Text, gate).put(Role::Dim, &dot).put(Role::Dim, &format!("~{}", text::clock(step.expected)));
     if step.point_of_no_return {
-        pen.put(Role::Dim, &dot).put(Role::Bad, "NO WAY BACK AFTER THIS");
+        pen.put(Role::Bad, "NO WAY BACK AFTER THIS").put(Role::Dim, &dot);
     }
+    pen.put(Role::Text, gate).put(Role::Dim, &dot).put(Role::Dim, &format!("~{}", text::clock(step.expected)));
     pen.line();
 }
 
@@ -174,8 +215,10 @@ fn progress(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
 
 /// The exact change: as previewed, as sent, or as it stands.
 fn change(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
-    let running = state.attempt().filter(|_| state.phase.in_flight());
-    let preview = state.preview(scene.target.direction);
+    // An undo of what is in doubt shows what the undo will do, not what was sent.
+    let way = scene.target.direction;
+    let running = state.attempt().filter(|attempt| state.phase.in_flight() && attempt.direction == way);
+    let preview = state.preview(way);
     let (title, parts) = match (running, preview, state.phase) {
         (Some(attempt), _, _) => ("sent", attempt.parts.as_slice()),
         (None, _, Phase::Done) if scene.target.direction == Direction::Forward => {
@@ -214,6 +257,10 @@ fn last_forward(state: &StepState) -> Option<&Attempt> {
 fn nothing(scene: &Scene<'_>, state: &StepState, title: &str, unread: bool, pen: &mut Pen<'_>) {
     section(pen, title);
     match (&state.trouble, unread && state.phase != Phase::Done) {
+        (Some(trouble), _) if !turn(scene.plan(), scene.state(), state) => {
+            let words = format!("not to be read before its turn: {}: {}", trouble.call, trouble.reason);
+            pen.wrapped(Role::Dim, &words);
+        }
         (Some(trouble), _) => {
             pen.put(Role::Bad, scene.theme.glyphs.fail).gap(1);
             pen.wrapped(Role::Bad, &format!("cannot be read: {}: {}", trouble.call, trouble.reason));
@@ -331,10 +378,21 @@ fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>, brief: bool) {
     }
 }
 
+/// What going back takes and what it loses, then what that is made of.
 fn price(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     section(pen, "back");
     super::rollback::headline(scene, pen);
     let price = &scene.price;
+    let dot = scene.theme.glyphs.dot;
+    let written = super::rollback::written(scene);
+    if let Some(words) = &written {
+        if text::width(words) + 3 > pen.left() {
+            pen.line().column(MARGIN);
+        } else {
+            pen.put(Role::Dim, &format!(" {dot} "));
+        }
+        pen.wrapped(Role::Warn, words).column(MARGIN - 1);
+    }
     if !price.undos.is_empty() {
         let made_of = format!(" ({} {}", text::count(price.undos.len(), "undo"), text::clock(price.undo_time));
         pen.put(Role::Dim, &made_of);
@@ -343,12 +401,9 @@ fn price(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         }
         pen.put(Role::Dim, ")");
     }
-    if let Some(words) = super::rollback::written(scene) {
-        pen.put(Role::Dim, &format!(" {} ", scene.theme.glyphs.dot)).put(Role::Warn, &words);
-    }
     if let Some(step) = &price.no_return {
         let number = scene.plan().position(step).map_or(0, |index| index + 1);
-        let words = format!(" {} no return from step {number}", scene.theme.glyphs.dot);
+        let words = format!(" {dot} no return from step {number}");
         if text::width(&words) > pen.left() {
             pen.line().column(MARGIN - 1);
         }
@@ -397,10 +452,28 @@ fn outcome(attempt: &Attempt) -> (Role, String) {
     }
 }
 
+/// What the app looks like, beside the step that changes it, and how often the API may still be asked.
+fn heroku(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>) {
+    let of_heroku = matches!(step.kind, Kind::HerokuScale { .. } | Kind::HerokuMaintenance { .. });
+    let Some(seen) = scene.telemetry().heroku.as_ref().filter(|_| of_heroku && pen.room() > 0) else { return };
+    section(pen, "app");
+    let each = seen.formation.iter().map(|(kind, quantity, size)| format!("{kind} {quantity} x {size}"));
+    let each: Vec<_> = each.map(|words| words.trim_end_matches(" x ").to_owned()).collect();
+    pen.wrapped(Role::Text, &each.join(", "));
+    let mode = if seen.maintenance { "maintenance ON" } else { "maintenance off" };
+    let release = seen.release.as_ref().map_or_else(String::new, |(version, what)| format!(", v{version} {what}"));
+    let age = text::brief(text::since(seen.at, scene.now));
+    pen.column(MARGIN).wrapped(Role::Text, &format!("{mode}{release}, read {age} ago"));
+    if let Some(left) = seen.remaining {
+        let role = if left < SCARCE { Role::Warn } else { Role::Dim };
+        pen.column(MARGIN).put(role, &format!("{left} API calls left, 75 more each minute")).line();
+    }
+}
+
 /// The newest lines of output that there is room for.
 fn output(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>) {
     let Some(lines) = scene.telemetry().output.get(&step.id.0) else { return };
-    let room = pen.room();
+    let room = if scene.ui.zoom { pen.room().max(OUTPUT) } else { pen.room() };
     if room < 2 || lines.is_empty() {
         return;
     }

@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, Pen, Role, Scene, frame, text, word};
 use crate::{
-    plan::Step,
+    plan::{Step, StepId},
     run::{Phase, StepState},
     tui::theme::Glyphs,
 };
@@ -29,6 +29,11 @@ fn line(scene: &Scene<'_>, pen: &mut Pen<'_>, index: usize, step: &Step, state: 
     let here = index == scene.target.index;
     let cursor = if here { scene.theme.glyphs.focus } else { " " };
     let room = pen.width().saturating_sub(8 + text::width(&step.title));
+    // Who else looks at it, if there is room for that beside the time.
+    let lookers = super::people::lookers(scene, &step.id);
+    let lookers =
+        if lookers.is_empty() || text::width(&lookers) + 8 > room { String::new() } else { format!("{lookers} ") };
+    let room = room - text::width(&lookers);
     let time = time(scene, step, state, phase, room);
     pen.put(Role::Focus, cursor).put(role, glyph).cell_right(Role::Dim, &(index + 1).to_string(), 3).gap(1);
     let title = match phase {
@@ -41,15 +46,18 @@ fn line(scene: &Scene<'_>, pen: &mut Pen<'_>, index: usize, step: &Step, state: 
         }
         _ => Role::Strong,
     };
-    let columns = pen.left().saturating_sub(text::width(&time) + 2);
+    let columns = pen.left().saturating_sub(text::width(&time) + text::width(&lookers) + 2);
     pen.cell(if phase == Phase::Done && !here { Role::Text } else { title }, &step.title, columns);
+    if !lookers.is_empty() {
+        pen.right(Role::Text, &format!("{lookers}{}", " ".repeat(text::width(&time) + 1)));
+    }
     pen.right(role_of_time(phase), &format!("{time} ")).line();
 }
 
 const fn role_of_time(phase: Phase) -> Role {
     match phase {
         Phase::Failed | Phase::InDoubt => Role::Bad,
-        Phase::Running | Phase::Verifying | Phase::Undoing | Phase::Armed => Role::Focus,
+        Phase::Running | Phase::Verifying | Phase::Undoing | Phase::Armed | Phase::Accepted => Role::Focus,
         _ => Role::Dim,
     }
 }
@@ -66,7 +74,9 @@ fn time(scene: &Scene<'_>, step: &Step, state: &StepState, phase: Phase, room: u
         Phase::Ready => with_word(format!("~{}", text::clock(step.expected))),
         Phase::Done => spent(),
         Phase::Running | Phase::Verifying | Phase::Undoing => with_word(spent()),
-        Phase::Armed | Phase::Failed | Phase::InDoubt | Phase::Skipped | Phase::Undone => phase.word().to_owned(),
+        Phase::Armed | Phase::Accepted | Phase::Failed | Phase::InDoubt | Phase::Skipped | Phase::Undone => {
+            phase.word().to_owned()
+        }
     }
 }
 
@@ -76,6 +86,7 @@ pub(super) const fn symbol(glyphs: &Glyphs, phase: Phase) -> (&'static str, Role
         Phase::Waiting => (glyphs.waiting, Role::Dim),
         Phase::Ready => (glyphs.ready, Role::Focus),
         Phase::Armed => (glyphs.armed, Role::Warn),
+        Phase::Accepted => (glyphs.verifying, Role::Focus),
         Phase::Running => (glyphs.running, Role::Focus),
         Phase::Verifying => (glyphs.verifying, Role::Focus),
         Phase::Done => (glyphs.done, Role::Good),
@@ -98,8 +109,19 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         let (glyph, role) = symbol(scene.theme.glyphs, scene.phase(&step.id));
         pen.put(role, glyph);
     }
-    let next = scene.plan().steps.get(scene.target.index + 1);
-    if let Some(next) = next {
-        pen.gap(2).put(Role::Dim, "next ").put(Role::Text, &next.title);
+    if let Some((word, title)) = next(scene) {
+        pen.gap(2).put(Role::Dim, word).gap(1).put(Role::Text, title);
     }
+}
+
+/// What comes after the step that is looked at: while it is rolled back, the undo after it.
+fn next<'a>(scene: &'a Scene<'_>) -> Option<(&'static str, &'a str)> {
+    let title = |id: &StepId| scene.plan().step(id).map(|step| step.title.as_str());
+    if scene.state().rollback.is_none() {
+        let next = scene.plan().steps.get(scene.target.index + 1)?;
+        return Some(("next", &next.title));
+    }
+    let undos = &scene.price.undos;
+    let after = undos.iter().position(|id| *id == scene.target.step).map_or(0, |at| at + 1);
+    undos.get(after).map_or(Some(("then", "all is as before")), |id| Some(("then undo", title(id)?)))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pen, Role, Scene, framed, padded, steps::symbol, text, word};
+use super::{Pen, Role, Rolled, Scene, framed, padded, rolled, steps::symbol, text, word};
 use crate::{
     plan::{Step, StepId},
     run::{Direction, Phase, StepState},
@@ -57,7 +57,7 @@ fn rows<'a>(scene: &Scene<'a>, from: Timestamp) -> Vec<Row<'a>> {
         let Some(state) = scene.snapshot.state.step(&step.id) else { continue };
         let phase = scene.phase(&step.id);
         let first = state.attempts.first().map(|attempt| attempt.started_at);
-        let waits = matches!(phase, Phase::Ready | Phase::Armed);
+        let waits = matches!(phase, Phase::Ready | Phase::Armed | Phase::Accepted);
         let waited = (first.is_some() || waits).then_some((free, first));
         let last = state.attempts.iter().rev().find(|attempt| attempt.direction == Direction::Forward);
         if let Some(end) = last.and_then(|attempt| attempt.ended_at) {
@@ -77,11 +77,11 @@ fn waiting(scene: &Scene<'_>, row: &Row<'_>) -> Duration {
     row.waited.map_or(Duration::ZERO, |(free, began)| text::since(free, began.unwrap_or(scene.now)))
 }
 
-pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
+pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled {
     let Some(session) = &scene.state().session else {
         let inside = padded(framed(scene, area, &[word(Role::Text, "Timeline")], &[], buf));
         Pen::new(buf, scene.theme, inside).put(Role::Dim, "The session has not begun.");
-        return;
+        return Rolled::default();
     };
     let from = session.started_at;
     let rows = rows(scene, from);
@@ -100,15 +100,16 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     pen.gap(2).put(Role::Dim, &text::minute(from, scene.tz));
     pen.right(Role::Dim, &text::minute(end, scene.tz)).line();
     let rest = pen.rest();
-    let mut pen = Pen::scrolled(buf, scene.theme, rest, scene.ui.scroll);
-    for row in &rows {
-        numbers(scene, &mut pen, row, title);
-        bars(scene, &mut pen, row, &axis);
-        pen.line();
-    }
-    sums(scene, &mut pen, title, waited);
-    forecast(scene, &mut pen);
-    legend(scene, &mut pen);
+    rolled(scene, rest, scene.ui.scroll, buf, |pen| {
+        for row in &rows {
+            numbers(scene, pen, row, title);
+            bars(scene, pen, row, &axis);
+            pen.line();
+        }
+        sums(scene, pen, title, waited);
+        forecast(scene, pen);
+        legend(scene, pen);
+    })
 }
 
 fn numbers(scene: &Scene<'_>, pen: &mut Pen<'_>, row: &Row<'_>, title: usize) {

@@ -1,177 +1,21 @@
 //! Keyboards against the real `decide`: what opens a gate, and what never does.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use jiff::SignedDuration;
 
+use super::desk::Desk;
 use crate::{
-    clock::monotonic,
-    run::{Actor, Ask, Command, Event, Phase, Report, Request, What, decide},
-    session::message::Snapshot,
+    run::{Actor, Phase, Request, What},
     tui::{
-        fixture::{Fixture, ann},
+        fixture::Fixture,
         form::{About, Form},
-        gate::{BURST, Shown, Stroke},
-        model::target,
+        gate::Stroke,
         theme::{Depth, Theme},
-        ui::{Intent, Overlay, Painted, Ui},
+        ui::{Intent, Overlay, Painted},
     },
 };
-
-/// A screen and an engine that decides as the real one does, on one simulated clock.
-struct Desk {
-    fixture: Fixture,
-    at: Instant,
-    sent: Vec<Request>,
-    last: Option<Instant>,
-    shown: Option<(u64, usize, Shown)>,
-}
-
-impl Desk {
-    fn new(step: &str) -> Self {
-        let mut fixture = Fixture::new("sandbox");
-        fixture.to(step);
-        fixture.agree();
-        let mut desk = Self { fixture, at: monotonic(), sent: Vec::new(), last: None, shown: None };
-        desk.rest(1_000);
-        desk
-    }
-
-    const fn snapshot(&self) -> &Snapshot {
-        &self.fixture.snapshot
-    }
-
-    /// Time passes; what waited for quiet is released; the screen is painted.
-    fn rest(&mut self, milliseconds: u64) {
-        let end = self.at + Duration::from_millis(milliseconds);
-        self.paint();
-        while let Some(due) = self.fixture.ui.deadline(self.at).filter(|due| *due <= end) {
-            self.pass(due.duration_since(self.at));
-            let intents = self.fixture.ui.release(self.at);
-            self.act(intents);
-            self.paint();
-        }
-        self.pass(end.duration_since(self.at));
-        let intents = self.fixture.ui.release(self.at);
-        self.act(intents);
-        self.paint();
-    }
-
-    fn pass(&mut self, time: Duration) {
-        self.at += time;
-        self.fixture.now += SignedDuration::try_from(time).unwrap();
-    }
-
-    /// As if a frame had reached the terminal; the step's pane is taken to be visible whole.
-    fn paint(&mut self) {
-        let snapshot = &self.fixture.snapshot;
-        let target = target(snapshot, self.fixture.ui.pinned);
-        let known = self.shown.take().filter(|(seq, index, _)| *seq == snapshot.state.seq && *index == target.index);
-        let shown = known.map_or_else(
-            || Shown {
-                evidence: snapshot.state.evidence(&target.step, target.direction),
-                step: target.step.clone(),
-                direction: target.direction,
-                whole: true,
-            },
-            |(_, _, shown)| shown,
-        );
-        self.shown = Some((snapshot.state.seq, target.index, shown.clone()));
-        let covered = self.fixture.ui.overlay.is_some();
-        let painted = Painted {
-            step: (!covered).then_some(shown),
-            gate: snapshot.state.gate.as_ref().filter(|_| !covered).map(|gate| gate.id),
-            question: true,
-        };
-        self.fixture.ui.painted(painted, self.at);
-    }
-
-    fn press(&mut self, code: KeyCode) {
-        let key = KeyEvent::new(code, KeyModifiers::NONE);
-        let close = self.last.replace(self.at).is_some_and(|last| self.at.duration_since(last) < BURST);
-        self.stroke(&Stroke { key, at: self.at, alone: !close });
-    }
-
-    fn stroke(&mut self, stroke: &Stroke) {
-        let intents = self.fixture.ui.stroke(Some(&self.fixture.snapshot), stroke);
-        self.act(intents);
-    }
-
-    fn paste(&mut self, text: &str) {
-        let intents = self.fixture.ui.paste(text, self.at);
-        self.act(intents);
-    }
-
-    fn act(&mut self, intents: Vec<Intent>) {
-        for intent in intents {
-            match intent {
-                Intent::Send(request) => self.ask(request),
-                Intent::Leave(_) => self.fixture.ui = Ui::new(),
-                Intent::Redraw | Intent::Copy => {}
-            }
-        }
-    }
-
-    /// What the engine would do with a request.
-    fn ask(&mut self, request: Request) {
-        self.sent.push(request.clone());
-        let by = Actor::Operator(ann());
-        match self.decide(by.clone(), Ask::Person(request)) {
-            Ok(events) => self.apply(&by, events),
-            Err(refusal) => self.fixture.ui.refused(refusal.0, self.at),
-        }
-        let intents = self.fixture.ui.follow(&self.fixture.snapshot, self.at);
-        self.act(intents);
-    }
-
-    fn decide(&self, by: Actor, ask: Ask) -> Result<Vec<What>, crate::run::Refusal> {
-        let Snapshot { plan, state, .. } = self.snapshot();
-        decide(plan, state, &Command { at: self.fixture.now, by, ask })
-    }
-
-    fn apply(&mut self, by: &Actor, events: Vec<What>) {
-        for what in events {
-            let state = &mut self.fixture.snapshot.state;
-            let event = Event { seq: state.seq + 1, at: self.fixture.now, by: by.clone(), what };
-            state.apply(&event).unwrap();
-        }
-    }
-
-    /// What the engine does once a gate is passed: it reads the world again.
-    fn reread(&mut self) {
-        let Some(gate) = self.snapshot().state.gate.clone().filter(|gate| gate.consented) else { return };
-        let report = Report::Reread { step: gate.step.clone(), gate: gate.id, part: 0, result: Ok(gate.preview) };
-        let events = self.decide(Actor::Engine, Ask::Report(report)).unwrap();
-        self.apply(&Actor::Engine, events);
-    }
-
-    fn passed(&self) -> bool {
-        self.sent.iter().any(|request| matches!(request, Request::Confirm { .. }))
-    }
-
-    fn armed(&self) -> bool {
-        self.snapshot().state.gate.is_some()
-    }
-
-    /// Why the last gate closed, as the screen says it.
-    fn slip(&self) -> String {
-        self.fixture.ui.disarmed.clone().unwrap_or_default()
-    }
-
-    fn arm(&mut self) {
-        self.press(KeyCode::Enter);
-        self.rest(60);
-        assert!(self.armed(), "{:?}", self.fixture.ui.toast);
-    }
-
-    fn write(&mut self, word: &str, gap: u64) {
-        for c in word.chars() {
-            self.press(KeyCode::Char(c));
-            self.rest(gap);
-        }
-    }
-}
 
 #[test]
 fn a_person_who_looks_and_presses_y_passes_a_confirm_gate() {
@@ -259,6 +103,55 @@ fn the_wrong_key_the_wrong_name_and_escape_disarm() {
     desk.rest(1_000);
     assert!(!desk.armed() && !desk.passed());
     assert_eq!(desk.slip(), "typed `api.example.test`, wanted `shop.example.test`");
+}
+
+#[test]
+fn the_rest_of_a_name_is_no_command_when_the_world_has_closed_the_gate() {
+    let mut desk = Desk::new("switch-shop");
+    desk.arm();
+    desk.rest(1_000);
+    desk.write("shop.ex", 90);
+    desk.apply(&Actor::Engine, vec![What::Disarmed { reason: "web on the old side is now off".into() }]);
+    let intents = desk.fixture.ui.follow(&desk.fixture.snapshot, desk.at);
+    desk.act(intents);
+    let sent = desk.sent.len();
+    // In here are the keys that hold, go past a condition, and would show the people.
+    desk.write("ample.testhoRw", 90);
+    desk.press(KeyCode::Enter);
+    desk.rest(300);
+    assert!(desk.fixture.ui.overlay.is_none() && desk.sent.len() == sent, "a letter of the name was a command");
+    desk.rest(1_000);
+    desk.press(KeyCode::Char('h'));
+    assert!(matches!(desk.fixture.ui.overlay, Some(Overlay::Form(_))), "after a pause keys are keys again");
+}
+
+#[test]
+fn after_a_wrong_key_what_is_typed_on_is_no_command_either() {
+    let mut desk = Desk::new("unfreeze");
+    desk.arm();
+    desk.rest(1_000);
+    let sent = desk.sent.len();
+    desk.write("acme-shop", 120);
+    desk.press(KeyCode::Enter);
+    desk.rest(300);
+    assert!(!desk.armed() && desk.fixture.ui.overlay.is_none(), "a letter of the name was a command");
+    assert!(desk.sent[sent..].iter().all(|request| matches!(request, Request::Disarm)), "{:?}", &desk.sent[sent..]);
+    // Esc is never part of a name: keys are keys again at once.
+    desk.press(KeyCode::Esc);
+    desk.press(KeyCode::Char('h'));
+    assert!(matches!(desk.fixture.ui.overlay, Some(Overlay::Form(_))));
+}
+
+#[test]
+fn a_gate_that_is_not_on_the_screen_any_more_opens_for_no_key() {
+    let mut desk = Desk::new("unfreeze");
+    desk.arm();
+    desk.rest(1_000);
+    // The terminal has become too small: nothing but a sentence is on it.
+    desk.fixture.ui.painted(Painted::default(), desk.at);
+    desk.press(KeyCode::Char('y'));
+    desk.rest(60);
+    assert!(!desk.passed() && !desk.armed(), "a key opened what nobody could see");
 }
 
 #[test]
@@ -483,4 +376,23 @@ fn copying_has_a_key_that_opens_nothing() {
     use crate::tui::keymap::{Command, TABLE};
     let copies = TABLE.iter().filter(|line| matches!(line.command, Command::Copy | Command::Plain));
     assert!(copies.into_iter().all(|line| !line.keys.contains(&KeyCode::Char('y'))), "y opens gates");
+}
+
+#[test]
+fn a_key_that_was_taken_is_said_to_be_taken_and_what_happens_now() {
+    let mut desk = Desk::new("unfreeze");
+    desk.fixture.ui.guide = desk.fixture.ui.guide.toggled();
+    desk.arm();
+    desk.rest(900);
+    desk.press(KeyCode::Char('y'));
+    desk.rest(60);
+    assert!(desk.passed());
+    for size in [(160, 48), (120, 40), (80, 24)] {
+        let screen = desk.fixture.text(size);
+        assert!(screen.contains("ACCEPTED") && !screen.contains("ARMED"), "{screen}");
+        assert!(screen.contains("read once more; if it is as shown, it is sent"), "{screen}");
+        assert!(!screen.contains("Enter arms") && screen.contains("nothing more to press"), "{screen}");
+    }
+    desk.reread();
+    assert!(!desk.fixture.text((120, 40)).contains("ACCEPTED"), "it runs");
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     plan::StepId,
-    run::{Answer, Direction, What},
+    run::{Answer, Direction, Finding, Standing, What},
     tui::{
         fixture::{Fixture, text_of},
         form::{About, Decision, Form, Question},
@@ -21,7 +21,7 @@ use crate::{
 
 const SIZES: [(u16, u16); 3] = [(160, 48), (120, 40), (80, 24)];
 
-fn snapshot(name: &str, fixture: &Fixture) {
+pub(super) fn snapshot(name: &str, fixture: &Fixture) {
     for size in SIZES {
         insta::assert_snapshot!(format!("{name}_{}x{}", size.0, size.1), fixture.text(size));
     }
@@ -46,7 +46,7 @@ fn breached() -> Fixture {
     fixture
 }
 
-fn armed(environment: &str, step: &str) -> Fixture {
+pub(super) fn armed(environment: &str, step: &str) -> Fixture {
     let mut fixture = Fixture::new(environment);
     fixture.to(step);
     fixture.agree();
@@ -86,6 +86,29 @@ fn every_view_has_its_screen() {
         fixture.ui.view = *view;
         snapshot(&format!("view_{}", view.title()), &fixture);
     }
+}
+
+#[test]
+fn what_the_preflight_finds_fault_with_stands_above_the_checklist() {
+    let mut fixture = draining();
+    let finding = |id: &str, title: &str, standing, reason: &str| Finding {
+        id: id.into(),
+        title: title.into(),
+        standing,
+        reason: reason.into(),
+        remedy: Some("log in anew, or take a role with longer sessions".into()),
+    };
+    let early = "they expire at 2026-03-08 03:10Z, before the window and the way back are over";
+    let mut findings = vec![
+        finding("identity", "AWS identity", Standing::Passed, "arn:aws:iam::123456789012:user/ann"),
+        finding("credentials", "AWS credentials last", Standing::Passed, "until 2026-03-08 11:00Z"),
+        finding("logs:/ecs/acme-web", "Log group /ecs/acme-web", Standing::Unknown, "no answer in 20 s"),
+    ];
+    fixture.engine(What::PreflightTaken { findings: findings.clone() });
+    findings[1] = finding("credentials", "AWS credentials last", Standing::ActionRequired, early);
+    fixture.engine(What::FindingChanged { finding: findings[1].clone(), was: Some(Standing::Passed) });
+    fixture.ui.view = View::Checklist;
+    snapshot("preflight", &fixture);
 }
 
 #[test]
@@ -185,7 +208,7 @@ fn a_breach_proposes_the_way_back_with_its_price() {
     snapshot("breach", &fixture);
     let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
     let about = Decision::Rollback("guardrail breach: 5xx on AWS".into());
-    fixture.ui.overlay = Some(Overlay::Question(Question { about, latch }));
+    fixture.ui.overlay = Some(Overlay::Question(Question { about, latch, scroll: 0 }));
     snapshot("rollback_asked", &fixture);
     fixture.ui.overlay = None;
     fixture.person(What::RollbackStarted { reason: "guardrail breach: 5xx on AWS".into() });
@@ -290,7 +313,7 @@ proptest::proptest! {
             3 => Some(Overlay::Form(Form::new(About::Note, ""))),
             4 => {
                 let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
-                Some(Overlay::Question(Question { about: Decision::Rollback("because".into()), latch }))
+                Some(Overlay::Question(Question { about: Decision::Rollback("because".into()), latch, scroll: 0 }))
             }
             _ => None,
         };

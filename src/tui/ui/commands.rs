@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Intent, Overlay, RANGES, Ui, Waiting};
 use crate::{
     plan::Kind,
-    run::{Phase, Request},
+    run::{Phase, Request, Seat},
     session::message::Snapshot,
     tui::{
         Exit,
@@ -36,12 +36,15 @@ impl Ui {
         match command {
             Command::Detach => return vec![Intent::Leave(Exit::Detached)],
             Command::Redraw => return vec![Intent::Redraw],
+            Command::Suspend => return vec![Intent::Suspend],
+            Command::Alarms => self.overlay = Some(Overlay::Alarms(0)),
             Command::Guide => self.guide = self.guide.toggled(),
             Command::Copy => return vec![Intent::Copy],
             Command::Plain => self.overlay = Some(Overlay::Plain(0)),
             Command::Kinds => (self.kinds, self.scroll) = (self.kinds.after(), 0),
             Command::Help => self.overlay = Some(Overlay::Help(0)),
-            Command::Zoom => self.zoom = !self.zoom,
+            Command::People => self.overlay = Some(Overlay::People),
+            Command::Zoom => (self.zoom, self.scroll) = (!self.zoom, 0),
             Command::View(view) => self.enter(view),
             Command::Back => self.back(),
             Command::NextPane => self.focus(self.focus.after()),
@@ -106,6 +109,9 @@ impl Ui {
             Command::Tick => return self.tick(snapshot, &target, stroke),
             Command::Look => return vec![look_again(snapshot, &target)],
             Command::Note => self.open(About::Note, snapshot),
+            Command::Confirmer if model::seat(snapshot) == Seat::Viewer => {
+                return vec![Intent::Send(Request::Sit { seat: Seat::Confirmer, take: false })];
+            }
             _ => self.ask(snapshot, &target, command, stroke.at),
         }
         Vec::new()
@@ -113,15 +119,15 @@ impl Ui {
 
     /// From the journal to the same moment on the graphs: the crosshair there, in the shortest range that shows it.
     fn jump(&mut self, snapshot: &Snapshot, now: Instant) {
-        let Some(event) = sift::under_cursor(&snapshot.state, self) else {
+        let Some(at) = sift::under_cursor(&snapshot.state, self).map(|event| event.at) else {
             self.say("no event is chosen", false, now);
             return;
         };
-        let ago = snapshot.clock.now().duration_since(event.at).as_secs();
+        let ago = snapshot.clock.now().duration_since(at).as_secs();
         let fits = |minutes: &u32| *minutes == 0 || i64::from(*minutes) * 50 > ago;
         self.range = RANGES.iter().position(fits).unwrap_or(RANGES.len() - 1).max(1);
         self.enter(View::Graphs);
-        self.cross = Some(event.at);
+        self.cross = Some(at);
     }
 
     fn open(&mut self, about: About, snapshot: &Snapshot) {
@@ -130,7 +136,7 @@ impl Ui {
 
     fn decide(&mut self, about: Decision) {
         let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
-        self.overlay = Some(Overlay::Question(Question { about, latch }));
+        self.overlay = Some(Overlay::Question(Question { about, latch, scroll: 0 }));
     }
 
     /// Commands that ask the person something first.
@@ -151,6 +157,9 @@ impl Ui {
                 self.say("you drive already", false, now);
             }
             Command::Seat => self.decide(Decision::Seat),
+            Command::Confirmer if model::seat(snapshot) == Seat::Driver => {
+                self.say("you drive: another takes the seat", false, now);
+            }
             Command::End if state.complete() || state.rolled_back => self.decide(Decision::End),
             Command::End => self.open(About::End, snapshot),
             Command::Skip => self.open(About::Skip(step), snapshot),
@@ -197,7 +206,9 @@ impl Ui {
         let number = u32::try_from(item).unwrap_or(u32::MAX);
         let done = !step.ticked.contains(&number);
         if done && step.phase == Phase::Running {
-            self.item = (item + 1).min(items - 1);
+            // To the next one that is open, from the top again after the last: Space there never takes a tick back.
+            let open = |at: &usize| *at != item && !u32::try_from(*at).is_ok_and(|at| step.ticked.contains(&at));
+            self.item = (item..items).chain(0..item).find(open).unwrap_or(item);
         }
         vec![Intent::Send(Request::Tick { step: target.step.clone(), item: number, done })]
     }
@@ -211,13 +222,20 @@ impl Ui {
             self.graph = moved(self.graph, command).min(last);
             return Vec::new();
         }
+        let paged = !matches!(command, Command::Up | Command::Down);
+        // A zoomed step that does not fit is scrolled; its items are still gone through line by line.
+        let longer = self.view == View::Cockpit && self.focus == Pane::Step && self.zoom && self.reach > 0;
+        if longer && (paged || !(manual && ticking)) {
+            self.scroll = moved(self.scroll, command).min(self.reach);
+            return Vec::new();
+        }
         let steps = self.view == View::Cockpit && matches!(self.focus, Pane::Steps | Pane::Step);
         if steps && self.focus == Pane::Step && manual && ticking {
             let last = model::items(&snapshot.plan, &target.step).len().saturating_sub(1);
             self.item = moved(self.item, command).min(last);
             return Vec::new();
         }
-        if steps || self.view == View::Checklist {
+        if steps {
             return self.look_at(snapshot, moved(target.index, command));
         }
         // Logs rest at their end: up goes back in time.
@@ -231,7 +249,7 @@ impl Ui {
             Command::Last if upside_down => Command::First,
             command => command,
         };
-        self.scroll = moved(self.scroll, command).min(10_000);
+        self.scroll = moved(self.scroll, command).min(20_000);
         Vec::new()
     }
 
@@ -252,14 +270,14 @@ impl Ui {
     }
 }
 
-fn moved(at: usize, command: Command) -> usize {
+pub(super) fn moved(at: usize, command: Command) -> usize {
     match command {
         Command::Up => at.saturating_sub(1),
         Command::Down => at + 1,
         Command::PageUp => at.saturating_sub(10),
         Command::PageDown => at + 10,
         Command::First => 0,
-        Command::Last => 9_999,
+        Command::Last => 19_999,
         _ => at,
     }
 }

@@ -64,6 +64,16 @@ fn a_stretched_copy_stays_stretched_while_it_lives() {
 }
 
 #[test]
+fn a_copy_that_is_served_expired_once_is_gone_with_the_fresh_one() {
+    let mut authority = authority(20);
+    let mut habit = Habit::default();
+    asked(&mut authority, 0, 1000, Side::Old, 12);
+    let answers = [(1000, 30), (1000, 12), (1005, 7), (1010, 2), (1013, 30), (1013, 12), (1018, 7)];
+    let told = answers.map(|(second, ttl)| habit.old(Some(ttl), &authority, at(second)) == Answer::OldStretched);
+    assert_eq!(told, [true, false, false, false, true, false, false]);
+}
+
+#[test]
 fn who_heard_first_of_a_raised_ttl_is_not_accused_for_long() {
     let mut authority = authority(60);
     asked(&mut authority, 0, 1000, Side::Old, 60);

@@ -10,7 +10,7 @@ async fn app(manner: Manner) -> (Heroku, tokio::sync::mpsc::UnboundedReceiver<St
 
 fn client(address: std::net::SocketAddr) -> Heroku {
     let base = Url::parse(&format!("http://{address}/")).unwrap();
-    Heroku::with_key("acme-shop", base, Some("s3cret-key")).unwrap()
+    Heroku::with_key("acme-shop", base, Some("s3cret-key"), Clock::real()).unwrap()
 }
 
 #[tokio::test]
@@ -56,12 +56,34 @@ async fn a_lost_answer_is_in_doubt_and_a_refusal_is_not() {
 }
 
 #[tokio::test]
+async fn the_api_is_left_alone_for_as_long_as_it_wants() {
+    let limit = r#"{"id":"rate_limit","message":"Your account reached the API rate limit"}"#;
+    let (heroku, mut requests) = app(Manner::answer(429, "Retry-After: 1\r\n", limit)).await;
+    let trouble = heroku.formation().await.unwrap_err();
+    assert_eq!(trouble.reason, "rate_limit: Your account reached the API rate limit; asked to wait 1 s");
+    assert!(trouble.next_try.is_some_and(|at| at > Clock::real().now()), "{trouble:?}");
+    assert!(requests.recv().await.is_some());
+    // What reads is answered here, in the same words; only an act goes out, once, for a person wants it.
+    let again = heroku.maintenance().await.unwrap_err();
+    assert_eq!((again.call.as_str(), again.kind), ("heroku:app", TroubleKind::Throttled));
+    assert_eq!(again.reason, trouble.reason);
+    assert!(again.next_try.is_some() && requests.try_recv().is_err(), "asked all the same");
+    let act = heroku.set_maintenance(true).await.unwrap_err();
+    assert!(!act.in_doubt && act.trouble.next_try.is_some());
+    assert!(requests.recv().await.is_some() && requests.try_recv().is_err());
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    heroku.formation().await.unwrap_err();
+    assert!(requests.recv().await.is_some(), "never asked again");
+}
+
+#[tokio::test]
 async fn what_could_not_be_sent_had_no_effect() {
     let failure = client(nobody()).set_maintenance(true).await.unwrap_err();
     assert_eq!((failure.in_doubt, failure.trouble.kind), (false, TroubleKind::Unreachable));
     let (address, mut requests) = server(Manner::Close).await;
     let base = Url::parse(&format!("http://{address}/")).unwrap();
-    let failure = Heroku::with_key("acme-shop", base, None).unwrap().set_maintenance(true).await.unwrap_err();
+    let failure =
+        Heroku::with_key("acme-shop", base, None, Clock::real()).unwrap().set_maintenance(true).await.unwrap_err();
     assert_eq!((failure.in_doubt, failure.trouble.kind), (false, TroubleKind::Credentials));
     assert!(requests.try_recv().is_err());
 }
@@ -83,17 +105,23 @@ async fn the_answer_of_a_scaling_must_show_it() {
 #[test]
 fn the_key_is_never_shown() {
     let base = Url::parse("https://api.heroku.com").unwrap();
-    let heroku = Heroku::with_key("acme-shop", base, Some("s3cret-key")).unwrap();
+    let heroku = Heroku::with_key("acme-shop", base, Some("s3cret-key"), Clock::real()).unwrap();
     assert!(!format!("{heroku:?}").contains("s3cret"));
 }
 
 #[test]
 fn a_key_does_not_travel_in_the_clear_nor_out_of_the_sandbox() {
     let plan = |api: &str| plan::Heroku { app: "acme-shop".into(), api: Some(api.into()) };
-    assert!(matches!(Heroku::connect(&plan("http://api.example.com"), false), Err(ConnectError::InTheClear(_))));
-    assert!(matches!(Heroku::connect(&plan("https://api.heroku.com"), true), Err(ConnectError::NotLoopback(_))));
-    assert!(Heroku::connect(&plan("http://127.0.0.1:9"), true).is_ok());
-    assert!(Heroku::connect(&plan("http://[::1]:9"), true).is_ok());
+    assert!(matches!(
+        Heroku::connect(&plan("http://api.example.com"), false, Clock::real()),
+        Err(ConnectError::InTheClear(_))
+    ));
+    assert!(matches!(
+        Heroku::connect(&plan("https://api.heroku.com"), true, Clock::real()),
+        Err(ConnectError::NotLoopback(_))
+    ));
+    assert!(Heroku::connect(&plan("http://127.0.0.1:9"), true, Clock::real()).is_ok());
+    assert!(Heroku::connect(&plan("http://[::1]:9"), true, Clock::real()).is_ok());
 }
 
 #[test]

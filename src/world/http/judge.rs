@@ -16,6 +16,8 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     pub(super) certificate_until: Option<Timestamp>,
     pub(super) address: Option<IpAddr>,
+    /// How long the server wants to be left alone.
+    pub(super) wait: Option<Duration>,
 }
 
 /// Why an answer does not pass; None: it does. `now` is session time.
@@ -104,7 +106,7 @@ mod tests {
     fn says(status: u16, body: &str, millis: u64, days: i64) -> Option<String> {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let until = Some(now + jiff::SignedDuration::from_hours(24 * days));
-        let answer = Answer { status, body: body.into(), certificate_until: until, address: None };
+        let answer = Answer { status, body: body.into(), certificate_until: until, address: None, wait: None };
         reason(&check(), &answer, Duration::from_millis(millis), now)
     }
 

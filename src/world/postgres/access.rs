@@ -7,7 +7,7 @@
 //! running sessions under a read-only default nobody can see from outside whether they are older than the default; one
 //! counts while it has a transaction that writes. The freeze itself ends them all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::error::{Failure, trouble},
@@ -68,8 +68,8 @@ pub struct Sessions {
     pub count: i64,
     /// Of them those with a transaction that has written.
     pub writing: i64,
-    /// Seconds since the newest of them began a statement.
-    pub idle: f64,
+    /// When the last of them began a statement: seconds since 1970 on the server's clock.
+    pub newest: f64,
 }
 
 /// How far writing has come.
@@ -88,6 +88,8 @@ pub struct Motion {
 pub struct Leak {
     /// Who: role, application and what speaks against it.
     pub who: Vec<String>,
+    /// The same by name alone: role and application.
+    pub roles: BTreeSet<String>,
     /// Rows by table.
     pub rows: BTreeMap<String, i64>,
     /// WAL in bytes, of the whole cluster and of the server itself, too.
@@ -114,6 +116,8 @@ impl Leak {
 /// A look at everything that moves when somebody writes.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Look {
+    /// When it began: seconds since 1970 on the server's clock, which is the one that sessions are dated by.
+    at: f64,
     motion: Motion,
     tables: BTreeMap<String, i64>,
 }
@@ -256,7 +260,7 @@ impl Server {
                 application: super::super::clean(&application),
                 count: session.get(what, row, 2)?,
                 writing: session.get(what, row, 3)?,
-                idle: session.get(what, row, 4)?,
+                newest: session.get(what, row, 4)?,
             })
         };
         rows.iter().map(one).collect()
@@ -286,14 +290,16 @@ impl Server {
     }
 
     async fn look(&self) -> Result<Look, Trouble> {
-        let motion = self.motion().await?;
         let (session, what) = (self.read().await?, "writes");
+        let now = session.one(what, sql::NOW, &[]).await?;
+        let at = now.map(|now| session.get(what, &now, 0)).transpose()?.unwrap_or_default();
+        let motion = self.motion().await?;
         let rows = session.rows(what, sql::TABLE_WRITES, &[]).await?;
         let tables: Result<BTreeMap<_, _>, Trouble> =
             rows.iter().map(|row| Ok((session.get(what, row, 0)?, session.get(what, row, 1)?))).collect();
         let mut tables = tables?;
         tables.remove(&self.heartbeat);
-        Ok(Look { motion, tables })
+        Ok(Look { at, motion, tables })
     }
 
     /// Watches for a time (wall) whether anybody writes, and who.
@@ -308,31 +314,34 @@ impl Server {
         let before = self.look().await?;
         tokio::time::sleep(lasting).await;
         let (after, sessions) = (self.look().await?, self.sessions().await?);
-        let mut who = Vec::new();
+        let (mut who, mut roles) = (Vec::new(), BTreeSet::new());
         for one in sessions {
+            let name = format!("{} ({})", one.role, one.application);
             if one.writing > 0 {
+                roles.insert(name);
                 who.push(format!(
                     "{} ({}, {} of {} sessions in a writing transaction)",
                     one.role, one.application, one.writing, one.count
                 ));
-            } else if one.idle <= lasting.as_secs_f64() && after.motion.next_xid > before.motion.next_xid {
+            } else if one.newest >= before.at && after.motion.next_xid > before.motion.next_xid {
                 // Something was written somewhere in the cluster, this one was at work, and it could have been it.
                 if self.ability(&one.role).await.is_ok_and(|ability| ability.may_write()) {
+                    roles.insert(name);
                     who.push(format!("{} ({}, {} sessions)", one.role, one.application, one.count));
                 }
             }
         }
-        Ok(compare(&before, &after, who))
+        Ok(compare(&before, &after, (who, roles)))
     }
 }
 
 /// What the second look shows beyond the first.
-fn compare(before: &Look, after: &Look, who: Vec<String>) -> Leak {
+fn compare(before: &Look, after: &Look, (who, roles): (Vec<String>, BTreeSet<String>)) -> Leak {
     let written = after.tables.iter().filter_map(|(table, rows)| {
         let risen = rows - before.tables.get(table).copied().unwrap_or_default();
         (risen > 0).then(|| (table.clone(), risen))
     });
-    Leak { who, rows: written.collect(), wal: after.motion.lsn.since(before.motion.lsn) }
+    Leak { who, roles, rows: written.collect(), wal: after.motion.lsn.since(before.motion.lsn) }
 }
 
 /// Of whom a read-only default tells: the whole database on the old side, so that no role is forgotten; each role on the

@@ -84,6 +84,9 @@ pub const INDEXES_AND_CONSTRAINTS: &str = "SELECT schemaname::text AS schema, ta
 pub const MOTION: &str = "SELECT pg_current_wal_lsn()::text AS lsn, txid_snapshot_xmax(txid_current_snapshot())::int8 AS next_xid, \
      (SELECT COALESCE(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::int8 FROM pg_stat_user_tables) AS rows";
 
+/// The server's clock: `now float8`, seconds since 1970.
+pub const NOW: &str = "SELECT EXTRACT(EPOCH FROM clock_timestamp())::float8 AS now";
+
 /// Rows written by table: `table text` (`schema.table`), `rows int8`, counted as in [`MOTION`].
 pub const TABLE_WRITES: &str = "SELECT (schemaname || '.' || relname)::text AS \"table\", (n_tup_ins + n_tup_upd + n_tup_del)::int8 AS rows \
      FROM pg_stat_user_tables ORDER BY 1";
@@ -156,11 +159,11 @@ pub const ABILITIES: &str = "SELECT r.rolcanlogin AND d.datallowconn AND has_dat
      FROM pg_roles r, pg_database d WHERE r.rolname = $1 AND d.datname = current_database()";
 
 /// Client sessions of this database that are not ours, by role and application: `role text`, `application text`,
-/// `sessions int8`, `writing int8` (have written in the transaction under way), `idle float8` (seconds since the newest of
-/// them began a statement).
+/// `sessions int8`, `writing int8` (have written in the transaction under way), `newest float8` (when the last of them began
+/// a statement, as [`NOW`]; 0: never).
 pub const SESSIONS: &str = "SELECT COALESCE(usename::text, '') AS role, COALESCE(application_name, '')::text AS application, \
      count(*)::int8 AS sessions, count(backend_xid)::int8 AS writing, \
-     COALESCE(min(EXTRACT(EPOCH FROM clock_timestamp() - query_start)), 1000000000)::float8 AS idle FROM pg_stat_activity \
+     COALESCE(max(EXTRACT(EPOCH FROM query_start)), 0)::float8 AS newest FROM pg_stat_activity \
      WHERE datname = current_database() AND backend_type = 'client backend' AND application_name <> 'cutover' \
      GROUP BY 1, 2 ORDER BY 1, 2";
 

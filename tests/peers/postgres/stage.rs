@@ -22,13 +22,12 @@ pub(crate) struct Ports {
     pub(crate) new: u16,
 }
 
-/// The variable is set by `tests/peers/postgres.sh` alone. Without it there is nothing to test against; with it, whatever
-/// is missing is a failure.
-pub(crate) fn ports() -> Option<Ports> {
+/// The variable is set by `tests/peers/postgres.sh` alone. Without it there is nothing to test against.
+pub(crate) fn ports() -> Ports {
     let port = |text: &str| text.parse().unwrap_or_else(|_| panic!("CUTOVER_TEST_POSTGRES names no port: {text}"));
-    let value = std::env::var("CUTOVER_TEST_POSTGRES").ok()?;
+    let value = std::env::var("CUTOVER_TEST_POSTGRES").expect("tests/peers/postgres.sh runs these tests");
     let (old, new) = value.split_once(',').unwrap_or_else(|| panic!("CUTOVER_TEST_POSTGRES is OLD,NEW: {value}"));
-    Some(Ports { old: port(old), new: port(new) })
+    Ports { old: port(old), new: port(new) }
 }
 
 pub(crate) struct Stage {
@@ -60,8 +59,8 @@ const TABLES: &str = "
 
 impl Stage {
     /// A fresh pair of databases. `port`: where the cockpit finds the old one, when that is not its own port.
-    pub(crate) async fn new(name: &'static str, clock: Clock, port: Option<u16>) -> Option<Self> {
-        let ports = ports()?;
+    pub(crate) async fn new(name: &'static str, clock: Clock, port: Option<u16>) -> Self {
+        let ports = ports();
         for port in [ports.old, ports.new] {
             let admin = client(port, "postgres", "postgres").await;
             admin.batch_execute(&format!("create database {name} owner operator")).await.unwrap();
@@ -93,7 +92,7 @@ impl Stage {
                 stage.new.query_one(query, &[]).await.unwrap().get::<_, i64>(0) == 3
             })
             .await;
-        Some(stage)
+        stage
     }
 
     pub(crate) fn role(&self, role: &str) -> String {
@@ -127,6 +126,7 @@ impl Stage {
             world: self.world.clone(),
             clock: self.world.clock(),
             drained_at: None,
+            begun_at: None,
             health: tokio::sync::watch::channel(Health::default()).1,
             stop: CancellationToken::new(),
             tell: Arc::new(move |sample| match sample {

@@ -63,7 +63,7 @@ async fn items(client: &tokio_postgres::Client) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cutover_under_load_loses_no_row_doubles_none_and_goes_back_to_the_letter() {
-    let Some(stage) = Stage::new("whole", quick(), None).await else { return };
+    let stage = Stage::new("whole", quick(), None).await;
     let before = stage.access().await;
     let stop = Arc::new(AtomicBool::new(false));
     let mut writers = load(stage.ports.old, &stage, "old", &stop);
@@ -116,7 +116,7 @@ async fn a_cutover_under_load_loses_no_row_doubles_none_and_goes_back_to_the_let
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_method_freezes_running_sessions_and_is_put_back_to_the_letter() {
-    let Some(stage) = Stage::new("methods", quick(), None).await else { return };
+    let stage = Stage::new("methods", quick(), None).await;
     let admin = client(stage.ports.old, "postgres", "postgres").await;
     let role = stage.role("shop");
     admin.batch_execute(&format!("alter role {role} connection limit 17")).await.unwrap();
@@ -141,7 +141,7 @@ async fn every_method_freezes_running_sessions_and_is_put_back_to_the_letter() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_person_types_puts_a_freeze_back_to_the_letter() {
-    let Some(stage) = Stage::new("by_hand", quick(), None).await else { return };
+    let stage = Stage::new("by_hand", quick(), None).await;
     let role = stage.role("shop");
     stage.old.batch_execute(&format!("grant update (state) on orders to {role} with grant option")).await.unwrap();
     let before = stage.access().await;
@@ -164,7 +164,7 @@ async fn what_a_person_types_puts_a_freeze_back_to_the_letter() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_undo_of_a_read_only_database_works_for_a_role_that_is_read_only_itself() {
-    let Some(stage) = Stage::new("thaw", quick(), None).await else { return };
+    let stage = Stage::new("thaw", quick(), None).await;
     let applied = stage.run("read-only", &[]).await;
     let next = client(stage.ports.old, stage.name, "operator").await;
     let refused = next.execute("insert into orders (item) values ('x')", &[]).await.unwrap_err();
@@ -177,7 +177,7 @@ async fn the_undo_of_a_read_only_database_works_for_a_role_that_is_read_only_its
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_comparison_tells_what_differs() {
-    let Some(stage) = Stage::new("differs", quick(), None).await else { return };
+    let stage = Stage::new("differs", quick(), None).await;
     stage.old.execute("insert into orders (item) select 'x' || g from generate_series(1, 60000) g", &[]).await.unwrap();
     stage.run("caught-up", &[]).await;
     stage.run("sequences", &[]).await;
@@ -217,7 +217,7 @@ async fn a_comparison_tells_what_differs() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn facts_tell_what_a_preflight_must_know() {
-    let Some(stage) = Stage::new("facts", quick(), None).await else { return };
+    let stage = Stage::new("facts", quick(), None).await;
     stage.old.batch_execute("create table keyless (n int); create extension citext").await.unwrap();
     let postgres = stage.world.postgres().unwrap();
     let (old, new) = (postgres.side(Side::Old).facts().await.unwrap(), postgres.side(Side::New).facts().await.unwrap());
@@ -238,7 +238,7 @@ async fn facts_tell_what_a_preflight_must_know() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn troubles_are_told_apart() {
-    let Some(stage) = Stage::new("troubles", quick(), None).await else { return };
+    let stage = Stage::new("troubles", quick(), None).await;
     let connect = async |edit: fn(&mut cutover::plan::DatabaseAddress)| {
         let mut plan = (*stage.plan).clone();
         edit(&mut plan.databases.as_mut().unwrap().old.address);

@@ -17,7 +17,7 @@ use crate::{
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_freeze_that_leaks_names_who_still_writes_and_where() {
-    let Some(stage) = Stage::new("leaks", quick(), None).await else { return };
+    let stage = Stage::new("leaks", quick(), None).await;
     let role = stage.role("reports");
     stage.old.batch_execute(&format!("grant insert on orders to {role}")).await.unwrap();
     let reports = client(stage.ports.old, stage.name, &role).await;
@@ -45,7 +45,7 @@ async fn a_freeze_that_leaks_names_who_still_writes_and_where() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stalled_apply_is_told_from_a_lag_and_passes_when_it_is_mended() {
-    let Some(stage) = Stage::new("stalls", quick(), None).await else { return };
+    let stage = Stage::new("stalls", quick(), None).await;
     stage.new.execute("insert into orders (id, item) values (1, 'rogue')", &[]).await.unwrap();
     stage.old.execute("insert into orders (item) select 'x' from generate_series(1, 1000)", &[]).await.unwrap();
     let stage = Arc::new(stage);
@@ -67,9 +67,9 @@ async fn a_stalled_apply_is_told_from_a_lag_and_passes_when_it_is_mended() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_lost_in_a_freeze_is_in_doubt_observed_and_not_repeated() {
-    let Some(ports) = ports() else { return };
+    let ports = ports();
     let (port, switch) = cut::relay(ports.old, "REVOKE").await;
-    let stage = Stage::new("lost", quick(), Some(port)).await.unwrap();
+    let stage = Stage::new("lost", quick(), Some(port)).await;
     let before = stage.access().await;
     let change = stage.preview("revoke", &[]).await.parts[0].change.clone();
     switch.store(cut::BEFORE, Ordering::SeqCst);
@@ -131,10 +131,17 @@ impl Heard {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lag_of_nothing_turns_blind_when_replication_dies_quietly() {
-    let Some(stage) = Stage::new("quiet", Clock::real(), None).await else { return };
+    let stage = Stage::new("quiet", Clock::real(), None).await;
     let (out, findings) = mpsc::channel(4096);
     let (_keep, baseline) = tokio::sync::watch::channel(std::collections::BTreeMap::new());
-    let _watches = watch::start(Arc::clone(&stage.plan), stage.world.clone(), stage.world.clock(), out, baseline);
+    let _watches = watch::start(
+        Arc::clone(&stage.plan),
+        stage.world.clone(),
+        stage.world.clock(),
+        out,
+        baseline,
+        stage.world.clock().now(),
+    );
     let mut heard = Heard { findings };
     heard.verdict(VerdictKind::Holding).await;
     let lag = |finding: &watch::Finding| match finding {
@@ -161,10 +168,17 @@ async fn a_lag_of_nothing_turns_blind_when_replication_dies_quietly() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_writers_of_the_interlock_are_what_may_be_written_and_not_what_we_did() {
-    let Some(stage) = Stage::new("interlock", Clock::real(), None).await else { return };
+    let stage = Stage::new("interlock", Clock::real(), None).await;
     let (out, findings) = mpsc::channel(4096);
     let (_keep, baseline) = tokio::sync::watch::channel(std::collections::BTreeMap::new());
-    let _watches = watch::start(Arc::clone(&stage.plan), stage.world.clone(), stage.world.clock(), out, baseline);
+    let _watches = watch::start(
+        Arc::clone(&stage.plan),
+        stage.world.clone(),
+        stage.world.clock(),
+        out,
+        baseline,
+        stage.world.clock().now(),
+    );
     let mut heard = Heard { findings };
     heard.writer(Side::Old, Cell::On).await;
     let frozen = stage.run("revoke", &[]).await;

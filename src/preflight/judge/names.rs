@@ -1,0 +1,166 @@
+//! Names and what is behind them: checks on both sides, records, batches, name servers.
+
+use super::{Facts, finding, passed, read, wanting};
+use crate::{
+    plan::{Plan, Record, RecordSet, RecordType},
+    run::{CheckSample, Finding, Standing, Target},
+    world::route53::{Found, canonical},
+};
+
+pub(super) fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
+    let checks = facts.checks.iter().map(|run| check(plan, run));
+    let records = facts.records.iter().filter_map(|(id, sets)| Some((plan.record(id)?, sets)));
+    let records = records.flat_map(|(record, sets)| {
+        let (id, title) = (format!("record:{}", record.id), format!("Record {}", name_of(record)));
+        let stands = read(sets, &id, &title, |sets| stands(plan, record, sets, facts.begun.is_some()));
+        let (id, title) = (format!("batch:{}", record.id), format!("Batches of {}", name_of(record)));
+        [stands, read(sets, &id, &title, |sets| batches(plan, record, sets))]
+    });
+    let servers = facts.servers.iter().map(|(name, answer)| {
+        let (id, title) = (format!("server:{name}"), format!("Name server {name}"));
+        match answer {
+            Ok(()) => passed(id, title, "it answers"),
+            Err(reason) => wanting(id, title, reason.clone(), "reach it from here, or take it out of `dns`"),
+        }
+    });
+    checks.chain(records).chain(servers).collect()
+}
+
+fn check(plan: &Plan, run: &CheckSample) -> Finding {
+    let check = plan.checks.iter().find(|check| check.id == run.check);
+    let (side, word) = match run.target {
+        Target::New => (&plan.sides.new.label, "new"),
+        Target::Old | Target::Live => (&plan.sides.old.label, "old"),
+    };
+    let title = format!("Check {} on {side}", check.map_or(run.check.as_str(), |check| check.title.as_str()));
+    let id = format!("check:{}:{word}", run.check);
+    if run.passing {
+        let status = run.status.map_or_else(String::new, |status| format!("status {status}, "));
+        return passed(id, title, format!("{status}{} ms", run.latency.as_millis()));
+    }
+    let reason = run.reason.clone().unwrap_or_else(|| "it fails".into());
+    wanting(id, title, reason, format!("mend it on the {word} side before the window"))
+}
+
+fn name_of(record: &Record) -> &str {
+    record.name().trim_end_matches('.')
+}
+
+fn show(sets: &[&RecordSet]) -> String {
+    if sets.is_empty() {
+        return "nothing".into();
+    }
+    sets.iter().map(|set| set.to_string()).collect::<Vec<_>>().join("; ")
+}
+
+/// What stands at the record's name of the types that it has before or after its move, and all that is there beside.
+fn sorted<'a>(plan: &Plan, record: &Record, sets: &'a [Found]) -> (Vec<&'a RecordSet>, Vec<&'a RecordSet>) {
+    let own = [record.old.kind, record.new.kind];
+    let of_another = |kind: RecordType| {
+        let same_name = plan.records.iter().filter(|other| other.id != record.id && other.name() == record.name());
+        same_name.flat_map(|other| [other.old.kind, other.new.kind]).any(|theirs| theirs == kind)
+    };
+    let (mine, rest): (Vec<_>, Vec<_>) = sets.iter().map(|found| &found.set).partition(|set| own.contains(&set.kind));
+    (mine, rest.into_iter().filter(|set| !of_another(set.kind)).collect())
+}
+
+/// The same target, whatever the TTL and the weight.
+fn leads_to(set: &RecordSet, wanted: &RecordSet) -> bool {
+    let (set, wanted) = (canonical(set), canonical(wanted));
+    set.kind == wanted.kind && set.values == wanted.values && set.alias == wanted.alias
+}
+
+fn stands(plan: &Plan, record: &Record, sets: &[Found], begun: bool) -> Finding {
+    let (id, title) = (format!("record:{}", record.id), format!("Record {}", name_of(record)));
+    let (mine, rest) = sorted(plan, record, sets);
+    let old = |set: &&RecordSet| leads_to(set, &record.old);
+    let new = |set: &&RecordSet| leads_to(set, &record.new);
+    // Once the session runs the record may be anywhere on its way.
+    let expected = match begun {
+        false => mine.len() == 1 && mine[0].weighted.is_none() && old(&mine[0]),
+        true => !mine.is_empty() && mine.iter().all(|set| old(set) || new(set)),
+    };
+    if !expected {
+        let found = show(&mine);
+        let remedy = if mine.iter().all(new) && !mine.is_empty() {
+            "it is on the new side already: take the record out of the plan, or put it back"
+        } else {
+            "correct the record in the zone or in the plan: `old` is what stands there today"
+        };
+        return wanting(id, title, format!("the plan expects {}, and there is {found}", record.old), remedy);
+    }
+    let stray = rest.iter().find(|set| matches!(set.kind, RecordType::A | RecordType::Aaaa));
+    if let Some(stray) = stray {
+        let reason = format!("{stray} stands beside it and would stay on the old side");
+        return wanting(id, title, reason, "move it, too: add a `[[record]]` for that type");
+    }
+    let ttl = mine[0].ttl.filter(|ttl| Some(*ttl) != record.old.ttl && !begun);
+    match ttl {
+        Some(ttl) => {
+            let planned = record.old.ttl.unwrap_or_default();
+            passed(id, title, format!("as expected; its TTL is {ttl} s, the plan says {planned} s"))
+        }
+        None => passed(id, title, if begun { "as the run leaves it" } else { "as the plan expects it" }),
+    }
+}
+
+/// Whether Route 53 would take the switch, and the way back, beside everything that stands at the name.
+fn batches(plan: &Plan, record: &Record, sets: &[Found]) -> Finding {
+    let (id, title) = (format!("batch:{}", record.id), format!("Batches of {}", name_of(record)));
+    if let Some(found) = sets.iter().find(|found| found.beyond.is_some()) {
+        let what = found.beyond.unwrap_or_default();
+        let reason = format!("{} has {what}, which could not be put back", found.set.kind);
+        return wanting(id, title, reason, "leave it to its owner, or make a simple record of it");
+    }
+    let (mine, rest) = sorted(plan, record, sets);
+    let forward: Vec<_> = rest.iter().copied().chain([&record.new]).collect();
+    let back: Vec<_> = if mine.is_empty() {
+        rest.iter().copied().chain([&record.old]).collect()
+    } else {
+        rest.iter().copied().chain(mine.iter().copied()).collect()
+    };
+    for (sets, what) in [(forward, "the switch"), (back, "the way back")] {
+        if let Err(why) = acceptable(&record.zone_name, &sets) {
+            let reason = format!("Route 53 would refuse {what}: {why}");
+            return wanting(id, title, reason, "correct the zone or the plan before the window");
+        }
+    }
+    if sets.is_empty() {
+        return finding(
+            id,
+            title,
+            Standing::Unknown,
+            "nothing stands at this name, so nothing can be said of a way back",
+        );
+    }
+    passed(id, title, "the switch and the way back would be accepted")
+}
+
+/// What Route 53 lets stand at one name.
+///
+/// Source: Route 53 Developer Guide, "Supported DNS record types" (CNAME) and "Values specific for weighted records".
+fn acceptable(apex: &str, sets: &[&RecordSet]) -> Result<(), String> {
+    let cname = sets.iter().find(|set| set.kind == RecordType::Cname);
+    if let Some(cname) = cname {
+        if cname.name == apex {
+            return Err("a CNAME cannot stand at the zone's apex".into());
+        }
+        if let Some(beside) = sets.iter().find(|set| set.kind != RecordType::Cname) {
+            return Err(format!("a CNAME cannot stand beside {} {}", beside.kind, beside.target()));
+        }
+    }
+    for (place, set) in sets.iter().enumerate() {
+        for other in sets[..place].iter().filter(|other| other.kind == set.kind) {
+            if set.weighted.is_some() != other.weighted.is_some() {
+                return Err(format!("a weighted and a simple {} cannot stand together", set.kind));
+            }
+            if set.key() == other.key() {
+                return Err(format!("{} would stand there twice", set.kind));
+            }
+            if set.ttl != other.ttl {
+                return Err(format!("weighted {} records need one TTL", set.kind));
+            }
+        }
+    }
+    Ok(())
+}

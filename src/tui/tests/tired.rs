@@ -1,0 +1,332 @@
+//! What a tired person at 3 a.m. must not be told wrongly, and must be able to see whole.
+
+use crossterm::event::KeyCode;
+
+use super::desk::Desk;
+use crate::{
+    plan::Side,
+    run::{Answer, Direction, HoldKind, Operator, Request, Seat, Trouble, TroubleKind, What, holds, misplaced},
+    tui::{
+        fixture::Fixture,
+        form::Decision,
+        guide::Guide,
+        pane::Pane,
+        ui::{Overlay, Painted},
+    },
+};
+
+/// What the screen shows after its painting has told how far it can be scrolled.
+fn shown(desk: &mut Desk, size: (u16, u16)) -> String {
+    let (_, painted) = desk.fixture.draw(crate::tui::theme::Theme::new(crate::tui::theme::Depth::Mono, false), size);
+    desk.fixture.ui.painted(painted, desk.at);
+    desk.fixture.text(size)
+}
+
+#[test]
+fn a_freeze_that_leaks_is_never_said_to_hold() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("start-workers");
+    assert_eq!(misplaced(&fixture.snapshot.plan, &fixture.snapshot.state, fixture.now), []);
+    assert!(fixture.text((160, 48)).contains("never two: holds"));
+    let who = Some("reports (metabase) writes to public.orders".to_owned());
+    fixture.engine(What::LeakChanged { side: Side::Old, who });
+    for size in [(160, 48), (120, 40), (80, 24)] {
+        let screen = fixture.text(size);
+        assert!(!screen.contains("holds"), "{screen}");
+        assert!(screen.contains("Heroku LEAKS"), "{screen}");
+        assert!(screen.contains("STRAY") && screen.contains("reports (metabase)"), "{screen}");
+    }
+    (fixture.ui.focus, fixture.ui.zoom) = (Pane::Interlock, true);
+    assert!(fixture.text((80, 24)).contains("reports (metabase) writes to public.orders on Heroku"));
+    fixture.engine(What::LeakChanged { side: Side::Old, who: None });
+    assert!(fixture.text((160, 48)).contains("never two: holds"));
+}
+
+#[test]
+fn a_zoomed_step_says_how_much_is_below_and_scrolls_to_its_end() {
+    let mut desk = Desk::new("switch-api");
+    desk.fixture.ui.zoom = true;
+    let size = (80, 20);
+    let above = shown(&mut desk, size);
+    assert!(above.contains("more below: ↑ ↓ PgDn"), "{above}");
+    let here = desk.fixture.ui.pinned;
+    desk.press(KeyCode::Down);
+    assert!(shown(&mut desk, size).contains("1 above"));
+    desk.press(KeyCode::End);
+    let below = shown(&mut desk, size);
+    assert!(below.contains("more above") && !below.contains("more below"), "{below}");
+    assert!(below.contains("no return from step"), "{below}");
+    assert_eq!(desk.fixture.ui.pinned, here, "arrows scroll: the step stays");
+    desk.press(KeyCode::Home);
+    assert_eq!(shown(&mut desk, size), above);
+    desk.press(KeyCode::Char(']'));
+    assert_ne!(desk.fixture.ui.pinned, here);
+}
+
+#[test]
+fn a_change_that_is_scrolled_away_is_not_seen() {
+    let mut desk = Desk::new("switch-api");
+    desk.fixture.ui.zoom = true;
+    let theme = crate::tui::theme::Theme::new(crate::tui::theme::Depth::Mono, false);
+    let painted = |desk: &Desk, height| desk.fixture.draw(theme, (80, height)).1;
+    let whole = |painted: &Painted| painted.step.as_ref().unwrap().whole;
+    // All of the change, and not all of what follows.
+    let height = (20..48).find(|height| whole(&painted(&desk, *height))).unwrap();
+    assert!(painted(&desk, height).reach > Some(1));
+    desk.fixture.ui.scroll = 1;
+    assert!(!whole(&painted(&desk, height)), "its first line is not on the screen");
+}
+
+#[test]
+fn what_going_back_loses_is_a_sentence_at_every_size_and_stays_while_it_is_rolled_back() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("switch-api");
+    fixture.pass(240);
+    fixture.measure();
+    for size in [(160, 48), (120, 40), (80, 24)] {
+        let screen = fixture.text(size);
+        assert!(screen.contains("loses ") && screen.contains(" rows written on"), "{screen}");
+    }
+    let told = |fixture: &Fixture| {
+        let screen = fixture.text((160, 48));
+        let at = screen.find("loses ").unwrap_or_else(|| panic!("{screen}"));
+        screen[at..].split('│').next().unwrap().trim().to_owned()
+    };
+    let before = told(&fixture);
+    assert!(before.ends_with("since 02:51") && before.starts_with("loses "), "{before}");
+    fixture.person(What::RollbackStarted { reason: "why".into() });
+    assert_eq!(told(&fixture), before, "beginning it loses none of it");
+    fixture.pass(600);
+    assert!(told(&fixture).contains(", counted 1"), "an old count says how old it is: {}", told(&fixture));
+}
+
+#[test]
+fn the_way_back_is_scrolled_and_says_whether_the_run_goes_on() {
+    let mut desk = Desk::new("watch");
+    desk.press(KeyCode::Char('R'));
+    assert!(
+        matches!(&desk.fixture.ui.overlay, Some(Overlay::Question(question)) if matches!(question.about, Decision::Rollback(_)))
+    );
+    let first = shown(&mut desk, (80, 24));
+    assert!(first.contains("more below: ↑ ↓ PgDn") && first.contains("[y] begin to roll back"), "{first}");
+    assert!(first.contains("Nothing runs while you read"), "{first}");
+    desk.press(KeyCode::End);
+    let last = shown(&mut desk, (80, 24));
+    assert!(last.contains("more above") && last.contains("[y] begin to roll back"), "{last}");
+    assert!(last.contains(" 1. ") != first.contains(" 1. ") || last != first);
+    desk.press(KeyCode::Esc);
+    desk.fixture.begin("watch");
+    desk.press(KeyCode::Char('R'));
+    let running = shown(&mut desk, (120, 40));
+    assert!(running.contains("The run goes on while you read: watch is running, and undos wait"), "{running}");
+    desk.press(KeyCode::Char('j'));
+    assert!(desk.fixture.ui.overlay.is_none(), "letters answer, they do not scroll");
+}
+
+#[test]
+fn the_help_scrolls_to_its_ends() {
+    let mut desk = Desk::new("watch");
+    desk.press(KeyCode::Char('?'));
+    let first = shown(&mut desk, (80, 24));
+    assert!(first.contains("more below"), "{first}");
+    desk.press(KeyCode::End);
+    let last = shown(&mut desk, (80, 24));
+    assert!(last.contains("Gates") && last.contains("more above") && !last.contains("more below"), "{last}");
+    desk.press(KeyCode::Up);
+    assert!(shown(&mut desk, (80, 24)).contains("1 more below"), "nothing is scrolled in vain");
+    desk.press(KeyCode::Home);
+    assert_eq!(shown(&mut desk, (80, 24)), first);
+}
+
+fn trouble() -> Trouble {
+    Trouble {
+        call: "route53:ListResourceRecordSets".into(),
+        reason: "the record is not as the plan expects".into(),
+        kind: TroubleKind::Unexpected,
+        next_try: None,
+    }
+}
+
+#[test]
+fn a_step_whose_turn_has_not_come_raises_no_alarm() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("lower-ttl");
+    let failed =
+        |step: &str| What::PreviewFailed { step: step.into(), direction: Direction::Forward, trouble: trouble() };
+    let alarms = |fixture: &Fixture| {
+        let all = holds(&fixture.snapshot.plan, &fixture.snapshot.state);
+        all.into_iter().filter(|hold| hold.kind == HoldKind::Preview).count()
+    };
+    fixture.engine(failed("raise-ttl"));
+    assert_eq!(alarms(&fixture), 0);
+    fixture.ui.pinned = fixture.snapshot.plan.position(&"raise-ttl".into());
+    let screen = fixture.text((120, 40));
+    assert!(screen.contains("not to be read before its turn") && !screen.contains("UNREADABLE"), "{screen}");
+    fixture.ui.pinned = None;
+    fixture.engine(failed("lower-ttl"));
+    assert_eq!(alarms(&fixture), 1, "its turn has come");
+    assert!(fixture.text((120, 40)).contains("UNREADABLE"));
+    fixture.person(What::RollbackStarted { reason: "why".into() });
+    assert_eq!(alarms(&fixture), 0, "only undos run, and this one has nothing to undo");
+}
+
+#[test]
+fn what_is_next_while_it_is_rolled_back_is_the_next_undo() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("switch-shop");
+    fixture.person(What::RollbackStarted { reason: "why".into() });
+    let screen = fixture.text((80, 24));
+    let steps = screen.lines().find(|line| line.starts_with(" Steps")).unwrap();
+    let undos = crate::run::price(&fixture.snapshot.plan, &fixture.snapshot.state, None).undos;
+    let title = &fixture.snapshot.plan.step(&undos[1]).unwrap().title;
+    assert!(steps.contains(&format!("then undo {}", title.split(' ').next().unwrap())), "{steps}");
+    assert_eq!(fixture.snapshot.state.here().map(|step| &step.id), undos.first());
+}
+
+#[test]
+fn a_change_that_is_being_read_is_no_lock_to_skip_and_one_that_cannot_be_says_why() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("lower-ttl");
+    let id = crate::plan::StepId::from("lower-ttl");
+    let step = fixture.snapshot.state.steps.iter_mut().find(|step| step.id == id).unwrap();
+    step.forward = None;
+    let screen = fixture.text((120, 40));
+    assert!(screen.contains("Its exact change is being read"), "{screen}");
+    assert!(!screen.contains("LOCKED") && !screen.contains("[s]"), "{screen}");
+    fixture.engine(What::PreviewFailed { step: id, direction: Direction::Forward, trouble: trouble() });
+    let screen = fixture.text((120, 40));
+    assert!(screen.contains("LOCKED: its change cannot be read") && screen.contains("[l] read it now"), "{screen}");
+}
+
+#[test]
+fn every_banner_can_be_read_in_full() {
+    let mut desk = Desk::new("lower-ttl");
+    for source in ["heroku", "cloudwatch", "route53", "postgres"] {
+        desk.fixture.engine(What::SourceChanged { source: source.into(), trouble: Some(trouble()) });
+    }
+    let screen = shown(&mut desk, (80, 24));
+    assert!(screen.contains("+3 more: !"), "{screen}");
+    desk.press(KeyCode::Char('!'));
+    let all = shown(&mut desk, (80, 24));
+    assert!(all.contains("4 alarms") && all.contains("route53:ListResourceRecordSets: the record is not"), "{all}");
+    desk.press(KeyCode::End);
+    let end = shown(&mut desk, (80, 24));
+    assert!(end.contains("any other key goes back"), "{end}");
+    desk.press(KeyCode::Esc);
+    assert!(desk.fixture.ui.overlay.is_none());
+}
+
+#[test]
+fn who_only_looks_is_told_how_to_drive_and_no_keys_that_are_the_drivers() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("lower-ttl");
+    assert!(fixture.text((120, 40)).contains("[Enter] arm"));
+    let bob = Operator::new(7, "bob", 1001);
+    fixture.apply(crate::run::Actor::Operator(bob.clone()), What::Attached { seat: Seat::Viewer });
+    fixture.snapshot.you = bob;
+    for size in [(160, 48), (120, 40), (80, 24)] {
+        let screen = fixture.text(size);
+        assert!(!screen.contains("[Enter]") && !screen.contains("Enter arm"), "{screen}");
+        assert!(screen.contains("[t] take the driver's seat"), "{screen}");
+    }
+    fixture.begin("lower-ttl");
+    let screen = fixture.text((120, 40));
+    assert!(!screen.contains("[x]") && screen.contains("[t] take the driver's seat"), "{screen}");
+}
+
+#[test]
+fn the_sides_of_graphs_are_named() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("watch");
+    for size in [(160, 48), (120, 40)] {
+        assert!(fixture.text(size).contains("┈ Heroku  ━ AWS"), "{}", fixture.text(size));
+    }
+    let screen = fixture.text((80, 24));
+    assert!(screen.lines().any(|line| line.starts_with(" Graphs    AWS ")), "{screen}");
+}
+
+#[test]
+fn a_resolver_that_flips_does_not_drown_the_log() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("watch");
+    fixture.person(What::Noted { text: "support says all is well".into() });
+    for turn in 0..12 {
+        fixture.pass(3);
+        let answer = if turn % 2 == 0 { Answer::OldStretched } else { Answer::OldStale };
+        fixture.engine(What::ResolverChanged { record: "shop".into(), resolver: "stubborn".into(), answer });
+    }
+    let screen = fixture.text((80, 24));
+    let log = screen.lines().find(|line| line.starts_with(" Log")).unwrap();
+    assert!(log.contains("support says all is well"), "{log}");
+    let screen = fixture.text((160, 48));
+    assert!(screen.contains("support"), "{screen}");
+    assert!(screen.matches("stubborn answers").count() <= 2, "the newest for each record: {screen}");
+    assert!(
+        fixture.snapshot.state.log.iter().filter(|event| matches!(event.what, What::ResolverChanged { .. })).count()
+            >= 12
+    );
+}
+
+#[test]
+fn space_goes_from_open_item_to_open_item_and_takes_nothing_back_by_itself() {
+    let mut desk = Desk::new("aws-ready");
+    desk.fixture.begin("aws-ready");
+    desk.fixture.ui.guide = desk.fixture.ui.guide.toggled();
+    desk.fixture.ui.item = 2;
+    assert!(desk.fixture.text((120, 40)).contains("under the cursor (6 left)"));
+    for _ in 0..5 {
+        desk.press(KeyCode::Char(' '));
+        desk.rest(200);
+    }
+    let ticks = desk.sent.iter().filter_map(|request| match request {
+        Request::Tick { item, done, .. } => Some((*item, *done)),
+        _ => None,
+    });
+    let ticks: Vec<_> = ticks.collect();
+    assert_eq!(ticks, [(2, true), (3, true), (4, true), (5, true), (0, true)]);
+    assert_eq!(desk.fixture.ui.item, 1, "the one that is open");
+    desk.press(KeyCode::Up);
+    assert!(desk.fixture.text((120, 40)).contains("Space here would take the tick back"));
+}
+
+#[test]
+fn the_guide_stops_before_the_point_of_no_return() {
+    let mut fixture = Fixture::new("sandbox");
+    let last = fixture.snapshot.plan.steps.iter().find(|step| step.point_of_no_return).unwrap().id.clone();
+    fixture.to(&last.0);
+    fixture.snapshot.state.silence = Some(std::time::Duration::from_secs(3_600));
+    fixture.ui.guide = fixture.ui.guide.toggled();
+    let screen = fixture.text((160, 48));
+    assert!(screen.contains("GUIDE  NO WAY BACK AFTER THIS"), "{screen}");
+}
+
+#[test]
+fn enter_is_not_offered_where_it_would_be_refused() {
+    let mut fixture = Desk::new("switch-api").fixture;
+    fixture.ui.guide = fixture.ui.guide.toggled();
+    let theme = crate::tui::theme::Theme::new(crate::tui::theme::Depth::Mono, false);
+    let mut seen = [false, false];
+    for height in 20..48 {
+        let whole = fixture.draw(theme, (80, height)).1.step.is_some_and(|step| step.whole);
+        let screen = fixture.text((80, height));
+        seen[usize::from(whole)] = true;
+        assert_eq!(screen.contains("[Enter] arm"), whole, "{screen}");
+        assert_eq!(screen.contains("[z] see all of the change"), !whole, "{screen}");
+    }
+    assert_eq!(seen, [true, true], "both were looked at");
+}
+
+#[test]
+fn the_guide_asks_for_enter_only_where_all_of_the_change_is_seen() {
+    let mut desk = Desk::new("switch-api");
+    desk.fixture.ui.guide = Guide::Off.toggled();
+    let mut seen = [false, false];
+    for height in 24..48 {
+        shown(&mut desk, (80, height));
+        let (screen, cramped) = (desk.fixture.text((80, height)), desk.fixture.ui.gate.cramped());
+        seen[usize::from(cramped)] = true;
+        assert_eq!(screen.contains("Enter arms the gate"), !cramped, "{screen}");
+        assert_eq!(screen.contains("Press z: all of the change must be on the screen"), cramped, "{screen}");
+    }
+    assert_eq!(seen, [true, true], "both were looked at");
+}

@@ -1,0 +1,103 @@
+//! What somebody else does to the world while a session runs: the cockpit holds the run at once and says who runs where.
+
+use std::{fs, time::Duration};
+
+use cutover::{
+    journal::Reader,
+    plan::Role,
+    run::{HoldKind, Phase, Standing, What},
+    session::Status,
+};
+use serde_json::json;
+
+use super::{hands::drive, home::Home};
+
+const SIZE: (u16, u16) = (160, 48);
+const SOON: Duration = Duration::from_secs(60);
+
+fn done(status: &Status, step: &str) -> bool {
+    status.state.step(&step.into()).is_some_and(|step| step.phase == Phase::Done)
+}
+
+fn strays(status: &Status, words: &str) -> bool {
+    status.summary().holds.iter().any(|hold| hold.kind == HoldKind::Stray && hold.text.contains(words))
+}
+
+/// No worker, no clock, no writer runs that a step has stopped, and no role runs on both sides, whoever started it.
+#[test]
+fn a_runner_that_somebody_starts_again_holds_the_run_at_once() {
+    let home = Home::new();
+    let mut screen = home.rehearse(&["--speed", "120"], SIZE);
+    drive(&home, &mut screen, "the old jobs stopped", |status| done(status, "stop-old-jobs"));
+    home.scale_heroku("worker", 1);
+    home.wait("a worker that runs again", SOON, |status| strays(status, "although `stop-old-jobs` ended it"));
+    screen.wait("the worker that runs again", |text| text.contains("worker is seen on Heroku again"));
+    home.scale_heroku("worker", 0);
+    home.wait("no worker", SOON, |status| !strays(status, "worker"));
+
+    // A role that the freeze does not name: privileges taken from the shop do not keep it from writing.
+    drive(&home, &mut screen, "writes frozen", |status| done(status, "freeze-writes"));
+    home.inject(&json!({ "kind": "leaky-freeze", "for": "40m" }));
+    home.wait("a freeze that leaks", SOON, |status| strays(status, "where writes are frozen"));
+    screen.wait("the freeze that leaks", |text| text.contains("where writes are frozen"));
+    home.wait("a freeze that holds", SOON, |status| !strays(status, "where writes are frozen"));
+
+    drive(&home, &mut screen, "a scheduler on AWS", |status| done(status, "start-scheduler"));
+    home.scale_heroku("clock", 1);
+    home.wait("two clocks", SOON, |status| {
+        status.summary().holds.iter().any(|hold| hold.kind == HoldKind::Doubled(Role::Cron) && hold.blocking)
+    });
+    screen.wait("two clocks", |text| text.contains("TWO RUNNERS") && text.contains("two cron runners"));
+    home.verify();
+}
+
+/// The preflight looks again while the session runs; then the session is left, and what is left of it is looked at.
+#[test]
+fn a_finding_that_changes_is_an_event_on_the_screen_and_a_session_that_was_cut_is_found_out() {
+    let home = Home::new();
+    let mut screen = home.rehearse(&["--speed", "20"], SIZE);
+    let standing = |status: &Status, id: &str| {
+        status.state.findings.iter().find(|finding| finding.id == id).map(|finding| finding.standing)
+    };
+    home.wait("a first look", SOON, |status| standing(status, "heroku") == Some(Standing::Passed));
+    assert_eq!(standing(&home.status(), "scheduler"), Some(Standing::Passed), "the sample's plan ticks it off");
+    home.inject(&json!({
+        "kind": "error", "service": "heroku", "operation": "GET /apps/acme-shop/config-vars", "status": 403,
+        "code": "This key may not read config vars.", "for": "3h",
+    }));
+    home.wait("the finding changed", SOON, |status| standing(status, "heroku") == Some(Standing::ActionRequired));
+    let changed = Reader::open(home.session().journal()).unwrap().any(|event| match event.unwrap().what {
+        What::FindingChanged { finding, was } => {
+            finding.id == "heroku" && finding.reason.contains("config-vars") && was == Some(Standing::Passed)
+        }
+        _ => false,
+    });
+    assert!(changed, "it is no event");
+    screen.press("7");
+    screen.wait("the event", |text| text.contains("preflight: Heroku app: ACTION REQUIRED (was passed)"));
+    screen.press("5");
+    screen.wait("the finding", |text| text.contains("Heroku app: heroku:config-vars"));
+
+    let said = |args: &[&str]| {
+        let output = home.run(args);
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    assert!(said(&["sessions"]).1.contains("running"));
+    screen.press("q");
+    screen.exit();
+    home.kill_engine();
+    let (_, listed) = said(&["sessions"]);
+    assert!(listed.contains("no engine since 20"), "{listed}");
+    home.verify();
+    // The last acknowledged events are taken away, whole lines: the chain alone cannot tell.
+    let path = home.session().journal();
+    let journal = fs::read_to_string(&path).unwrap();
+    let kept = journal.trim_end().rsplit_once('\n').unwrap().0.rsplit_once('\n').unwrap().0.to_owned() + "\n";
+    fs::write(&path, kept).unwrap();
+    let (code, told) = said(&["journal", "--verify"]);
+    assert!(code == Some(1) && told.contains("its end was cut off"), "{told}");
+    // What goes to a file holds no colours.
+    let (code, told) = said(&["journal", "no-such-session"]);
+    assert!(code != Some(0) && !told.contains('\u{1b}'), "{told:?}");
+}
