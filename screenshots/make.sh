@@ -44,10 +44,10 @@ press() {
   done
 }
 
-# rehearse OPTION...: in a terminal of its own, ended with the next one.
+# rehearse OPTION...: in a terminal of its own, ended with the next one. In a home of its own, or in $home.
 rehearse() {
   "${tmux[@]}" kill-session -t s 2> /dev/null || true
-  local home; home=$(mktemp -d -p "$work")
+  local home=${home:-$(mktemp -d -p "$work")}
   "${tmux[@]}" new-session -d -s s -x 160 -y 48 \
     "XDG_STATE_HOME=$home XDG_RUNTIME_DIR=$home $program rehearse --autopilot $*"
 }
@@ -70,6 +70,9 @@ rehearse --scenario error-spike --speed 60
 until_shown 'rollback is proposed\|BREACH' 240
 shot breach-160x48 160 48
 
+# The timeline stands beside the last rehearsal that has ended.
+home=$(mktemp -d -p "$work")
+XDG_STATE_HOME=$home XDG_RUNTIME_DIR=$home "$program" rehearse --autopilot --headless --speed 120 > /dev/null
 rehearse --and-back --speed 30
 until_shown 'drains for another' 90
 sleep 12
