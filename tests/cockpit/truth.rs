@@ -42,11 +42,9 @@ pub(crate) struct Compared {
 pub(crate) fn assert_agreement(home: &Home) -> Compared {
     let events: Vec<Event> = Reader::open(home.session().journal()).unwrap().map(Result::unwrap).collect();
     let intents = intents(&events);
-    let requests = requests(&home.ledger());
+    let requests = requests(&home.ledger(), &intents);
     let mut used = vec![0; intents.len()];
-    for (at, facts) in &requests {
-        // One thing acts at a time: what happened belongs to the last intent before it.
-        let owner = intents.iter().rposition(|intent| intent.at <= *at);
+    for Request { at, owner, facts, .. } in &requests {
         let owner = owner.unwrap_or_else(|| panic!("{facts:?} happened at {at} without any intent"));
         let intent = &intents[owner];
         assert_eq!(*facts, intent.facts, "what happened at {at} is not what {} intended", intent.token);
@@ -178,22 +176,32 @@ fn record_fact(zone_id: &str, action: &str, set: &RecordSet) -> Value {
     json!([zone_id, action.to_uppercase(), set.name, set.ttl, set.values, alias, weight])
 }
 
-/// The ledger by request: one call may change several things at once, and sequences are set one by one.
-fn requests(ledger: &[Entry]) -> Vec<(Timestamp, BTreeSet<String>)> {
-    let mut all: Vec<(&str, Timestamp, BTreeSet<String>)> = Vec::new();
+/// What one request did.
+struct Request<'a> {
+    id: &'a str,
+    at: Timestamp,
+    /// One thing acts at a time: what happened belongs to the last intent before it.
+    owner: Option<usize>,
+    facts: BTreeSet<String>,
+}
+
+/// The ledger by request: one call may change several things at once, and one intent sets its sequences one by one.
+fn requests<'a>(ledger: &'a [Entry], intents: &[Intent]) -> Vec<Request<'a>> {
+    let mut all: Vec<Request> = Vec::new();
     // That a task is stopped is the end of its own intent, and so is the end of a session that of a freeze.
     let counts = |entry: &&Entry| entry.action != "StopTask" && entry.detail.get("terminated").is_none();
     let mut sets = false;
     for entry in ledger.iter().filter(counts) {
+        let owner = intents.iter().rposition(|intent| intent.at <= entry.at);
         let facts = entry_facts(entry);
-        let goes_on = sets && entry.action == "setval";
+        let next = sets && entry.action == "setval";
         sets = entry.action == "setval";
         match all.last_mut() {
-            Some((request, _, known)) if *request == entry.request_id || goes_on => known.extend(facts),
-            _ => all.push((&entry.request_id, entry.at, facts)),
+            Some(known) if known.id == entry.request_id || (next && known.owner == owner) => known.facts.extend(facts),
+            _ => all.push(Request { id: &entry.request_id, at: entry.at, owner, facts }),
         }
     }
-    all.into_iter().map(|(_, at, facts)| (at, facts)).collect()
+    all
 }
 
 fn entry_facts(entry: &Entry) -> BTreeSet<String> {
