@@ -42,7 +42,8 @@ pub(crate) struct Compared {
 pub(crate) fn assert_agreement(home: &Home) -> Compared {
     let events: Vec<Event> = Reader::open(home.session().journal()).unwrap().map(Result::unwrap).collect();
     let intents = intents(&events);
-    let requests = requests(&home.ledger(), &intents);
+    let ledger = home.ledger();
+    let requests = requests(&ledger, &intents);
     let mut used = vec![0; intents.len()];
     for Request { at, owner, facts, .. } in &requests {
         let owner = owner.unwrap_or_else(|| panic!("{facts:?} happened at {at} without any intent"));
