@@ -108,7 +108,14 @@ async fn notified(plan: &Plan, notify: &Notify) -> Finding {
     };
     let remedy = "set the variable in the shell that starts the engine, or correct the webhook".to_owned();
     let (id, title) = (format!("notify:{}", notify.id), format!("Notifications to {}", notify.id));
-    Finding { id, title, standing, reason, remedy: (standing != Standing::Passed).then_some(remedy) }
+    Finding {
+        id,
+        title,
+        standing,
+        reason,
+        remedy: (standing != Standing::Passed).then_some(remedy),
+        fingerprints: BTreeMap::new(),
+    }
 }
 
 /// Says how far the look is, until it is over.
@@ -190,6 +197,7 @@ mod tests {
             standing,
             reason: reason.to_owned(),
             remedy: None,
+            fingerprints: BTreeMap::new(),
         };
         let findings = [
             finding("AWS identity", Standing::ActionRequired, "no credentials"),

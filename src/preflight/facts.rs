@@ -78,6 +78,8 @@ pub struct Permission {
 pub struct HerokuFacts {
     /// Names of its config vars.
     pub config_vars: BTreeSet<String>,
+    /// Fingerprints of their values; empty: no session to compare them in.
+    pub fingerprints: BTreeMap<String, String>,
     /// Dynos by process type.
     pub formation: BTreeMap<String, u32>,
     /// What its add-ons are of.

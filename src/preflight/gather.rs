@@ -69,11 +69,13 @@ struct Asker<'a> {
     gate: Semaphore,
     progress: Progress,
     whole: bool,
+    /// When the session began that it is a look of.
+    begun: Option<Timestamp>,
 }
 
 /// Looks at everything once. Never fails: what could not be read says why in its place.
 pub async fn gather(plan: &Plan, world: &World, clock: Clock, look: Look, progress: &Progress) -> Facts {
-    let asker = Asker::new(plan, world, look == Look::Whole, progress);
+    let asker = Asker::new(plan, world, look, progress);
     let first = asker.identity();
     let (caller, heroku, checks, records, servers, databases) =
         tokio::join!(first, asker.heroku(), asker.checks(), asker.records(), asker.servers(), asker.databases());
@@ -114,16 +116,18 @@ pub async fn gather(plan: &Plan, world: &World, clock: Clock, look: Look, progre
 /// What may be done, alone: for a test that asks many times.
 #[cfg(test)]
 pub(super) async fn permitted(plan: &Plan, world: &World) -> Vec<Permission> {
-    let asker = Asker::new(plan, world, true, &Progress::default());
+    let asker = Asker::new(plan, world, Look::Whole, &Progress::default());
     let caller = asker.identity().await;
     asker.permissions(&caller).await
 }
 
 impl<'a> Asker<'a> {
-    fn new(plan: &'a Plan, world: &'a World, whole: bool, progress: &Progress) -> Self {
+    fn new(plan: &'a Plan, world: &'a World, look: Look, progress: &Progress) -> Self {
+        let begun = if let Look::Quiet { begun } = look { Some(begun) } else { None };
+        let whole = begun.is_none();
         let (hints, progress) = (plan.preflight.clone().unwrap_or_default(), progress.clone());
         let gate = Semaphore::new(if whole { AT_ONCE } else { 1 });
-        Self { plan, world, hints, gate, progress, whole }
+        Self { plan, world, hints, gate, progress, whole, begun }
     }
 }
 
@@ -199,12 +203,16 @@ impl Asker<'_> {
             Ok(heroku) => heroku,
             Err(trouble) => return Some(Err(trouble)),
         };
-        let config_vars = self.ask("heroku:config-vars", heroku.config_var_names()).await;
+        // What a person is shown before a session begins has nothing to be compared with.
+        let salt = self.begun.map(|begun| begun.to_string());
+        let config_vars = self.ask("heroku:config-vars", heroku.config_vars(salt.as_deref().unwrap_or_default())).await;
         let formation = self.ask("heroku:formation", heroku.formation()).await;
         let addons = self.ask("heroku:addons", heroku.addon_services()).await;
         Some(config_vars.and_then(|config_vars| {
             let formation = formation?.into_iter().map(|(name, process)| (name, process.quantity)).collect();
-            Ok(HerokuFacts { config_vars, formation, addons })
+            let names = config_vars.keys().cloned().collect();
+            let fingerprints = salt.map(|_| config_vars).unwrap_or_default();
+            Ok(HerokuFacts { config_vars: names, fingerprints, formation, addons })
         }))
     }
 

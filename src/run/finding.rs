@@ -1,5 +1,7 @@
 //! What a preflight found, and how much of it stands against going on.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// One finding. Its id stays the same from look to look.
@@ -16,6 +18,9 @@ pub struct Finding {
     /// What to do about it; None: nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remedy: Option<String>,
+    /// What must stay as the session's first look saw it: a fingerprint by name. Empty: nothing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub fingerprints: BTreeMap<String, String>,
 }
 
 /// How a finding stands.
@@ -48,6 +53,27 @@ impl Finding {
     pub fn not_seen(&self) -> Self {
         let reason = "the newest look could not tell".to_owned();
         Self { standing: Standing::Unknown, reason, remedy: None, ..self.clone() }
+    }
+
+    /// A later look, held against this one: what must stay as it was, and did not, is named.
+    #[must_use]
+    pub fn held_against(&self, newer: &Self) -> Self {
+        let newer = newer.clone();
+        if self.fingerprints.is_empty() {
+            return newer;
+        }
+        let (then, now) = (self.fingerprints.clone(), &newer.fingerprints);
+        let changed = then.iter().filter(|(name, mark)| now.get(*name).is_some_and(|now| now != *mark));
+        let changed = changed.map(|(name, _)| format!("{name} has another value"));
+        let gone = then.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("{name} is gone"));
+        let added = now.keys().filter(|name| !then.contains_key(*name)).map(|name| format!("{name} is new"));
+        let told: Vec<_> = changed.chain(gone).chain(added).collect();
+        if now.is_empty() || told.is_empty() {
+            return Self { fingerprints: then, ..newer };
+        }
+        let reason = format!("since the session's first look {}", told.join(", "));
+        let remedy = "find out who changed it (`heroku releases`), and take it over to AWS or set it back";
+        Self { standing: Standing::ActionRequired, reason, remedy: Some(remedy.into()), fingerprints: then, ..newer }
     }
 
     /// Whether another look at the same thing tells nothing new. What passes may do so for changing numbers.

@@ -3,7 +3,7 @@
 //! Source: the published schema (heroku/platform-api) and what the `heroku` CLI sends, which is laxer than the schema:
 //! quantities may be strings.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -29,11 +29,25 @@ const BOOT: Duration = Duration::from_secs(8);
 const MAX_TOKENS: f64 = 4500.0;
 const TOKENS_PER_MINUTE: f64 = 75.0;
 
+/// Names as an app has them; the values are made up and look it.
+const CONFIG_VARS: [(&str, &str); 9] = [
+    ("DATABASE_URL", "postgres://sandbox:not-a-secret@db.example.test:5432/acme"),
+    ("PAPERTRAIL_API_TOKEN", "not-a-secret"),
+    ("RAILS_ENV", "production"),
+    ("RAILS_MAX_THREADS", "5"),
+    ("REDIS_URL", "redis://:not-a-secret@redis.example.test:6379"),
+    ("SECRET_KEY_BASE", "not-a-secret"),
+    ("SMTP_PASSWORD", "not-a-secret"),
+    ("STRIPE_SECRET_KEY", "not-a-secret"),
+    ("WEB_CONCURRENCY", "2"),
+];
+
 /// The app.
 #[derive(Debug)]
 pub(super) struct App {
     maintenance: bool,
     formation: Vec<ProcessType>,
+    config_vars: BTreeMap<String, String>,
     created: Timestamp,
     updated: Timestamp,
     tokens: f64,
@@ -62,6 +76,7 @@ impl App {
                 process("web", "bundle exec puma -C config/puma.rb", 2),
                 process("worker", "bundle exec sidekiq", 1),
             ],
+            config_vars: CONFIG_VARS.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
             created,
             updated: booted,
             tokens: MAX_TOKENS,
@@ -177,6 +192,7 @@ fn serve(world: &World, call: &Call, now: Timestamp, request_id: &str) -> Result
             let mut changed = scale(world, &[update], now, request_id)?;
             Ok((StatusCode::OK, changed.pop().unwrap_or_default()))
         }
+        (&Method::PATCH, ["config-vars"]) => configure(world, call, now, request_id),
         (&Method::GET, [collection, item @ ..]) => read(world, collection, item, now),
         _ => Err(not_found()),
     }
@@ -198,7 +214,7 @@ fn read(world: &World, collection: &str, item: &[&str], now: Timestamp) -> Resul
         "dynos" => Value::Array(app.formation.iter().flat_map(|process| dynos_json(process, now)).collect()),
         "addons" => addons_json(),
         "addon-attachments" | "buildpack-installations" | "pipeline-couplings" | "webhooks" | "features" => json!([]),
-        "config-vars" => return Ok((StatusCode::OK, config_vars_json())),
+        "config-vars" => return Ok((StatusCode::OK, json!(app.config_vars))),
         "releases" => releases_json(&app),
         "domains" => domains_json(),
         _ => return Err(not_found()),
@@ -231,6 +247,22 @@ fn set_maintenance(
         world.faults.fire(Trigger::HerokuMaintenance, now);
     }
     Ok((StatusCode::OK, app_json(&app)))
+}
+
+/// Sets what is given, and takes away what is null. The ledger holds names alone, as ours must.
+fn configure(world: &World, call: &Call, now: Timestamp, request_id: &str) -> Result<(StatusCode, Value), Refusal> {
+    let body = body(call)?;
+    let mut app = lock(&world.heroku);
+    for (name, value) in body.as_object().into_iter().flatten() {
+        let before = match value.as_str() {
+            Some(value) => app.config_vars.insert(name.clone(), value.to_owned()),
+            None => app.config_vars.remove(name),
+        };
+        let detail = json!({ "set": { "from": before.is_some(), "to": value.is_string() } });
+        world.ledger.note(now, "heroku", "PATCH /apps/acme-shop/config-vars", name, detail, request_id);
+    }
+    app.updated = now;
+    Ok((StatusCode::OK, json!(app.config_vars)))
 }
 
 /// Scales all or nothing.
@@ -322,16 +354,6 @@ fn addons_json() -> Value {
         (4, "papertrail-defined-45678", "papertrail", "choklad", &["PAPERTRAIL_API_TOKEN"]),
     ];
     Value::Array(addons.into_iter().map(addon).collect())
-}
-
-/// Names as an app has them; the values are made up and look it.
-fn config_vars_json() -> Value {
-    json!({
-        "DATABASE_URL": "postgres://sandbox:not-a-secret@db.example.test:5432/acme",
-        "REDIS_URL": "redis://:not-a-secret@redis.example.test:6379",
-        "SECRET_KEY_BASE": "not-a-secret", "STRIPE_SECRET_KEY": "not-a-secret", "PAPERTRAIL_API_TOKEN": "not-a-secret",
-        "SMTP_PASSWORD": "not-a-secret", "RAILS_ENV": "production", "RAILS_MAX_THREADS": "5", "WEB_CONCURRENCY": "2",
-    })
 }
 
 fn releases_json(app: &App) -> Value {

@@ -171,9 +171,13 @@ impl Home {
 
     /// Somebody scales a process type of the Heroku app behind the session's back.
     pub(crate) fn scale_heroku(&self, process: &str, quantity: u32) {
-        let url = format!("{}/apps/acme-shop/formation", self.endpoints().heroku);
-        let body = serde_json::json!({ "updates": [{ "type": process, "quantity": quantity }] });
-        let patch = reqwest::Client::new().patch(url).bearer_auth("somebody").json(&body);
+        self.patch_heroku("formation", &serde_json::json!({ "updates": [{ "type": process, "quantity": quantity }] }));
+    }
+
+    /// Somebody changes the app by other ways than ours.
+    pub(crate) fn patch_heroku(&self, what: &str, body: &serde_json::Value) {
+        let url = format!("{}/apps/acme-shop/{what}", self.endpoints().heroku);
+        let patch = reqwest::Client::new().patch(url).bearer_auth("somebody").json(body);
         self.runtime.block_on(async { patch.send().await?.error_for_status() }).unwrap();
     }
 

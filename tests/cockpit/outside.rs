@@ -61,6 +61,11 @@ fn a_finding_that_changes_is_an_event_on_the_screen_and_a_session_that_was_cut_i
     };
     home.wait("a first look", SOON, |status| standing(status, "heroku") == Some(Standing::Passed));
     assert_eq!(standing(&home.status(), "scheduler"), Some(Standing::Passed), "the sample's plan ticks it off");
+    home.patch_heroku("config-vars", &json!({ "DATABASE_URL": "postgres://moved.example.test/acme" }));
+    home.wait("another database", SOON, |status| standing(status, "config-values") == Some(Standing::ActionRequired));
+    screen.press("5");
+    screen.wait("what changed", |text| text.contains("DATABASE_URL has another value"));
+    assert!(!fs::read_to_string(home.session().journal()).unwrap().contains("moved.example"), "a value is never kept");
     home.inject(&json!({
         "kind": "error", "service": "heroku", "operation": "GET /apps/acme-shop/config-vars", "status": 403,
         "code": "This key may not read config vars.", "for": "3h",

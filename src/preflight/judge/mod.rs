@@ -5,6 +5,8 @@ mod names;
 mod runs;
 mod who;
 
+use std::collections::BTreeMap;
+
 use super::facts::{Answer, Facts};
 use crate::{
     plan::Plan,
@@ -19,7 +21,14 @@ pub fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
 }
 
 fn finding(id: impl Into<String>, title: impl Into<String>, standing: Standing, reason: impl Into<String>) -> Finding {
-    Finding { id: id.into(), title: title.into(), standing, reason: reason.into(), remedy: None }
+    Finding {
+        id: id.into(),
+        title: title.into(),
+        standing,
+        reason: reason.into(),
+        remedy: None,
+        fingerprints: BTreeMap::new(),
+    }
 }
 
 fn passed(id: impl Into<String>, title: impl Into<String>, reason: impl Into<String>) -> Finding {

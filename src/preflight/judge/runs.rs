@@ -16,6 +16,7 @@ use crate::{
 pub(super) fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     let mut all: Vec<_> = facts.heroku.iter().map(|found| processes(plan, found)).collect();
     all.extend(facts.heroku.iter().flatten().map(|found| scheduler(plan, found)));
+    all.extend(facts.heroku.iter().flatten().filter(|found| !found.fingerprints.is_empty()).map(values));
     all.extend(facts.services.iter().map(service));
     all.extend(apart(&facts.services));
     for (name, definition) in definitions(facts) {
@@ -56,6 +57,14 @@ fn processes(plan: &Plan, found: &Answer<HerokuFacts>) -> Finding {
         }
         wanting(id, title, format!("it has no process {}", some(&missing)), "correct the plan, or the Procfile")
     })
+}
+
+/// An add-on that fails over, or rotates its credentials, changes `DATABASE_URL` by itself; what holds the old value then
+/// writes to nowhere.
+fn values(found: &HerokuFacts) -> Finding {
+    let reason = format!("{} with the values of the session's first look", found.config_vars.len());
+    let finding = passed("config-values", "Values of Heroku's config vars", reason);
+    Finding { fingerprints: found.fingerprints.clone(), ..finding }
 }
 
 /// Scheduler's jobs have no API: nobody can stop them but a person, and maintenance mode leaves them running.

@@ -289,8 +289,12 @@ impl Desk<'_> {
             return vec![What::PreflightTaken { findings: found.to_vec() }];
         }
         let of = |id: &str| known.iter().find(|finding| finding.id == id);
-        let news = found.iter().filter(|finding| of(&finding.id).is_none_or(|known| !known.same(finding)));
-        let news = news.map(|finding| (finding.clone(), of(&finding.id).map(|known| known.standing)));
+        let held = found.iter().map(|finding| match of(&finding.id) {
+            Some(known) => (known.held_against(finding), Some(known)),
+            None => (finding.clone(), None),
+        });
+        let news = held.filter(|(finding, known)| known.is_none_or(|known| !known.same(finding)));
+        let news = news.map(|(finding, known)| (finding, known.map(|known| known.standing)));
         let gone = known.iter().filter(|known| !found.iter().any(|finding| finding.id == known.id));
         let gone = gone.map(|known| (known.not_seen(), Some(known.standing)));
         let gone = gone.filter(|(finding, _)| of(&finding.id).is_some_and(|known| !known.same(finding)));

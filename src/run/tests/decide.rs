@@ -9,7 +9,7 @@ use crate::{
         decide, due,
     },
 };
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 pub(super) struct Table {
     plan: Plan,
@@ -349,6 +349,7 @@ fn a_preflight_is_written_down_once_and_then_only_where_it_changes() {
         standing,
         reason: reason.into(),
         remedy: None,
+        fingerprints: BTreeMap::new(),
     };
     let mut table = Table::new(plan());
     let first = vec![finding("a", Standing::Passed, "1 ms"), finding("b", Standing::Passed, "fine")];
@@ -367,4 +368,38 @@ fn a_preflight_is_written_down_once_and_then_only_where_it_changes() {
     assert_eq!(told, [What::FindingChanged { finding: other.clone(), was }, lost], "no data is not green");
     assert_eq!(table.state.findings, [gone, other.clone()]);
     assert_eq!(table.report(Report::Preflight(vec![other])), [], "and that is told once");
+}
+
+#[test]
+fn what_must_stay_is_held_against_the_first_look_for_as_long_as_the_session_lasts() {
+    let look = |values: &[(&str, &str)]| {
+        let finding = Finding {
+            id: "config-values".into(),
+            title: "Values".into(),
+            standing: Standing::Passed,
+            reason: "as they were".into(),
+            remedy: None,
+            fingerprints: values.iter().map(|(name, mark)| ((*name).into(), (*mark).into())).collect(),
+        };
+        Report::Preflight(vec![finding])
+    };
+    let mut table = Table::new(plan());
+    let first = [("DATABASE_URL", "0a1b"), ("REDIS_URL", "2c3d")];
+    table.report(look(&first));
+    assert_eq!(table.report(look(&first)), []);
+    let mut told = |values: &[(&str, &str)]| match table.report(look(values)).as_slice() {
+        [] => None,
+        [What::FindingChanged { finding, .. }] => Some((finding.standing, finding.reason.clone())),
+        other => panic!("{other:?}"),
+    };
+    let since = |what: &str| Some((Standing::ActionRequired, format!("since the session's first look {what}")));
+    let moved = [("DATABASE_URL", "ffff"), ("REDIS_URL", "2c3d")];
+    assert_eq!(told(&moved), since("DATABASE_URL has another value"));
+    assert_eq!(told(&moved), None, "told once");
+    assert_eq!(
+        told(&[("DATABASE_URL", "ffff"), ("NEW_URL", "9999")]),
+        since("DATABASE_URL has another value, REDIS_URL is gone, NEW_URL is new")
+    );
+    assert_eq!(told(&first), Some((Standing::Passed, "as they were".into())), "set back");
+    assert_eq!(told(&moved), since("DATABASE_URL has another value"), "the first look is what counts");
 }

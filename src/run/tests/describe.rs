@@ -1,4 +1,7 @@
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{at, records, set};
 use crate::{
@@ -22,7 +25,14 @@ fn trouble() -> Trouble {
 }
 
 fn finding(standing: Standing) -> Finding {
-    Finding { id: "image:web".into(), title: "Image of web".into(), standing, reason: text(), remedy: Some(text()) }
+    Finding {
+        id: "image:web".into(),
+        title: "Image of web".into(),
+        standing,
+        reason: text(),
+        remedy: Some(text()),
+        fingerprints: BTreeMap::new(),
+    }
 }
 
 fn attempts() -> Vec<What> {
@@ -72,7 +82,7 @@ fn people() -> Vec<What> {
             environment: text(),
             ended_at: at(0),
             forward: [(id(), Duration::from_secs(90))].into(),
-            back: std::collections::BTreeMap::new(),
+            back: BTreeMap::new(),
         }),
         What::Attached { seat: Seat::Driver },
         What::Detached,

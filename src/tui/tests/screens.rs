@@ -1,6 +1,6 @@
 //! Every screen at every size, with a fixed clock.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     plan::StepId,
@@ -97,6 +97,7 @@ fn what_the_preflight_finds_fault_with_stands_above_the_checklist() {
         standing,
         reason: reason.into(),
         remedy: Some("log in anew, or take a role with longer sessions".into()),
+        fingerprints: BTreeMap::new(),
     };
     let early = "they expire at 2026-03-08 03:10Z, before the window and the way back are over";
     let mut findings = vec![
