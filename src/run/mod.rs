@@ -67,7 +67,10 @@ pub use interlock::{Cell, Matrix, Violation, effects as runner_effects, misplace
 pub use operator::{Claim, ClaimedBy, May, Operator, Origin};
 pub use phase::{Direction, Phase, Trigger};
 pub use plight::Plight;
-pub use price::{Forecast, Price, Written, counter, forecast, opened_at, opens, point_passed, price, written};
+pub use price::{
+    Forecast, Price, Written, closed_at, counter, ever_opened_at, forecast, opened_at, opens, point_passed, price,
+    written,
+};
 pub use rehearsal::Rehearsal;
 pub use sample::{CheckSample, HerokuSample, ProbeSample, Sample};
 pub use state::*;

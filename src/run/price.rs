@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     apply::ALIAS_TTL,
     change::{Change, RdsChange},
+    event::Outcome,
     guardrail::Datum,
-    phase::Phase,
-    state::{State, StepState},
+    phase::{Direction, Phase},
+    state::{Attempt, State, StepState},
 };
 use crate::plan::{DatabaseMeasure, Kind, Metric, MetricSource, Plan, RecordSet, Side, Step, StepId};
 
@@ -110,10 +111,13 @@ pub fn written<'a>(plan: &Plan, state: &State, data: impl Fn(&str) -> &'a [Datum
     let (metric, rows) = counter(plan)?;
     let opening = state.opening.as_ref().filter(|opening| opening.metric == metric.id);
     let stands = opened_at(plan, state);
-    let since = opening.map(|opening| opening.at).or(stands)?;
+    let since = opening.map(|opening| opening.at).or_else(|| ever_opened_at(plan, state))?;
     let (known, period) = (data(&metric.id), SignedDuration::from_secs(metric.period.into()));
     // A datum begins its period, and was counted at its end.
     let counted_at = |datum: &Datum| datum.at.checked_add(period).unwrap_or(Timestamp::MAX);
+    // What is counted once it is closed again is replication, and no loss.
+    let closed = closed_at(plan, state).unwrap_or(Timestamp::MAX);
+    let known = &known[..known.len().min(known.partition_point(|datum| counted_at(datum) < closed) + 1)];
     let earlier = known.iter().rev().find(|datum| counted_at(datum) <= since).map(|datum| datum.value);
     let earlier = opening.map(|opening| opening.value).or(earlier);
     let newest = known.last().filter(|datum| counted_at(datum) > since);
@@ -143,9 +147,38 @@ pub fn opens(plan: &Plan, change: &Change) -> bool {
 /// When the first act began that led customers or writers to the new side and still stands.
 #[must_use]
 pub fn opened_at(plan: &Plan, state: &State) -> Option<Timestamp> {
-    let opened = |step: &&StepState| step.applied.iter().any(|change| opens(plan, change));
+    let standing = |step: &&StepState| step.applied.iter().any(|change| opens(plan, change));
     let begun = |step: &StepState| step.attempts.iter().map(|attempt| attempt.started_at).min();
-    state.steps.iter().filter(opened).filter_map(begun).min()
+    state.steps.iter().filter(standing).filter_map(begun).min()
+}
+
+/// When the first act began that led customers or writers to the new side, whether it still stands or was undone.
+#[must_use]
+pub fn ever_opened_at(plan: &Plan, state: &State) -> Option<Timestamp> {
+    let attempts = state.steps.iter().flat_map(|step| &step.attempts);
+    attempts.filter(|attempt| opened(plan, attempt)).map(|attempt| attempt.started_at).min()
+}
+
+/// When the last act was undone that had opened the new side; None: one stands, or there was none.
+#[must_use]
+pub fn closed_at(plan: &Plan, state: &State) -> Option<Timestamp> {
+    if opened_by(plan, state) > 0 {
+        return None;
+    }
+    let openers = state.steps.iter().filter(|step| step.attempts.iter().any(|a| opened(plan, a)));
+    let undos = openers.flat_map(|step| &step.attempts).filter(|attempt| attempt.direction == Direction::Back);
+    undos.filter_map(|attempt| attempt.ended_at).max()
+}
+
+/// Whether an attempt opened the new side, or may have: one that failed with its first part did not.
+fn opened(plan: &Plan, attempt: &Attempt) -> bool {
+    let failed = attempt.part == 0 && matches!(attempt.outcome, Some(Outcome::Failed { .. }));
+    attempt.direction == Direction::Forward && !failed && attempt.parts.iter().any(|part| opens(plan, &part.change))
+}
+
+/// How many changes that opened the new side stand.
+pub(super) fn opened_by(plan: &Plan, state: &State) -> usize {
+    state.steps.iter().flat_map(|step| &step.applied).filter(|change| opens(plan, change)).count()
 }
 
 /// The step after which there is no way back, if it is done.
@@ -178,9 +211,9 @@ pub fn forecast(plan: &Plan, state: &State, price: &Price, now: Timestamp) -> Fo
 }
 
 fn left_of(step: &Step, takes: Duration, state: &State, now: Timestamp) -> Duration {
-    let begun = state.step(&step.id).filter(|s| s.phase.in_flight()).and_then(StepState::attempt);
-    let spent = begun.map_or(SignedDuration::ZERO, |attempt| now.duration_since(attempt.started_at));
-    takes.saturating_sub(Duration::try_from(spent).unwrap_or(Duration::ZERO))
+    let Some(known) = state.step(&step.id).filter(|s| s.phase.in_flight()) else { return takes };
+    let now = known.since.filter(|_| known.phase == Phase::InDoubt).unwrap_or(now);
+    takes.saturating_sub(known.attempt().map_or(Duration::ZERO, |attempt| attempt.ran(now)))
 }
 
 fn settled(state: &State, id: &StepId) -> bool {
@@ -188,14 +221,13 @@ fn settled(state: &State, id: &StepId) -> bool {
 }
 
 /// An undo takes as long as the same change took going forward (both wait for the same service), and not less than it
-/// took in the rehearsal. But RDS deletes an instance in a minute or two, however long it took to restore it.
+/// took in the rehearsal; time in which it stood in doubt or waited for people is not its own. But RDS deletes an instance in a minute or two, however long it took to restore it.
 fn undo_duration(plan: &Plan, state: &State, step: &StepState) -> Duration {
-    let done = step.attempts.iter().rev().find_map(|attempt| Some((attempt.started_at, attempt.ended_at?, attempt)));
-    let bakes = |attempt: &super::state::Attempt| attempt.parts.iter().map(|part| part.bake).sum::<Duration>();
-    let measured = done.and_then(|(start, end, attempt)| {
+    let done = step.attempts.iter().rev().find_map(|attempt| Some((attempt.ended_at?, attempt)));
+    let bakes = |attempt: &Attempt| attempt.parts.iter().map(|part| part.bake).sum::<Duration>();
+    let measured = done.and_then(|(end, attempt)| {
         let parts = u32::try_from(attempt.parts.len().max(1)).ok()?;
-        let ran = Duration::try_from(end.duration_since(start)).ok()?;
-        Some(ran.saturating_sub(bakes(attempt)) / parts)
+        Some(attempt.ran(end).saturating_sub(bakes(attempt)) / parts)
     });
     let here = match step.applied.last() {
         Some(Change::Rds(RdsChange::Restored { .. })) => DELETION,

@@ -13,7 +13,8 @@ use super::{
 use crate::plan::StepId;
 
 /// The running times of a finished session. What people waited is not in them: an attempt runs from its intent to the
-/// end of its verification, and a person's thinking lies before the one or after the other.
+/// end of its verification, and a person's thinking lies before the one or after the other; where one of its parts stood
+/// in doubt or was held, that is taken off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rehearsal {
     /// The session that was measured.
@@ -55,7 +56,7 @@ impl Rehearsal {
 fn measured(state: &State, direction: Direction) -> BTreeMap<StepId, Duration> {
     let good =
         |attempt: &&Attempt| attempt.direction == direction && matches!(attempt.outcome, Some(Outcome::Done { .. }));
-    let time = |attempt: &Attempt| Duration::try_from(attempt.ended_at?.duration_since(attempt.started_at)).ok();
+    let time = |attempt: &Attempt| attempt.ended_at.map(|end| attempt.ran(end));
     let steps = state.steps.iter();
     steps.filter_map(|step| Some((step.id.clone(), time(step.attempts.iter().rev().find(good)?)?))).collect()
 }

@@ -173,6 +173,9 @@ pub struct Attempt {
     pub started_at: Timestamp,
     /// When it ended (verified).
     pub ended_at: Option<Timestamp>,
+    /// How long of that it stood in doubt, or its next part waited longer than its bake: nobody's work.
+    #[serde(default)]
+    pub idle: Duration,
     /// How its last part ended.
     pub outcome: Option<Outcome>,
 }
@@ -341,15 +344,21 @@ impl StepState {
     #[must_use]
     pub fn spent(&self, now: Timestamp) -> Duration {
         let forward = self.attempts.iter().filter(|attempt| attempt.direction == Direction::Forward);
-        let each = forward.map(|attempt| {
-            let end = attempt.ended_at.unwrap_or(now);
-            Duration::try_from(end.duration_since(attempt.started_at)).unwrap_or(Duration::ZERO)
-        });
-        each.sum()
+        // What stands in doubt does not run.
+        let now = self.since.filter(|_| self.phase == Phase::InDoubt).unwrap_or(now);
+        forward.map(|attempt| attempt.ran(now)).sum()
     }
 }
 
 impl Attempt {
+    /// How long it ran, until it ended or until now: bakes are in it, waiting for people is not.
+    #[must_use]
+    pub fn ran(&self, now: Timestamp) -> Duration {
+        let end = self.ended_at.unwrap_or(now);
+        let all = Duration::try_from(end.duration_since(self.started_at)).unwrap_or(Duration::ZERO);
+        all.saturating_sub(self.idle)
+    }
+
     /// Whether any part of it changes the world.
     #[must_use]
     pub fn acts(&self) -> bool {

@@ -6,7 +6,7 @@ use super::{
     by_hand::{ByHand, by_hand, command, database_variable},
     change::Change,
     phase::Phase,
-    price::{opened_at, point_passed, price},
+    price::{ever_opened_at, point_passed, price},
     state::{State, StepState},
 };
 use crate::plan::{Database, DatabaseAddress, Plan, Side, SslMode};
@@ -63,7 +63,7 @@ fn head(plan: &Plan, state: &State, undos: usize) -> String {
         plan.environment.name,
         state.seq,
     );
-    if let Some(at) = state.opening.as_ref().map(|opening| opening.at).or_else(|| opened_at(plan, state)) {
+    if let Some(at) = state.opening.as_ref().map(|opening| opening.at).or_else(|| ever_opened_at(plan, state)) {
         let new = one_line(&plan.sides.new.label);
         let _ = write!(
             head,

@@ -1,5 +1,7 @@
 //! The fold of one step: how an attempt begins, ends and is observed.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::Illegal;
@@ -19,10 +21,21 @@ impl StepState {
             trigger,
         })?;
         if next != self.phase {
+            if self.phase == Phase::InDoubt {
+                self.waited(self.since, at);
+            }
             self.since = Some(at);
         }
         self.phase = next;
         Ok(())
+    }
+
+    /// The last attempt only waited for somebody, from the one moment to the other.
+    fn waited(&mut self, from: Option<Timestamp>, to: Timestamp) {
+        let idle = from.and_then(|from| Duration::try_from(to.duration_since(from)).ok());
+        if let (Some(attempt), Some(idle)) = (self.attempts.last_mut(), idle) {
+            attempt.idle += idle;
+        }
     }
 
     fn attempt_mut(&mut self) -> Result<&mut Attempt, Illegal> {
@@ -64,11 +77,14 @@ pub(super) fn intend(state: &mut StepState, gate: Option<Gate>, event: &Event) -
             return Err(Illegal::OutOfPlace("a part before the one before it was done"));
         }
         consented(&current.parts, *part, change)?;
+        // The bake is a part of the change; what comes on top of it is a hold, or nobody there.
+        let ripe = current.baking_until;
         current.part = *part;
         current.token.clone_from(token);
         current.in_flight = true;
         current.baking_until = None;
         current.outcome = None;
+        state.waited(ripe, event.at);
     }
     state.trouble = None;
     if *direction == Direction::Forward && !change.is_nothing() {
@@ -98,6 +114,7 @@ fn begun(number: u32, gate: Gate, token: &str, at: Timestamp) -> Attempt {
         baking_until: None,
         started_at: at,
         ended_at: None,
+        idle: Duration::ZERO,
         outcome: None,
     }
 }

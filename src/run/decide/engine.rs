@@ -320,9 +320,12 @@ impl Desk<'_> {
                 let known = self.state.runners.get(side, role);
                 (known != Some(cell)).then_some(What::RunnerChanged { side, role, cell })
             }
-            // One opening after another counts from the first.
+            // The act that opens it is written down already. One opening after another counts from the first, also after
+            // an undo: what was written in between is still there, and lost with the rest.
             Report::Opening { metric, value } => {
-                let first = super::super::price::opened_at(self.plan, self.state).is_none();
+                let first =
+                    self.state.opening.as_ref().is_none_or(|known| known.metric != metric || known.value >= value);
+                let first = first && super::super::price::opened_by(self.plan, self.state) == 1;
                 (first && value.is_finite()).then_some(What::OpeningCounted { metric, value })
             }
             Report::Leak { side, who } => {

@@ -6,7 +6,7 @@ use crate::{
     run::{
         Actor, Ask, Change, Command, ConditionId, Direction, Event, Finding, Observation, Operator, Outcome, Part,
         Phase, Preview, Refusal, Report, Request, Seat, Standing, State, Trouble, TroubleKind, VerdictKind, What,
-        decide, due,
+        decide, due, price,
     },
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -280,6 +280,51 @@ fn a_stage_goes_on_only_while_what_guards_it_can_be_seen() {
     assert_eq!(ripe(&table), 1, "a person went past it");
     table.reread("switch", 1, &stages()[1..]);
     assert!(table.ask(past).is_err(), "and the word counts once");
+}
+
+#[test]
+fn the_count_of_what_is_lost_begins_with_the_first_act_that_opens_the_new_side() {
+    let mut table = Table::new(switch_only());
+    let count = |value| Report::Opening { metric: "rows".into(), value };
+    let begins = |whats: &[What]| matches!(whats, [What::OpeningCounted { .. }]);
+    assert!(!begins(&table.report(count(1.0))), "nothing is open");
+    table.start("switch", Direction::Forward, &stages());
+    assert!(begins(&table.report(count(500.0))), "its intent is written, and it is the first");
+    table.end("switch", done());
+    table.now += 60;
+    table.reread("switch", 1, &stages()[1..]);
+    assert!(!begins(&table.report(count(620.0))), "the first stage opened it");
+    table.end("switch", done());
+    table.observe("switch", 1, Observation::Done).unwrap();
+    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
+    table.start("switch", Direction::Back, &[part(records(&[set(60, "new.")], &[set(60, "old.")]), 0)]);
+    table.end("switch", done());
+    table.observe("switch", 2, Observation::Done).unwrap();
+    table.ask(Request::EndRollback).unwrap_err();
+    table.now += 100;
+    table.start("switch", Direction::Forward, &stages());
+    assert!(!begins(&table.report(count(700.0))), "what was written before is lost by going back once more");
+}
+
+#[test]
+fn doubt_and_holds_between_stages_are_nobodys_work() {
+    let mut table = Table::new(switch_only());
+    table.start("switch", Direction::Forward, &stages());
+    table.now += 20;
+    table.end("switch", Outcome::InDoubt { trouble: trouble() });
+    table.now += 3600;
+    let spent = |table: &Table| table.state.step(&"switch".into()).unwrap().spent(at(table.now)).as_secs();
+    assert_eq!(spent(&table), 20, "the clock of a step in doubt stands");
+    table.observe("switch", 1, Observation::Done).unwrap();
+    // A bake of a minute, and ten more that somebody held it.
+    table.now += 660;
+    table.reread("switch", 1, &stages()[1..]);
+    table.now += 30;
+    table.end("switch", done());
+    table.observe("switch", 1, Observation::Done).unwrap();
+    assert_eq!(spent(&table), 20 + 60 + 30);
+    let told = price(&table.plan, &table.state, None);
+    assert_eq!(told.undo_time, Duration::from_secs(25), "fifty seconds in two parts");
 }
 
 #[test]

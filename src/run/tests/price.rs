@@ -31,6 +31,7 @@ pub(super) fn done(state: &mut State, id: &str, changes: &[(Change, u64)], took:
         baking_until: None,
         started_at: at(0),
         ended_at: Some(at(took)),
+        idle: Duration::ZERO,
         outcome: None,
     });
 }
@@ -224,6 +225,27 @@ fn what_was_written_stays_lost_while_it_is_rolled_back_and_whoever_began_to_coun
     assert_eq!(amount(&state, &[data(300, 650.0)]), Some(Some(150)));
     assert_eq!(amount(&state, &[data(300, 20.0)]), Some(None), "a counter that was reset tells nothing");
     assert_eq!(amount(&state, &[data(300, 500.0)]), None, "opened, undone, and nobody came");
+}
+
+#[test]
+fn the_count_ends_with_the_undo_of_what_opened_it_and_is_known_without_a_count_of_the_opening() {
+    let (plan, mut state) = opened();
+    state.opening = None;
+    let data = |second: i64, value: f64| Datum { at: at(second), value };
+    // The last datum is of replication that goes on once the old side writes again.
+    let all = [data(100, 500.0), data(200, 620.0), data(300, 650.0), data(400, 900.0)];
+    let told = |state: &State| written(&plan, state, |_| &all).map(|written| (written.amount, written.since));
+    assert_eq!(told(&state), Some((Some(400), at(120))));
+    let switch = state.steps.iter_mut().find(|step| step.id.0 == "switch").unwrap();
+    let undo = Attempt {
+        direction: Direction::Back,
+        started_at: at(290),
+        ended_at: Some(at(305)),
+        ..switch.attempts[0].clone()
+    };
+    switch.attempts.push(undo);
+    (switch.phase, switch.applied) = (Phase::Undone, Vec::new());
+    assert_eq!(told(&state), Some((Some(150), at(120))), "what was written until it was closed is there still");
 }
 
 #[test]

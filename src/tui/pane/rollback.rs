@@ -81,7 +81,9 @@ pub(super) fn written(scene: &Scene<'_>) -> Option<String> {
         (Some(bytes), false) => text::value(crate::plan::Unit::Bytes, bytes as f64),
     };
     let more = if written.at_least { "more than " } else { "" };
-    let age = written.as_of.map(|at| text::since(at, scene.now)).filter(|age| *age > FRESH);
+    // Once it is closed again nothing more comes, however old the count is.
+    let grows = crate::run::closed_at(scene.plan(), scene.state()).is_none();
+    let age = written.as_of.map(|at| text::since(at, scene.now)).filter(|age| grows && *age > FRESH);
     let age = age.map_or_else(String::new, |age| format!(", counted {} ago", text::brief(age)));
     Some(format!("{verb} {more}{amount} written on {new} since {since}{age}"))
 }
