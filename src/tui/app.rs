@@ -354,7 +354,7 @@ impl App {
             }
             News::Down { reason } => {
                 self.lost = Some(reason);
-                self.ui.gate.close();
+                self.ui.lost();
                 self.soon(now);
             }
             News::Refused { reason } => return Some(Exit::Refused(reason)),

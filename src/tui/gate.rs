@@ -277,6 +277,14 @@ impl Gatekeeper {
         }
     }
 
+    /// The number of the gate that waits for this person.
+    pub(super) const fn open(&self) -> Option<u64> {
+        match &self.stand {
+            Stand::Open { gate, .. } => Some(*gate),
+            _ => None,
+        }
+    }
+
     /// Follows the state: opens a latch for a gate of this person, forgets a gate that is closed.
     ///
     /// Some: a key was pressed between asking and opening, so the gate must close at once, and why.

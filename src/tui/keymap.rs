@@ -231,6 +231,38 @@ pub(super) fn command(key: &KeyEvent, contexts: &[Context]) -> Option<Command> {
     TABLE.iter().find(fits).map(|binding| binding.command)
 }
 
+impl Command {
+    /// Opens a box, sends something or leaves: a stroke alone does, and not one letter of something that is pasted.
+    pub(super) const fn weighs(self) -> bool {
+        use Command as C;
+        !matches!(
+            self,
+            C::Up
+                | C::Down
+                | C::PageUp
+                | C::PageDown
+                | C::First
+                | C::Last
+                | C::PreviousStep
+                | C::NextStep
+                | C::Follow
+                | C::Wider
+                | C::Closer
+                | C::Whole
+                | C::CrossBack
+                | C::CrossOn
+                | C::NextPane
+                | C::PreviousPane
+                | C::Zoom
+                | C::Back
+                | C::View(_)
+                | C::Redraw
+                | C::Tick
+                | C::Arm
+        )
+    }
+}
+
 /// How the first key of a binding is written.
 pub(super) fn label(binding: &Binding, ascii: bool) -> String {
     binding.keys.first().map_or_else(String::new, |key| name(binding, *key, ascii))

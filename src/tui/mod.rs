@@ -25,6 +25,7 @@
 mod alert;
 mod app;
 mod chart;
+mod deaf;
 mod encode;
 #[cfg(test)]
 mod fixture;

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     Exit,
+    deaf::{Deaf, Heard, Rhythm},
     form::{Form, FormTurn, Question},
     gate::{Gatekeeper, Held, Latch, Ruling, Shown, Stroke, Turn},
     guide::Guide,
@@ -54,15 +55,14 @@ pub(super) enum Overlay {
     Question(Question),
 }
 
-/// How long the keyboard must be quiet after a gate has closed under somebody's fingers.
-const DEAF: Duration = Duration::from_millis(900);
-
 /// What waits for quiet before it is done.
 #[derive(Debug)]
 enum Waiting {
     Arm(Request),
     Pass,
     Decide,
+    /// To leave: what follows at once would be typed into a shell.
+    Leave(Intent),
 }
 
 /// A message to the person.
@@ -127,8 +127,10 @@ pub(super) struct Ui {
     /// The connection that drove when the state was looked at last.
     driver: Option<u64>,
     waiting: Held<Waiting>,
-    /// Until when keys are still meant for a gate that has closed: the rest of a name is no command.
-    deaf: Option<Instant>,
+    /// Keys are still meant for a gate that has closed.
+    deaf: Option<Deaf>,
+    /// How the person types into the gate that is open.
+    rhythm: Rhythm,
 }
 
 impl Ui {
@@ -156,6 +158,7 @@ impl Ui {
             driver: None,
             waiting: Held::default(),
             deaf: None,
+            rhythm: Rhythm::default(),
         }
     }
 
@@ -196,10 +199,10 @@ impl Ui {
             self.say(text, true, now);
         }
         self.driver = drives;
-        let open = self.gate.latch().is_some();
+        let open = self.gate.open();
         let disturbed = self.gate.follow(&snapshot.plan, &snapshot.state, &snapshot.you, dwell);
-        if open && self.gate.latch().is_none() {
-            self.deaf = Some(now + DEAF);
+        if open.is_some() && self.gate.open().is_none() {
+            self.deafen(open);
         }
         if snapshot.state.gate.is_some() && disturbed.is_none() && self.gate.latch().is_some() {
             self.disarmed = None;
@@ -209,6 +212,9 @@ impl Ui {
 
     /// Takes in what a frame showed.
     pub(super) fn painted(&mut self, painted: Painted, at: Instant) {
+        if let Some(deaf) = &mut self.deaf {
+            deaf.painted(painted.gate, at);
+        }
         self.gate.paint(painted.step, painted.gate, at);
         self.reach = painted.reach.unwrap_or_default();
         // Nobody scrolls beyond the end, to scroll back in vain.
@@ -250,6 +256,7 @@ impl Ui {
                 self.disarmed = None;
                 vec![Intent::Send(request)]
             }
+            Some(Waiting::Leave(intent)) => vec![intent],
             Some(Waiting::Pass) => self.gate.confirm().map(Intent::Send).into_iter().collect(),
             Some(Waiting::Decide) => match self.overlay.take() {
                 Some(Overlay::Question(question)) => vec![Intent::Send(question.request())],
@@ -258,8 +265,23 @@ impl Ui {
         }
     }
 
+    /// What is typed on is no command, until whoever types has seen that the gate is closed.
+    fn deafen(&mut self, gate: Option<u64>) {
+        self.deaf = Some(Deaf::new(gate, std::mem::take(&mut self.rhythm)));
+    }
+
+    /// The engine cannot be heard: no key passes a gate any more.
+    pub(super) fn lost(&mut self) {
+        if let Some(gate) = self.gate.open() {
+            self.gate.close();
+            self.deafen(Some(gate));
+        }
+    }
+
     fn disarm(&mut self, reason: String, now: Instant) -> Vec<Intent> {
+        let gate = self.gate.open();
         self.gate.close();
+        self.deafen(gate);
         self.say(format!("disarmed: {reason}"), true, now);
         self.disarmed = Some(reason);
         vec![Intent::Send(Request::Disarm)]
@@ -283,19 +305,34 @@ impl Ui {
 
     /// Takes a key.
     pub(super) fn stroke(&mut self, snapshot: Option<&Snapshot>, stroke: &Stroke) -> Vec<Intent> {
-        if self.deaf.take().is_some_and(|until| stroke.at < until) {
-            // Esc is never part of a name: who presses it means it.
-            self.deaf = (stroke.key.code != KeyCode::Esc).then(|| stroke.at + DEAF);
-            return Vec::new();
+        match self.deaf.as_mut().map(|deaf| deaf.hear(stroke)) {
+            Some(Heard::Ignored(words)) => {
+                self.say(words, true, stroke.at);
+                return Vec::new();
+            }
+            Some(Heard::Ends) => {
+                self.deaf = None;
+                return Vec::new();
+            }
+            Some(Heard::Command) => self.deaf = None,
+            None => {}
         }
         let disturbed = self.waiting.disturb();
         if disturbed && self.gate.latch().is_some() {
             return self.disarm("more keys followed at once".into(), stroke.at);
         }
+        if self.gate.open().is_some() {
+            self.rhythm.beat(stroke.at);
+        } else {
+            self.rhythm = Rhythm::default();
+        }
         match self.gate.stroke(stroke) {
             Ruling::Disarm(reason) => {
-                self.deaf = (stroke.key.code != KeyCode::Esc).then(|| stroke.at + DEAF);
-                return self.disarm(reason, stroke.at);
+                let intents = self.disarm(reason, stroke.at);
+                if stroke.key.code == KeyCode::Esc {
+                    self.deaf = None;
+                }
+                return intents;
             }
             Ruling::Passes => self.waiting.put(stroke.at, Waiting::Pass),
             Ruling::Taken => {}
@@ -308,7 +345,9 @@ impl Ui {
     fn free_stroke(&mut self, snapshot: Option<&Snapshot>, stroke: &Stroke) -> Vec<Intent> {
         match self.overlay.take() {
             None if stroke.key.code == KeyCode::Esc && snapshot.and_then(super::model::withdraws).is_some() => {
-                self.disarm("withdrawn with Esc".into(), stroke.at)
+                let intents = self.disarm("withdrawn with Esc".into(), stroke.at);
+                self.deaf = None;
+                intents
             }
             None => self.command(snapshot, stroke),
             Some(Overlay::People) => Vec::new(),

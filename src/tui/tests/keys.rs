@@ -138,8 +138,54 @@ fn after_a_wrong_key_what_is_typed_on_is_no_command_either() {
     assert!(desk.sent[sent..].iter().all(|request| matches!(request, Request::Disarm)), "{:?}", &desk.sent[sent..]);
     // Esc is never part of a name: keys are keys again at once.
     desk.press(KeyCode::Esc);
+    desk.rest(60);
     desk.press(KeyCode::Char('h'));
     assert!(matches!(desk.fixture.ui.overlay, Some(Overlay::Form(_))));
+}
+
+#[test]
+fn a_slow_typist_is_waited_for_and_told_how_many_keys_did_nothing() {
+    let mut desk = Desk::new("switch-shop");
+    desk.arm();
+    desk.rest(1_000);
+    desk.write("shop.ex", 1_200);
+    desk.apply(&Actor::Engine, vec![What::Disarmed { reason: "web on the old side is now off".into() }]);
+    let intents = desk.fixture.ui.follow(&desk.fixture.snapshot, desk.at);
+    desk.act(intents);
+    let sent = desk.sent.len();
+    desk.write("Rhq", 1_200);
+    assert!(desk.fixture.ui.overlay.is_none() && desk.sent.len() == sent, "a letter of the name was a command");
+    for size in [(160, 48), (120, 40), (80, 24)] {
+        let screen = desk.fixture.text(size);
+        assert!(screen.contains("3 keys ignored: the gate has closed"), "{screen}");
+        assert!(screen.contains("web on the old side is now off"), "{screen}");
+    }
+    desk.rest(900);
+    desk.press(KeyCode::Char('h'));
+    assert!(matches!(desk.fixture.ui.overlay, Some(Overlay::Form(_))), "two seconds are a pause");
+}
+
+#[test]
+fn what_is_pasted_without_brackets_opens_sends_and_leaves_nothing() {
+    for text in ["quit", "hold", "R", "notes lTuQ?", "Rollback"] {
+        let mut desk = Desk::new("unfreeze");
+        desk.fixture.ui.range = 5;
+        let sent = desk.sent.len();
+        for (index, c) in text.chars().enumerate() {
+            let key = KeyEvent::new(KeyCode::Char(c), KeyModifiers::NONE);
+            // All of one read, but the first letter may have come in a read of its own.
+            let alone = index == 0 && c == 'q';
+            desk.stroke(&Stroke { key, at: desk.at, alone });
+        }
+        desk.rest(1_000);
+        assert!(desk.fixture.ui.overlay.is_none() && desk.sent.len() == sent, "{text}");
+        assert_eq!(desk.fixture.ui.range, 5, "{text}: the screen was left");
+    }
+    let mut desk = Desk::new("unfreeze");
+    desk.fixture.ui.range = 5;
+    desk.press(KeyCode::Char('q'));
+    desk.rest(60);
+    assert_ne!(desk.fixture.ui.range, 5, "q alone leaves");
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn the_way_back_is_scrolled_and_says_whether_the_run_goes_on() {
     assert!(last.contains(" 1. ") != first.contains(" 1. ") || last != first);
     desk.press(KeyCode::Esc);
     desk.fixture.begin("watch");
+    desk.rest(60);
     desk.press(KeyCode::Char('R'));
     let running = shown(&mut desk, (120, 40));
     assert!(running.contains("The run goes on while you read: watch is running, and undos wait"), "{running}");

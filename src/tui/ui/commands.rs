@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crossterm::event::KeyModifiers;
+
 use super::{Intent, Overlay, RANGES, Ui, Waiting};
 use crate::{
     plan::Kind,
@@ -33,7 +35,14 @@ impl Ui {
 
     pub(super) fn command(&mut self, snapshot: Option<&Snapshot>, stroke: &Stroke) -> Vec<Intent> {
         let Some(command) = command(&stroke.key, self.contexts()) else { return Vec::new() };
+        // Control keys are no text.
+        let text = !stroke.key.modifiers.contains(KeyModifiers::CONTROL);
+        if text && !stroke.alone && command.weighs() {
+            self.say("many keys at once, as if pasted: nothing was opened, sent or left", true, stroke.at);
+            return Vec::new();
+        }
         match command {
+            Command::Detach if text => self.waiting.put(stroke.at, Waiting::Leave(Intent::Leave(Exit::Detached))),
             Command::Detach => return vec![Intent::Leave(Exit::Detached)],
             Command::Redraw => return vec![Intent::Redraw],
             Command::Suspend => return vec![Intent::Suspend],
