@@ -12,14 +12,38 @@ use crate::{
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let right = [word(Role::Dim, progress(scene))];
     let inside = frame(scene, Pane::Steps, area, &[word(Role::Text, "Steps")], &right, buf);
-    let lines = usize::from(inside.height);
     let total = scene.plan().steps.len();
-    // The step that is looked at stays visible, with what comes next below it.
-    let first = (scene.target.index + 3).saturating_sub(lines).min(total.saturating_sub(lines));
+    let (first, shown) = window(scene.target.index, usize::from(inside.height), total);
     let mut pen = Pen::new(buf, scene.theme, inside);
-    for (index, step) in scene.plan().steps.iter().enumerate().skip(first).take(lines) {
+    let hidden = |pen: &mut Pen<'_>, count: usize, side: &str| {
+        if count > 0 {
+            pen.gap(6).put(Role::Warn, &format!("{count} more {side}")).line();
+        }
+    };
+    hidden(&mut pen, first, "above");
+    for (index, step) in scene.plan().steps.iter().enumerate().skip(first).take(shown) {
         let Some(state) = scene.state().step(&step.id) else { continue };
         line(scene, &mut pen, index, step, state);
+    }
+    hidden(&mut pen, total - first - shown, "below");
+}
+
+/// The first step that is shown and how many are: the one that is looked at, with what comes next below it. What does not
+/// fit leaves a line that says so.
+fn window(here: usize, lines: usize, total: usize) -> (usize, usize) {
+    if total <= lines {
+        return (0, total);
+    }
+    let one_mark = lines.saturating_sub(1).max(1);
+    let two_marks = lines.saturating_sub(2).max(1);
+    if here + 3 <= one_mark {
+        return (0, one_mark);
+    }
+    let first = (here + 3).saturating_sub(two_marks).min(here);
+    match first {
+        0 => (0, one_mark),
+        _ if first + two_marks + 1 >= total => (total - one_mark, one_mark),
+        _ => (first, two_marks),
     }
 }
 
@@ -124,4 +148,23 @@ fn next<'a>(scene: &'a Scene<'_>) -> Option<(&'static str, &'a str)> {
     let undos = &scene.price.undos;
     let after = undos.iter().position(|id| *id == scene.target.step).map_or(0, |at| at + 1);
     undos.get(after).map_or(Some(("then", "all is as before")), |id| Some(("then undo", title(id)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::window;
+
+    #[test]
+    fn the_step_that_is_looked_at_is_always_shown_and_every_line_is_used() {
+        for total in 1..30 {
+            for lines in 3..32 {
+                for here in 0..total {
+                    let (first, shown) = window(here, lines, total);
+                    assert!((first..first + shown).contains(&here), "{here} of {total} in {lines}");
+                    let marks = usize::from(first > 0) + usize::from(first + shown < total);
+                    assert_eq!(shown + marks, lines.min(total), "{here} of {total} in {lines}");
+                }
+            }
+        }
+    }
 }
