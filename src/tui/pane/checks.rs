@@ -7,8 +7,8 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, Pen, Role, Rolled, Scene, frame, framed, padded, rolled, scrolled_by, text, word};
 use crate::{
-    plan::{Bound, Check, Unit},
-    run::{CheckSample, Target, VerdictKind, active},
+    plan::{Bound, Check, Side, Unit},
+    run::{AUTHORITY, Answer, CheckSample, Target, VerdictKind, active, in_maintenance},
 };
 
 /// What the newest runs say.
@@ -16,6 +16,8 @@ use crate::{
 enum Verdict {
     Passes,
     Fails,
+    /// It meets the maintenance that a step of the plan has turned on.
+    Planned,
     /// Never run, or not for so long that nothing can be said.
     Unknown,
 }
@@ -28,10 +30,26 @@ fn verdict(scene: &Scene<'_>, check: &Check, target: Target) -> Verdict {
     let Some(run) = newest(scene, check, target) else { return Verdict::Unknown };
     let stale = text::since(run.at, scene.now) > check.every * 4 + check.timeout;
     match (run.passing, stale) {
+        (false, false) if planned(scene, run) => Verdict::Planned,
         (false, _) => Verdict::Fails,
         (true, false) => Verdict::Passes,
         (true, true) => Verdict::Unknown,
     }
+}
+
+/// What is said of a run that meets the maintenance.
+const PLANNED: &str = "503, maintenance as planned";
+
+/// Whether a run met the maintenance page that a step has turned on: at the old side, or where the live name leads there.
+fn planned(scene: &Scene<'_>, run: &CheckSample) -> bool {
+    let state = scene.state();
+    let moved = state.answers.iter().any(|known| known.resolver == AUTHORITY && known.answer == Answer::New);
+    let there = match run.target {
+        Target::Old => true,
+        Target::New => false,
+        Target::Live => run.served_by.map_or(!moved, |side| side == Side::Old),
+    };
+    there && run.status == Some(503) && in_maintenance(state, run.at)
 }
 
 /// What customers meet, and what they will meet: the old side counts through the live name, for as long as that leads
@@ -42,6 +60,8 @@ fn overall(scene: &Scene<'_>, check: &Check) -> Verdict {
         Verdict::Fails
     } else if all.contains(&Verdict::Unknown) {
         Verdict::Unknown
+    } else if all.contains(&Verdict::Planned) {
+        Verdict::Planned
     } else {
         Verdict::Passes
     }
@@ -51,6 +71,7 @@ fn symbol(scene: &Scene<'_>, verdict: Verdict) -> (Role, &'static str) {
     match verdict {
         Verdict::Passes => (Role::Good, scene.theme.glyphs.done),
         Verdict::Fails => (Role::Bad, scene.theme.glyphs.fail),
+        Verdict::Planned => (Role::Dim, scene.theme.glyphs.dash),
         Verdict::Unknown => (Role::Warn, scene.theme.glyphs.unknown),
     }
 }
@@ -59,8 +80,11 @@ fn symbol(scene: &Scene<'_>, verdict: Verdict) -> (Role, &'static str) {
 fn tally(scene: &Scene<'_>) -> (Role, String) {
     let all = || scene.plan().checks.iter().map(|check| overall(scene, check));
     let passing = all().filter(|verdict| *verdict == Verdict::Passes).count();
+    let planned = all().filter(|verdict| *verdict == Verdict::Planned).count();
     let role = if all().any(|verdict| verdict == Verdict::Fails) {
         Role::Bad
+    } else if planned > 0 && passing + planned == scene.plan().checks.len() {
+        return (Role::Dim, format!("{passing}/{} pass, {planned} planned", scene.plan().checks.len()));
     } else if passing == scene.plan().checks.len() {
         Role::Good
     } else {
@@ -96,6 +120,9 @@ fn list(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         pen.gap(1);
         spark(scene, pen, check, Target::New, sparks);
         pen.line();
+    }
+    if scene.plan().checks.iter().any(|check| verdict(scene, check, Target::Old) == Verdict::Planned) {
+        pen.put(Role::Dim, &format!("{}: {PLANNED}", sides.old.label)).line();
     }
     if scene.ui.zoom || pen.room() >= scene.plan().guardrails.len() + 2 {
         guardrails(scene, pen);
@@ -140,6 +167,7 @@ fn latency(scene: &Scene<'_>, pen: &mut Pen<'_>, check: &Check, target: Target, 
             let status = run.status.map_or_else(|| "fails".to_owned(), |status| status.to_string());
             (Role::Bad, format!("{} {status}", scene.theme.glyphs.fail))
         }
+        (Some(_), Verdict::Planned) => (Role::Dim, format!("{} 503", scene.theme.glyphs.dash)),
         (Some(run), Verdict::Unknown) => {
             (Role::Warn, format!("{} {}", scene.theme.glyphs.unknown, text::brief(age(run, scene.now))))
         }
@@ -212,14 +240,20 @@ fn row(scene: &Scene<'_>, pen: &mut Pen<'_>, check: &Check, title: usize) {
     pen.line();
     for target in [Target::Old, Target::New, Target::Live] {
         let Some(reason) = newest(scene, check, target).and_then(|run| run.reason.as_ref()) else { continue };
-        pen.gap(2 + title).put(Role::Bad, &format!("{}: {reason}", crate::run::target_word(target))).line();
+        let planned = verdict(scene, check, target) == Verdict::Planned;
+        let (role, reason) = if planned { (Role::Dim, PLANNED) } else { (Role::Bad, reason.as_str()) };
+        pen.gap(2 + title).put(role, &format!("{}: {reason}", crate::run::target_word(target))).line();
     }
 }
 
 pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let (role, words) = tally(scene);
     pen.put(role, &words).gap(2);
-    for check in scene.plan().checks.iter().filter(|check| overall(scene, check) != Verdict::Passes) {
+    if scene.plan().checks.iter().any(|check| overall(scene, check) == Verdict::Planned) {
+        pen.put(Role::Dim, PLANNED).gap(2);
+    }
+    let as_meant = |check: &&Check| matches!(overall(scene, check), Verdict::Passes | Verdict::Planned);
+    for check in scene.plan().checks.iter().filter(|check| !as_meant(check)) {
         let (role, glyph) = symbol(scene, overall(scene, check));
         pen.put(role, glyph).gap(1).put(Role::Text, &check.id).gap(1);
     }

@@ -6,7 +6,9 @@ use jiff::SignedDuration;
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, Pen, Role, Scene, frame, text, word};
-use crate::run::{Actor, Answer, Event, Finding, Outcome, Standing, Target, VerdictKind, What, describe};
+use crate::run::{
+    Actor, Answer, Event, Finding, Outcome, Standing, Target, VerdictKind, What, describe, in_maintenance, target_word,
+};
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let log = &scene.state().log;
@@ -21,12 +23,12 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     for event in newest {
         let (time, author) = margin(scene, event, wide);
         let columns = usize::from(inside.width).saturating_sub(text::width(&time) + 3);
-        let mut lines = text::wrap(&format!("{author} {}", text::clean(&describe(event))), columns);
+        let mut lines = text::wrap(&format!("{author} {}", text::clean(&words(scene, event))), columns);
         lines.truncate(3);
         let height = u16::try_from(lines.len().max(1)).unwrap_or(1).min(bottom - inside.y);
         bottom -= height;
         let area = Rect { y: bottom, height, ..inside };
-        entry(&mut Pen::new(buf, scene.theme, area), event, (&time, author), &lines);
+        entry(&mut Pen::new(buf, scene.theme, area), (event, tone(scene, event)), (&time, author), &lines);
         if bottom == inside.y {
             break;
         }
@@ -48,7 +50,7 @@ const fn names_itself(event: &Event) -> bool {
     matches!(event.what, What::Attached { .. } | What::Detached | What::SeatTaken { .. })
 }
 
-fn entry(pen: &mut Pen<'_>, event: &Event, (time, author): (&str, &str), lines: &[String]) {
+fn entry(pen: &mut Pen<'_>, (event, tone): (&Event, Role), (time, author): (&str, &str), lines: &[String]) {
     pen.gap(1).put(Role::Dim, time).gap(1);
     let column = pen.width() - pen.left();
     for (index, line) in lines.iter().enumerate() {
@@ -57,7 +59,7 @@ fn entry(pen: &mut Pen<'_>, event: &Event, (time, author): (&str, &str), lines: 
         if rest.is_some() {
             pen.put(if matches!(event.by, Actor::Operator(_)) { Role::Focus } else { Role::Dim }, author);
         }
-        pen.put(meaning(event), rest.unwrap_or(line)).line();
+        pen.put(tone, rest.unwrap_or(line)).line();
     }
 }
 
@@ -106,7 +108,7 @@ const STANDS: SignedDuration = SignedDuration::from_secs(120);
 
 /// The one that matters most of the newest: what people and steps do and what is bad, before what a watch says that is
 /// well again, before what flips back and forth.
-fn weightiest(log: &VecDeque<Event>) -> Option<&Event> {
+fn weightiest<'a>(scene: &Scene<'_>, log: &'a VecDeque<Event>) -> Option<&'a Event> {
     let told = telling(log);
     let newest = told.last()?.at;
     let mut count: HashMap<Matter<'_>, usize> = HashMap::new();
@@ -116,7 +118,7 @@ fn weightiest(log: &VecDeque<Event>) -> Option<&Event> {
     let weight = |event: &Event| match matter(event) {
         None => 2,
         Some(matter) if count.get(&matter).is_some_and(|count| *count > FLAPS) => 0,
-        Some(_) if meaning(event) == Role::Bad => 2,
+        Some(_) if tone(scene, event) == Role::Bad => 2,
         Some(_) => 1,
     };
     let recent = told.into_iter().filter(|event| newest.duration_since(event.at) <= STANDS);
@@ -154,7 +156,30 @@ pub(super) fn line(scene: &Scene<'_>, pen: &mut Pen<'_>, event: &Event, wide: bo
     } else if wide {
         pen.put(Role::Dim, "engine").gap(1);
     }
-    pen.put(meaning(event), &describe(event));
+    pen.put(tone(scene, event), &words(scene, event));
+}
+
+/// A check that fails because a step has turned the maintenance page on.
+fn planned(scene: &Scene<'_>, event: &Event) -> bool {
+    let What::CheckChanged { target, passing: Some(false), reason: Some(reason), .. } = &event.what else {
+        return false;
+    };
+    *target != Target::New && reason.starts_with("status 503") && in_maintenance(scene.state(), event.at)
+}
+
+/// What an event says, as it is meant.
+fn words(scene: &Scene<'_>, event: &Event) -> String {
+    match &event.what {
+        What::CheckChanged { check, target, .. } if planned(scene, event) => {
+            format!("check {check} on {}: 503, maintenance as planned", target_word(*target))
+        }
+        _ => describe(event),
+    }
+}
+
+/// How an event is drawn, as it is meant.
+fn tone(scene: &Scene<'_>, event: &Event) -> Role {
+    if planned(scene, event) { Role::Dim } else { meaning(event) }
 }
 
 /// How an event is drawn.
@@ -182,14 +207,14 @@ pub(super) const fn meaning(event: &Event) -> Role {
 
 pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let log = &scene.state().log;
-    match weightiest(log) {
+    match weightiest(scene, log) {
         Some(event) => {
             let author = if names_itself(event) { "" } else { event.by.name() };
             pen.put(Role::Dim, &text::time(event.at, scene.tz)).gap(1);
             if !author.is_empty() {
                 pen.put(Role::Text, author).gap(1);
             }
-            pen.put(meaning(event), &describe(event));
+            pen.put(tone(scene, event), &words(scene, event));
         }
         None => {
             pen.put(Role::Dim, "nothing has happened yet");
