@@ -9,8 +9,8 @@ use super::{
     find::{Place, find},
 };
 use crate::{
-    plan::Plan,
-    run::{AUTHORITY, Answer, Direction, Phase, State, clock_text, holds, price, seat_word},
+    plan::{GateLevel, Kind, Plan},
+    run::{AUTHORITY, Answer, ConditionId, Direction, Phase, State, clock_text, conditions, holds, price, seat_word},
     session::{Client, Status, status as look_at},
 };
 
@@ -147,17 +147,106 @@ fn next(id: &str, live: bool, plan: &Plan, state: &State) -> [String; 2] {
         return [format!("{drive}   # try the undo again"), format!("by hand: {}", plight.hand.act)];
     }
     if !live {
-        let starts = format!("{drive}   # starts the engine again: it looks before it acts");
+        let starts =
+            format!("{drive}   # starts the engine again, which looks before it acts; there {}", keys(plan, state));
         return [starts, if undos { script } else { happened }];
     }
     if state.steps.iter().any(|step| step.phase == Phase::InDoubt) {
-        return [format!("{drive}   # l looks again, u decides"), happened];
+        return [format!("{drive}   # there {}", keys(plan, state)), happened];
     }
     if state.gate.as_ref().is_some_and(|gate| gate.typed && !gate.consented) {
         return [format!("cutover join {id} --role confirmer   # compare the words, then y"), happened];
     }
+    let keys = keys(plan, state);
+    let then = if undos { format!("R there tells what going back costs; {script}") } else { happened };
     match state.driver() {
-        None => [format!("{drive}   # nobody drives"), happened],
-        Some(_) => [format!("cutover join {id}   # watch"), if undos { script } else { happened }],
+        None => [format!("{drive}   # nobody drives; there {keys}"), then],
+        Some(driver) => {
+            [format!("{drive}   # there t takes the seat of {}, who drives; then {keys}", driver.name), then]
+        }
+    }
+}
+
+/// What the driver presses next, and on which step.
+fn keys(plan: &Plan, state: &State) -> String {
+    if state.complete() || state.rolled_back {
+        return "Q ends the session".to_owned();
+    }
+    let Some(here) = state.here() else { return "? shows the keys".to_owned() };
+    let number = plan.position(&here.id).map_or(0, |index| index + 1);
+    let name = format!("step {number}, {}", here.id);
+    if state.hold.is_some() && state.rollback.is_none() {
+        return format!("h releases the hold before {name}");
+    }
+    let direction = if state.rollback.is_some() { Direction::Back } else { Direction::Forward };
+    let (what, second) = match (direction, plan.step(&here.id).map(|step| step.gate)) {
+        (Direction::Back, _) => ("the undo of ", ", then y or the name"),
+        (_, Some(GateLevel::Start)) => ("", ""),
+        (_, Some(GateLevel::Confirm)) => ("", ", then y"),
+        _ => ("", ", then the name that it asks for"),
+    };
+    let manual = plan.step(&here.id).is_some_and(|step| matches!(step.kind, Kind::Manual { .. }));
+    match here.phase {
+        Phase::InDoubt => format!("l looks again at {name}, u decides"),
+        Phase::Running if manual => format!("Space ticks the items of {name}"),
+        Phase::Running | Phase::Undoing | Phase::Verifying => format!("{name} is {}; x stops it", here.phase.word()),
+        _ => {
+            // How much time is left is told where the clock runs.
+            let now = state.at.unwrap_or_default();
+            let open = conditions(plan, state, &here.id, direction, now).into_iter();
+            let open = open.filter(|condition| condition.id != ConditionId::Preview).find(|condition| !condition.holds);
+            match open {
+                Some(open) => format!("{what}{name} waits: {}", open.detail),
+                None => format!("Enter arms {what}{name}{second}"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        plan::{StepId, load, sandbox_placeholders},
+        run::{Actor, Event, Operator, Seat, StepState, What},
+    };
+
+    fn told(live: bool, change: impl Fn(&mut State)) -> [String; 2] {
+        let source = include_str!("../../config/acme-shop.toml");
+        let plan = load(source, "acme-shop.toml", "sandbox", &sandbox_placeholders()).unwrap();
+        let steps = plan.steps.iter().map(|step| StepState::new(step.id.clone())).collect();
+        let mut state = State { steps, ..State::default() };
+        change(&mut state);
+        next("20260308-020000-abcd", live, &plan, &state)
+    }
+
+    fn settled(state: &mut State, before: &str) {
+        let before = StepId::from(before);
+        state.steps.iter_mut().take_while(|step| step.id != before).for_each(|step| step.phase = Phase::Done);
+    }
+
+    #[test]
+    fn what_comes_next_is_a_command_and_a_key_on_a_step() {
+        let [first, second] = told(true, |_| ());
+        let join = "cutover join 20260308-020000-abcd --role driver   # ";
+        assert_eq!(first, format!("{join}nobody drives; there Enter arms step 1, aws-ready"));
+        assert!(second.starts_with("cutover journal "), "{second}");
+        let drives = |state: &mut State| {
+            let by = Actor::Operator(Operator::new(1, "ann", 1000));
+            let at = jiff::Timestamp::UNIX_EPOCH;
+            state.apply(&Event { seq: 1, at, by, what: What::Attached { seat: Seat::Driver } }).unwrap();
+            settled(state, "lock-deploys");
+        };
+        let [first, _] = told(true, drives);
+        assert!(first.starts_with(&format!("{join}there t takes the seat of ann, who drives; then Enter arms ")));
+        assert!(first.ends_with("lock-deploys, then y"), "{first}");
+        let [first, _] = told(false, |state| {
+            state.steps[0].phase = Phase::Running;
+        });
+        assert!(
+            first.contains("starts the engine again") && first.ends_with("Space ticks the items of step 1, aws-ready")
+        );
+        let [first, _] = told(true, |state| state.steps[2].phase = Phase::InDoubt);
+        assert!(first.contains("# there l looks again at step 3, ") && first.ends_with(", u decides"), "{first}");
     }
 }
