@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
-fn main() -> color_eyre::Result<ExitCode> {
+fn main() -> ExitCode {
     let hooks = color_eyre::config::HookBuilder::default().display_location_section(false).display_env_section(false);
     let plain = color_eyre::config::Theme::new();
-    if cutover::cli::colour() { hooks } else { hooks.theme(plain) }.install()?;
-    cutover::cli::main()
+    if let Err(error) = (if cutover::cli::colour() { hooks } else { hooks.theme(plain) }).install() {
+        return cutover::cli::failed(&error);
+    }
+    cutover::cli::main().unwrap_or_else(|error| cutover::cli::failed(&error))
 }

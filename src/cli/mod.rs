@@ -39,7 +39,7 @@ fn invalid() -> ExitCode {
 /// Reads the arguments and does what they say.
 ///
 /// # Errors
-/// Whatever failed, with its causes; `main` prints it and exits with 1.
+/// Whatever failed, with its causes; `main` prints it by [`failed`] and exits with 1.
 pub fn main() -> Result<ExitCode> {
     let args = Args::parse();
     let runtime = runtime(&args.command).wrap_err("failed to start the runtime")?;
@@ -51,6 +51,23 @@ pub fn main() -> Result<ExitCode> {
         Err(error) if prints && was_enough(&error) => Ok(FINE),
         ended => ended,
     }
+}
+
+/// Says what failed and what caused it. No backtrace, whatever the environment asks for: it is for a person who has other
+/// things on their mind, and a panic, which is ours, still prints one.
+#[must_use]
+pub fn failed(error: &color_eyre::Report) -> ExitCode {
+    let mut told = String::new();
+    for (depth, cause) in error.chain().enumerate() {
+        let cause = cause.to_string();
+        // Many an error says its cause itself.
+        if depth > 0 && told.contains(&cause) {
+            continue;
+        }
+        told += &if depth == 0 { format!("error: {cause}") } else { format!("\n  because: {cause}") };
+    }
+    say(&told);
+    wanting()
 }
 
 /// Whoever read our output has closed it, as `head` does when it has enough.
