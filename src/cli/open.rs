@@ -18,7 +18,7 @@ use crate::{
     plan::{self, EnvironmentKind, Plan, PlanErrors},
     run::{Origin, Request, Seat},
     sandbox::{Endpoints, scenario::Scenario},
-    session::{Client, DriveOptions, Link, News, drive, origin_here, status},
+    session::{Client, ConnectError, DriveOptions, Link, News, drive, origin_here, status},
     tui,
 };
 
@@ -204,9 +204,16 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
             let origin = origin(&args.screen);
             let connect = {
                 let (path, origin) = (theirs.path.clone(), origin.clone());
+                let restart = format!("as {}: cutover join {} --role driver", theirs.owner, theirs.session);
                 move || {
-                    let (path, origin) = (path.clone(), origin.clone());
-                    async move { Client::connect_as(&path, seat, false, origin).await }
+                    let (path, origin, restart) = (path.clone(), origin.clone(), restart.clone());
+                    async move {
+                        let connected = Client::connect_as(&path, seat, false, origin).await;
+                        connected.map_err(|error| match error {
+                            ConnectError::Unreachable { .. } => ConnectError::NotRunning { restart },
+                            error => error,
+                        })
+                    }
                 }
             };
             let detached = format!("detached: the run goes on. Come back with `cutover join {}`", theirs.session);
@@ -265,6 +272,10 @@ pub(super) async fn show(link: Link, args: &args::Screen, guide: tui::Guidance, 
         tui::Exit::Detached | tui::Exit::Hangup | tui::Exit::Terminated => {
             say(detached);
             Ok(FINE)
+        }
+        tui::Exit::Dead(restart) => {
+            say(&format!("detached: no engine runs, and nothing goes on until it is started again by `{restart}`"));
+            Ok(wanting())
         }
         tui::Exit::Over => {
             say("the session is over. What happened: `cutover journal`");

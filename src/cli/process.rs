@@ -186,7 +186,7 @@ pub(super) async fn connect(
         return Err(ConnectError::Refused("the session is over".into()));
     }
     if !respawn {
-        return first;
+        return Err(ConnectError::NotRunning { restart: format!("cutover join {} --role driver", dir.id()) });
     }
     if let Err(error) = start_engine(&dir).await {
         // Killed, or another cockpit's engine was faster: whoever asks again finds it, or starts the next one.

@@ -221,7 +221,7 @@ impl Driver {
                 self.asked = None;
                 self.moved = monotonic();
             }
-            News::Down { reason } => {
+            News::Down { reason, .. } => {
                 self.follower = None;
                 self.last = Some(Refusal(reason));
             }

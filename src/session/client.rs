@@ -45,6 +45,12 @@ pub enum ConnectError {
     /// The engine said no; asking again will not help.
     #[error("failed to attach: {0}")]
     Refused(String),
+    /// No engine runs the session, and whoever asks may not start one.
+    #[error("no engine runs it")]
+    NotRunning {
+        /// The command that starts it again.
+        restart: String,
+    },
     /// The connection broke, or what came is no answer.
     #[error("failed to attach to the engine at {path}")]
     Lost {

@@ -36,6 +36,8 @@ pub enum News {
     Down {
         /// Why.
         reason: String,
+        /// The command that starts the engine again; None: it runs, as far as is known, or is started by itself.
+        restart: Option<String>,
     },
     /// The engine will not have this cockpit: no further try.
     Refused {
@@ -206,17 +208,24 @@ impl Keeper {
     {
         let mut wait = WAITS.0;
         loop {
-            let reason = match self.meanwhile(connect()).await? {
+            let (reason, restart) = match self.meanwhile(connect()).await? {
                 Ok((client, snapshot)) => {
                     wait = WAITS.0;
                     self.tell(News::Up(snapshot)).await?;
                     let lost = self.converse(client).await?;
-                    text_of(&lost)
+                    (text_of(&lost), None)
                 }
                 Err(ConnectError::Refused(reason)) => return self.tell(News::Refused { reason }).await,
-                Err(error) => text_of(&error),
+                Err(error) => {
+                    let text = text_of(&error);
+                    let restart = match error {
+                        ConnectError::NotRunning { restart } => Some(restart),
+                        _ => None,
+                    };
+                    (text, restart)
+                }
             };
-            self.tell(News::Down { reason }).await?;
+            self.tell(News::Down { reason, restart }).await?;
             self.give_up_pending().await?;
             self.meanwhile(sleep(wait)).await?;
             wait = (wait * 2).min(WAITS.1);

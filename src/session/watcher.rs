@@ -46,7 +46,7 @@ impl Watcher {
                 // Something that was told turned out not to count: from the beginning.
                 Ok(gone) => gone?,
                 Err(error) => {
-                    self.news.send(News::Down { reason: text_of(&error) }).await.ok()?;
+                    self.news.send(News::Down { reason: text_of(&error), restart: None }).await.ok()?;
                     tokio::time::sleep(AGAIN).await;
                 }
             }

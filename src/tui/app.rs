@@ -1,5 +1,6 @@
 //! The loop: keys before news, news before time; a frame only when something changed and the last one has left.
 
+mod lost;
 mod wake;
 
 use std::{
@@ -12,6 +13,7 @@ use crossterm::{
     clipboard::CopyToClipboard,
     event::{Event, KeyEvent, KeyEventKind},
 };
+use jiff::Timestamp;
 use ratatui::layout::Rect;
 use tokio::time::timeout;
 
@@ -22,7 +24,7 @@ use super::{
     gate::{BURST, Stroke},
     guide::Guide,
     input::{Batch, Input},
-    model::{Scene, seat, target},
+    model::{Lost, Scene, seat, target},
     pace::{self, Pace},
     pane,
     screen::{Screen, Writer},
@@ -33,7 +35,7 @@ use super::{
 use crate::{
     clock::{monotonic, wall_now},
     run::{Request, Seat},
-    session::{Follower, Link, News, Taken},
+    session::{Follower, Link, News},
 };
 
 /// Events that come faster than this share a frame; keys do not wait.
@@ -57,8 +59,10 @@ pub(super) struct App {
     link: Link,
     options: Options,
     follower: Option<Follower>,
-    /// Why the engine cannot be heard.
-    lost: Option<String>,
+    /// None: the engine is heard.
+    lost: Option<Lost>,
+    /// When it was heard last, session time; None: never.
+    heard: Option<Timestamp>,
     ui: Ui,
     screen: Screen,
     writer: Writer,
@@ -103,6 +107,7 @@ impl App {
             options,
             follower: None,
             lost: None,
+            heard: None,
             ui,
             screen: Screen::new(area()?),
             writer,
@@ -267,6 +272,7 @@ impl App {
         for intent in intents {
             match intent {
                 Intent::Leave(_) if self.over() => return Some(Exit::Over),
+                Intent::Leave(Exit::Detached) if self.restart().is_some() => return self.restart().map(Exit::Dead),
                 Intent::Leave(exit) => return Some(exit),
                 Intent::Redraw => self.screen.invalidate(),
                 // All that the shell has started as one command, as its own Ctrl-Z would; we are told by the signal.
@@ -346,17 +352,13 @@ impl App {
     fn one_news(&mut self, news: News, now: Instant) -> Option<Exit> {
         match news {
             News::Up(snapshot) => {
+                self.came_up(&snapshot);
                 self.follower = Some(Follower::new(snapshot));
-                self.lost = None;
                 self.looked = None;
                 self.soon(now);
                 self.told = None;
             }
-            News::Down { reason } => {
-                self.lost = Some(reason);
-                self.ui.lost();
-                self.soon(now);
-            }
+            News::Down { reason, restart } => self.went_down(reason, restart, now),
             News::Refused { reason } => return Some(Exit::Refused(reason)),
             News::Past(events) => {
                 match events {
@@ -368,14 +370,7 @@ impl App {
                 }
                 self.soon(now);
             }
-            News::Message(message) => match self.follower.as_mut().map(|follower| follower.take(message)) {
-                Some(Taken::Missed) => self.link.resync(),
-                Some(Taken::Reply { result: Err(refusal), .. }) => {
-                    self.ui.refused(refusal.0, now);
-                    self.soon(now);
-                }
-                Some(Taken::Reply { .. } | Taken::Followed) | None => {}
-            },
+            News::Message(message) => self.message(message, now),
         }
         None
     }
@@ -445,11 +440,11 @@ impl App {
         let buf = self.screen.blank();
         let Options { theme, tz, .. } = &self.options;
         let Some(snapshot) = self.follower.as_ref().map(Follower::snapshot) else {
-            pane::waiting(*theme, self.lost.as_deref(), buf);
+            pane::waiting(*theme, self.lost.as_ref().map(|lost| lost.reason.as_str()), buf);
             return Painted::default();
         };
         let times = (snapshot.clock.at_wall(wall_now()), now);
-        let scene = Scene::new(snapshot, &self.ui, (*theme, tz), times, self.lost.as_deref());
+        let scene = Scene::new(snapshot, &self.ui, (*theme, tz), times, self.lost.as_ref());
         pane::draw(&scene, buf)
     }
 

@@ -11,7 +11,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use self::plain::shape;
 pub(super) use self::plain::text_of;
 use super::{
-    model::Scene,
+    model::{Lost, Scene},
     pane,
     theme::{Depth, Theme},
     ui::{Painted, Ui},
@@ -466,7 +466,7 @@ impl Fixture {
         &self,
         theme: Theme,
         (width, height): (u16, u16),
-        lost: Option<&str>,
+        lost: Option<&Lost>,
         instant: Instant,
     ) -> (Buffer, Painted) {
         let mut buf = Buffer::empty(Rect::new(0, 0, width, height));

@@ -2,7 +2,7 @@
 
 use crate::{
     plan::Kind,
-    run::{Direction, Gate, Phase, Seat, StepState},
+    run::{ConditionId, Direction, Gate, Phase, Seat, StepState},
     tui::{
         form::Decision,
         gate::Wants,
@@ -93,6 +93,13 @@ pub(super) fn advise(scene: &Scene<'_>) -> Option<Advice> {
 }
 
 fn guided(scene: &Scene<'_>, seen: Seen) -> Advice {
+    if let Some(lost) = scene.lost {
+        let next = lost.restart.as_ref().map_or_else(
+            || "Wait: the engine is looked for; keys act again once it is heard".to_owned(),
+            |restart| format!("q leaves; then `{restart}` starts the engine again"),
+        );
+        return advice(next, "what you see is as it was when the engine was heard last");
+    }
     if scene.state().complete() || scene.state().ended {
         return advice("That is all. Q ends the session", "the next one shows what this one took, as rehearsed");
     }
@@ -215,12 +222,34 @@ fn ticking(scene: &Scene<'_>, step: &StepState, items: usize) -> Advice {
     advice(format!("Space ticks the item under the cursor ({open} left)"), why)
 }
 
+/// What is waited for, in people's words; the numbers are told beside it.
+fn wait_for(scene: &Scene<'_>, id: ConditionId) -> String {
+    let (old, new) = (&scene.plan().sides.old.label, &scene.plan().sides.new.label);
+    match id {
+        ConditionId::Needs => "Not yet: other steps come before this one; f goes to the one it is at".to_owned(),
+        ConditionId::Hold => match scene.state().hold {
+            Some(_) => "The run is held: h releases it".to_owned(),
+            None => "Wait: something holds the whole run; ! says all of it".to_owned(),
+        },
+        ConditionId::Alone => "Wait until the step that is under way has ended".to_owned(),
+        ConditionId::Preview => "Wait: what it would change cannot be read yet".to_owned(),
+        ConditionId::Drain => "Wait: name servers may still remember the old answer".to_owned(),
+        ConditionId::Resolvers => "Wait until all name servers give the same answer; 3 shows them".to_owned(),
+        ConditionId::Checks => format!("Wait until the checks pass on {new}; 4 shows them"),
+        ConditionId::Guardrails => "Wait: a measured value is over its limit, or cannot be seen; 2 shows it".to_owned(),
+        ConditionId::Silence => format!("Wait until no customer comes to {old} any more"),
+        ConditionId::Leak => format!("Wait: somebody still writes on {old}; stop them first"),
+        ConditionId::Interlock => "Not now: two of a kind would run, or none".to_owned(),
+        ConditionId::Order => "Not this one yet: something else is undone first".to_owned(),
+    }
+}
+
 fn ready(scene: &Scene<'_>, step: &StepState) -> Advice {
     if scene.ui.focus != Pane::Step && scene.ui.focus != Pane::Steps {
         return advice("Tab to the step in the middle", "Enter arms what is on the screen, and only there");
     }
     if let Some(open) = scene.conditions.iter().find(|condition| !condition.holds) {
-        return advice(format!("Wait: {} does not hold yet", open.id.word()), open.detail.clone());
+        return advice(wait_for(scene, open.id), open.detail.clone());
     }
     if step.preview(scene.target.direction).is_none() {
         return advice("Wait a moment: the exact change is being read", "a gate opens for that very change, or not");

@@ -232,6 +232,28 @@ pub(super) fn command(key: &KeyEvent, contexts: &[Context]) -> Option<Command> {
 }
 
 impl Command {
+    /// Is asked of the engine: it does nothing while there is none.
+    pub(super) const fn asks(self) -> bool {
+        use Command as C;
+        matches!(
+            self,
+            C::Arm
+                | C::Tick
+                | C::Look
+                | C::Override
+                | C::Skip
+                | C::Stop
+                | C::Resolve
+                | C::Rollback
+                | C::Forward
+                | C::Hold
+                | C::Note
+                | C::Seat
+                | C::Confirmer
+                | C::End
+        )
+    }
+
     /// Opens a box, sends something or leaves: a stroke alone does, and not one letter of something that is pasted.
     pub(super) const fn weighs(self) -> bool {
         use Command as C;
@@ -261,6 +283,13 @@ impl Command {
                 | C::Arm
         )
     }
+}
+
+/// Where a key has a meaning that it has not everywhere; None: nowhere.
+pub(super) fn home_of(key: &KeyEvent) -> Option<Context> {
+    let plain = (key.modifiers - KeyModifiers::SHIFT).is_empty();
+    let fits = |binding: &&Binding| plain && !binding.ctrl && binding.keys.contains(&key.code);
+    TABLE.iter().find(fits).map(|binding| binding.context)
 }
 
 /// How the first key of a binding is written.

@@ -91,11 +91,13 @@ pub struct Alert {
     pub osc9: bool,
 }
 
-/// Why a cockpit ended. The run goes on in every case but [`Exit::Over`].
+/// Why a cockpit ended. The run goes on in every case but [`Exit::Over`] and [`Exit::Dead`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exit {
     /// The person detached.
     Detached,
+    /// The person left a session whose engine does not run; the command that starts it again.
+    Dead(String),
     /// The person left a session that is over.
     Over,
     /// The engine does not want this cockpit.

@@ -28,18 +28,39 @@ pub(super) struct Target {
     pub(super) direction: Direction,
 }
 
+/// The engine cannot be heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lost {
+    /// Why.
+    pub(super) reason: String,
+    /// When it was heard last, session time: what is shown is as of then.
+    pub(super) since: Timestamp,
+    /// The command that starts it again; None: it runs, or is started by itself.
+    pub(super) restart: Option<String>,
+}
+
+impl Lost {
+    /// Why nothing can be asked of the engine.
+    pub(super) fn words(&self) -> String {
+        match &self.restart {
+            Some(restart) => format!("no engine hears it: `{restart}` starts one"),
+            None => "no engine hears it: the connection is tried again by itself".to_owned(),
+        }
+    }
+}
+
 /// Everything that panes read.
 pub(super) struct Scene<'a> {
     pub(super) snapshot: &'a Snapshot,
     pub(super) ui: &'a Ui,
     pub(super) theme: Theme,
     pub(super) tz: &'a TimeZone,
-    /// Session time of the frame.
+    /// Session time of the frame; while the engine cannot be heard, when it was heard last.
     pub(super) now: Timestamp,
     /// Monotonic time of the frame.
     pub(super) instant: Instant,
-    /// Why the engine cannot be heard; None: it is.
-    pub(super) lost: Option<&'a str>,
+    /// None: the engine is heard.
+    pub(super) lost: Option<&'a Lost>,
     pub(super) target: Target,
     pub(super) conditions: Vec<Condition>,
     pub(super) holds: Vec<Hold>,
@@ -54,8 +75,9 @@ impl<'a> Scene<'a> {
         ui: &'a Ui,
         (theme, tz): (Theme, &'a TimeZone),
         (now, instant): (Timestamp, Instant),
-        lost: Option<&'a str>,
+        lost: Option<&'a Lost>,
     ) -> Self {
+        let now = lost.map_or(now, |lost| lost.since);
         let (plan, state) = (&snapshot.plan, &snapshot.state);
         let target = target(snapshot, ui.pinned);
         let data = |metric: &str| snapshot.telemetry.metrics.get(metric).map(Vec::as_slice).unwrap_or_default();
@@ -110,7 +132,7 @@ pub(super) fn target(snapshot: &Snapshot, pinned: Option<usize>) -> Target {
 }
 
 /// Why the gate of a step may not be armed by this person now.
-pub(super) fn unarmable(snapshot: &Snapshot, target: &Target) -> Option<String> {
+pub(super) fn unarmable(snapshot: &Snapshot, target: &Target, now: Timestamp) -> Option<String> {
     let state = &snapshot.state;
     let phase = state.phase(&snapshot.plan, &target.step);
     if state.ended {
@@ -125,14 +147,21 @@ pub(super) fn unarmable(snapshot: &Snapshot, target: &Target) -> Option<String> 
     if target.direction == Direction::Forward && phase == Phase::Done {
         return Some(format!("{} is done", target.step));
     }
-    match state.driver() {
-        Some(driver) if driver.conn == snapshot.you.conn => {}
-        Some(driver) => return Some(format!("{} drives: t takes the seat", driver.name)),
-        None => return Some("nobody drives: t takes the seat".into()),
+    if let Some(words) = driven(snapshot) {
+        return Some(words);
     }
-    let all = conditions(&snapshot.plan, state, &target.step, target.direction, snapshot.clock.now());
+    let all = conditions(&snapshot.plan, state, &target.step, target.direction, now);
     let open = all.into_iter().find(|condition| !condition.holds)?;
     Some(format!("locked: {}: {}", open.id.word(), open.detail))
+}
+
+/// Why this person may not do what the driver does; None: they drive.
+pub(super) fn driven(snapshot: &Snapshot) -> Option<String> {
+    match snapshot.state.driver() {
+        Some(driver) if driver.conn == snapshot.you.conn => None,
+        Some(driver) => Some(format!("{} drives: t takes the seat", driver.name)),
+        None => Some("nobody drives: t takes the seat".into()),
+    }
 }
 
 /// The first condition that does not hold and that a person may go past.

@@ -3,6 +3,7 @@
 mod app;
 mod desk;
 mod keys;
+mod night;
 mod people;
 mod screens;
 mod tired;

@@ -127,6 +127,8 @@ pub(super) struct Ui {
     /// The connection that drove when the state was looked at last.
     driver: Option<u64>,
     waiting: Held<Waiting>,
+    /// Why nothing can be asked of the engine.
+    unheard: Option<String>,
     /// Keys are still meant for a gate that has closed.
     deaf: Option<Deaf>,
     /// How the person types into the gate that is open.
@@ -157,6 +159,7 @@ impl Ui {
             gate: Gatekeeper::new(),
             driver: None,
             waiting: Held::default(),
+            unheard: None,
             deaf: None,
             rhythm: Rhythm::default(),
         }
@@ -270,12 +273,18 @@ impl Ui {
         self.deaf = Some(Deaf::new(gate, std::mem::take(&mut self.rhythm)));
     }
 
-    /// The engine cannot be heard: no key passes a gate any more.
-    pub(super) fn lost(&mut self) {
+    /// The engine cannot be heard, and what to say to whoever asks it for something: no key passes a gate any more.
+    pub(super) fn lost(&mut self, words: String) {
+        self.unheard = Some(words);
         if let Some(gate) = self.gate.open() {
             self.gate.close();
             self.deafen(Some(gate));
         }
+    }
+
+    /// It can be heard.
+    pub(super) fn heard(&mut self) {
+        self.unheard = None;
     }
 
     fn disarm(&mut self, reason: String, now: Instant) -> Vec<Intent> {

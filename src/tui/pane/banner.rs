@@ -28,8 +28,17 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
     let state = scene.state();
     let mut all = Vec::new();
     if let Some(lost) = scene.lost {
-        let words = format!("{lost}; what you see is old. The run goes on without this screen.");
-        all.push(banner(Role::BadFill, "DISCONNECTED", words, "reconnecting"));
+        let since = text::time(lost.since, scene.tz);
+        all.push(match &lost.restart {
+            Some(restart) => {
+                let words = format!("as of {since}. {restart} starts it; nothing goes on until then");
+                banner(Role::BadFill, "NO ENGINE", words, "")
+            }
+            None => {
+                let words = format!("as of {since}: {}. The run goes on without this screen.", lost.reason);
+                banner(Role::BadFill, "DISCONNECTED", words, "reconnecting")
+            }
+        });
     }
     if let Some(reason) = &scene.telemetry().journal_trouble {
         // The cause comes last and must be readable; the path before it is in the engine's log.
@@ -47,6 +56,10 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
     all.extend(scene.holds.iter().map(|hold| held(scene, hold)));
     all.extend(state.gate.as_ref().and_then(|gate| gate_of(scene, gate)));
     all.extend(blind(scene));
+    if scene.lost.is_some() {
+        // What they say to press or to wait for needs an engine.
+        all.iter_mut().skip(1).for_each(|banner| banner.hint.clear());
+    }
     all
 }
 

@@ -3,14 +3,14 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    super::keymap::{Context, TABLE, View, label},
+    super::keymap::{Command, Context, TABLE, View, label},
     Pen, Role, Scene, text,
 };
 use crate::{
-    run::{Seat, hourly_bill},
+    run::{Phase, Seat, hourly_bill},
     tui::{
         gate::{Latch, Wants},
-        model::seat,
+        model::{items, seat, unarmable},
     },
 };
 
@@ -34,7 +34,8 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         if *context == Context::Step && seat(scene.snapshot) != Seat::Driver {
             continue;
         }
-        for binding in TABLE.iter().filter(|binding| binding.context == *context && !binding.hint.is_empty()) {
+        let offered = TABLE.iter().filter(|binding| binding.context == *context && !binding.hint.is_empty());
+        for binding in offered.filter(|binding| acts(scene, binding.command)) {
             let key = label(binding, scene.theme.ascii());
             let columns = text::width(&key) + text::width(binding.hint) + 3;
             if used + columns > room {
@@ -45,6 +46,21 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         }
     }
     pen.right(Role::Dim, &view);
+}
+
+/// Whether a key does something now: what only says why it does not is not offered.
+fn acts(scene: &Scene<'_>, command: Command) -> bool {
+    let state = scene.state();
+    match command {
+        command if command.asks() && (scene.lost.is_some() || state.ended) => false,
+        Command::Arm => unarmable(scene.snapshot, &scene.target, scene.now).is_none(),
+        Command::Tick => {
+            let running = state.step(&scene.target.step).is_some_and(|step| step.phase == Phase::Running);
+            running && !items(scene.plan(), &scene.target.step).is_empty()
+        }
+        Command::Rollback => state.rollback.is_none() && scene.price.passed.is_none(),
+        _ => true,
+    }
 }
 
 /// While a gate waits for this person, keys mean what it says and nothing else.

@@ -61,7 +61,10 @@ fn facts(scene: &Scene<'_>) -> Vec<Fact> {
     let arrow = scene.theme.glyphs.arrow;
     let mut facts = vec![
         (8, "", format!("{} {arrow} {} {}", plan.sides.old.label, plan.sides.new.label, plan.aws.region), Role::Text),
-        (0, "", text::time(now, scene.tz), Role::Strong),
+        match scene.lost {
+            None => (0, "", text::time(now, scene.tz), Role::Strong),
+            Some(_) => (0, "as of", text::time(now, scene.tz), Role::Warn),
+        },
         (9, "", text::zone(now, scene.tz), Role::Dim),
     ];
     if let Some(session) = &scene.state().session {
@@ -80,11 +83,15 @@ fn facts(scene: &Scene<'_>) -> Vec<Fact> {
         facts.push((3, "", "ROLLED BACK".into(), Role::WarnFill));
     } else if scene.state().complete() {
         facts.push((3, "", "COMPLETE".into(), Role::Good));
+    } else if scene.state().rollback.is_some() {
+        let back = now.checked_add(scene.price.total).unwrap_or(now);
+        facts.push((5, "back", format!("~{}", text::minute(back, scene.tz)), Role::Warn));
     } else {
         facts.push((5, "finish", format!("~{}", text::minute(scene.forecast.finish, scene.tz)), Role::Text));
     }
     // There is something to abort, a way back, and a window that it can fit into.
     let open = scene.forecast.window_end.is_some_and(|end| end > now) && scene.price.passed.is_none();
+    let open = open && scene.state().rollback.is_none();
     // Before that, the last moment to begin at which what is left fits the window.
     let (label, moment) = if scene.price.undos.is_empty() {
         ("latest start", scene.forecast.latest_start.filter(|_| !scene.state().complete()))

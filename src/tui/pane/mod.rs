@@ -44,6 +44,7 @@ mod traffic;
 use ratatui::{
     buffer::Buffer,
     layout::{Margin, Rect},
+    style::Style,
     symbols::merge::MergeStrategy,
     widgets::{Block, Clear, Widget},
 };
@@ -150,12 +151,22 @@ pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
     if let Some(area) = layout.view {
         painted.reach = view(scene, area, buf);
     }
+    if scene.lost.is_some() {
+        let top = layout.banners.bottom();
+        fade(scene.theme, Rect { y: top, height: layout.footer.y.saturating_sub(top), ..area }, buf);
+    }
     footer::render(scene, layout.footer, buf);
     if let Some((area, advice)) = &guide {
         guide::render(scene, *area, advice, buf);
     }
     cover(scene, buf, &mut painted);
     painted
+}
+
+/// What is old says so by its colour.
+fn fade(theme: Theme, area: Rect, buf: &mut Buffer) {
+    buf.set_style(area, Style::reset());
+    buf.set_style(area, theme.style(Role::Dim));
 }
 
 /// What lies over the screen; it hides what a gate shows, so that nothing below it counts as seen.

@@ -25,6 +25,7 @@ pub(super) fn lines(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool)
         lines.extend(wrapped.into_iter().map(|line| vec![word(Role::Warn, line)]));
     }
     match gate {
+        _ if scene.lost.is_some() => lines.extend(unheard(scene, columns)),
         Some(gate) => armed(scene, gate, &mut lines),
         None => lines.extend(idle(scene, step, columns, whole)),
     }
@@ -228,6 +229,15 @@ fn idle(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool) -> Vec<Vec<
     }
     lines.retain(|line| !line.is_empty());
     lines
+}
+
+/// Nothing can be pressed: what can be done instead.
+fn unheard(scene: &Scene<'_>, columns: usize) -> Vec<Vec<Word>> {
+    let words = match scene.lost.and_then(|lost| lost.restart.as_ref()) {
+        Some(restart) => format!("No engine runs. Start it again from a shell: {restart}"),
+        None => "The engine cannot be heard: keys act again once it is.".to_owned(),
+    };
+    text::wrap(&words, columns).into_iter().map(|line| vec![word(Role::Warn, line)]).collect()
 }
 
 /// Enter would be refused: something of the change is not on the screen.

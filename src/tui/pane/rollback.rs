@@ -32,7 +32,10 @@ pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
             if scene.state().rolled_back { " rolled back: every undo is done" } else { " nothing to undo: as before" };
         pen.put(Role::Good, scene.theme.glyphs.done).put(Role::Text, words);
     } else {
-        pen.put(Role::Key, "[R]").put(Role::Strong, &format!(" {} ", text::clock(scene.price.total)));
+        if scene.lost.is_none() {
+            pen.put(Role::Key, "[R]").gap(1);
+        }
+        pen.put(Role::Strong, &format!("{} ", text::clock(scene.price.total)));
         pen.put(Role::Text, &format!("to {old}"));
     }
 }

@@ -63,7 +63,8 @@ fn rows<'a>(scene: &Scene<'a>, from: Timestamp) -> Vec<Row<'a>> {
         if let Some(end) = last.and_then(|attempt| attempt.ended_at) {
             free = end.max(free);
         }
-        let open = !phase.settled() && !phase.in_flight();
+        // While it is rolled back nothing lies ahead but undos.
+        let open = !phase.settled() && !phase.in_flight() && scene.state().rollback.is_none();
         let end = ahead.checked_add(takes(scene, step)).unwrap_or(ahead);
         rows.push(Row { index, step, state, waited, ahead: open.then_some((ahead, end)) });
         if open {

@@ -11,7 +11,7 @@ use crate::{
         gate::{Latch, Wants},
         guide::Guide,
         keymap::View,
-        model::Scene,
+        model::{Lost, Scene},
         pane::{self, Pane},
         sift::Kinds,
         theme::{Depth, Theme},
@@ -231,8 +231,8 @@ fn a_lost_engine_and_stale_data_are_not_green() {
     let mut fixture = draining();
     fixture.pass(1_000);
     for size in SIZES {
-        let lost = Some("the engine closed the connection");
-        let (buf, _) = fixture.draw_at(Theme::new(Depth::Mono, false), size, lost, crate::clock::monotonic());
+        let lost = &Lost { reason: "the engine closed the connection".into(), since: fixture.now, restart: None };
+        let (buf, _) = fixture.draw_at(Theme::new(Depth::Mono, false), size, Some(lost), crate::clock::monotonic());
         insta::assert_snapshot!(format!("lost_{}x{}", size.0, size.1), text_of(&buf));
     }
 }

@@ -7,13 +7,13 @@ use crossterm::event::KeyModifiers;
 use super::{Intent, Overlay, RANGES, Ui, Waiting};
 use crate::{
     plan::Kind,
-    run::{Phase, Request, Seat},
+    run::{Direction, Phase, Request, Seat},
     session::message::Snapshot,
     tui::{
         Exit,
         form::{About, Decision, Form, Question},
-        gate::{Latch, Stroke, Wants},
-        keymap::{Command, Context, View, command},
+        gate::{Latch, Stroke, Wants, name_of},
+        keymap::{Command, Context, View, command, home_of},
         model::{self, Target},
         pane::Pane,
         sift::{self, Kinds},
@@ -34,11 +34,22 @@ impl Ui {
     }
 
     pub(super) fn command(&mut self, snapshot: Option<&Snapshot>, stroke: &Stroke) -> Vec<Intent> {
-        let Some(command) = command(&stroke.key, self.contexts()) else { return Vec::new() };
+        let Some(command) = command(&stroke.key, self.contexts()) else {
+            if stroke.alone {
+                self.say(self.elsewhere(stroke), false, stroke.at);
+            }
+            return Vec::new();
+        };
         // Control keys are no text.
         let text = !stroke.key.modifiers.contains(KeyModifiers::CONTROL);
         if text && !stroke.alone && command.weighs() {
             self.say("many keys at once, as if pasted: nothing was opened, sent or left", true, stroke.at);
+            return Vec::new();
+        }
+        if let Some(words) = self.unheard.as_ref().filter(|_| command.asks()) {
+            let script =
+                if command == Command::Rollback { "; `cutover rollback-script` tells the way back" } else { "" };
+            self.say(format!("{words}{script}"), true, stroke.at);
             return Vec::new();
         }
         match command {
@@ -71,6 +82,18 @@ impl Ui {
             }
         }
         Vec::new()
+    }
+
+    /// What to say of a key that has no meaning here: where it has one.
+    fn elsewhere(&self, stroke: &Stroke) -> String {
+        let key = name_of(&stroke.key);
+        let tab = if self.view == View::Cockpit { "Tab goes" } else { "1 shows the cockpit, Tab goes" };
+        match home_of(&stroke.key) {
+            Some(Context::Step) => format!("{key} does nothing here, but on a step: {tab} to it"),
+            Some(Context::Graphs) => format!("{key} does nothing here, but on graphs: 2 shows them"),
+            Some(Context::Journal) => format!("{key} does nothing here, but in the journal: 7 shows it"),
+            _ => format!("{key} means nothing here: ? shows the keys"),
+        }
     }
 
     fn enter(&mut self, view: View) {
@@ -113,10 +136,13 @@ impl Ui {
             Command::CrossOn => self.cross = model::cross(snapshot, self.range, self.cross, 1),
             Command::PreviousStep => return self.look_at(snapshot, target.index.saturating_sub(1)),
             Command::NextStep => return self.look_at(snapshot, target.index + 1),
+            Command::Follow if self.pinned.is_none() => {
+                self.say("this is the step that the run is at", false, stroke.at)
+            }
             Command::Follow => self.pinned = None,
             Command::Arm => return self.arm(snapshot, &target, stroke),
             Command::Tick => return self.tick(snapshot, &target, stroke),
-            Command::Look => return vec![look_again(snapshot, &target)],
+            Command::Look => return self.look_again(snapshot, &target, stroke.at),
             Command::Note => self.open(About::Note, snapshot),
             Command::Confirmer if model::seat(snapshot) == Seat::Viewer => {
                 return vec![Intent::Send(Request::Sit { seat: Seat::Confirmer, take: false })];
@@ -153,6 +179,11 @@ impl Ui {
         let state = &snapshot.state;
         let phase = state.step(&target.step).map_or(Phase::Waiting, |step| step.phase);
         let step = target.step.clone();
+        let drivers =
+            [Command::Skip, Command::Stop, Command::Resolve, Command::Override, Command::Forward].contains(&command);
+        if let Some(words) = model::driven(snapshot).filter(|_| drivers) {
+            return self.say(words, true, now);
+        }
         match command {
             Command::Rollback => {
                 self.guide.saw_rollback();
@@ -169,13 +200,18 @@ impl Ui {
             Command::Confirmer if model::seat(snapshot) == Seat::Driver => {
                 self.say("you drive: another takes the seat", false, now);
             }
+            Command::Confirmer => self.say("you are a confirmer already", false, now),
             Command::End if state.complete() || state.rolled_back => self.decide(Decision::End),
             Command::End => self.open(About::End, snapshot),
             Command::Skip => self.open(About::Skip(step), snapshot),
             Command::Stop if phase.in_flight() => self.decide(Decision::Stop(step)),
-            Command::Stop => self.say(format!("{step} is not under way"), false, now),
+            Command::Stop => self.say(format!("{step} is not under way: there is nothing to stop"), false, now),
             Command::Resolve if phase == Phase::InDoubt => self.open(About::Resolve(step), snapshot),
-            Command::Resolve => self.say(format!("{step} is not in doubt"), false, now),
+            Command::Resolve => {
+                let doubted = state.steps.iter().find(|step| step.phase == Phase::InDoubt);
+                let words = doubted.map_or_else(|| "; no step is".to_owned(), |other| format!(", but {} is", other.id));
+                self.say(format!("u decides what is in doubt: {step} is not{words}"), false, now);
+            }
             Command::Override => match model::overridable(snapshot, target) {
                 Some(condition) => self.open(About::Override(step, condition), snapshot),
                 None => self.say("nothing here can be overridden", false, now),
@@ -190,7 +226,7 @@ impl Ui {
             self.focus = Pane::Step;
             return Vec::new();
         }
-        if let Some(refusal) = model::unarmable(snapshot, target) {
+        if let Some(refusal) = model::unarmable(snapshot, target, snapshot.clock.now()) {
             self.say(refusal, true, stroke.at);
             return self.look_at(snapshot, target.index);
         }
@@ -208,13 +244,18 @@ impl Ui {
             self.say("this step has nothing to tick", false, stroke.at);
             return Vec::new();
         }
+        if step.phase != Phase::Running {
+            let word = snapshot.state.phase(&snapshot.plan, &target.step).word();
+            self.say(format!("{} is {word}: items are ticked while it runs", target.step), false, stroke.at);
+            return Vec::new();
+        }
         if !stroke.alone || stroke.key.kind != crossterm::event::KeyEventKind::Press {
             return Vec::new();
         }
         let item = self.item.min(items - 1);
         let number = u32::try_from(item).unwrap_or(u32::MAX);
         let done = !step.ticked.contains(&number);
-        if done && step.phase == Phase::Running {
+        if done {
             // To the next one that is open, from the top again after the last: Space there never takes a tick back.
             let open = |at: &usize| *at != item && !u32::try_from(*at).is_ok_and(|at| step.ticked.contains(&at));
             self.item = (item..items).chain(0..item).find(open).unwrap_or(item);
@@ -279,6 +320,36 @@ impl Ui {
     }
 }
 
+impl Ui {
+    /// Reads the change again, or what the world shows of one in doubt, and says so: mostly nothing else changes.
+    fn look_again(&mut self, snapshot: &Snapshot, target: &Target, now: Instant) -> Vec<Intent> {
+        let phase = snapshot.state.step(&target.step).map_or(Phase::Waiting, |step| step.phase);
+        let (step, direction) = (target.step.clone(), target.direction);
+        match (phase, direction) {
+            (Phase::InDoubt, _) => {
+                if let Some(words) = model::driven(snapshot) {
+                    self.say(words, true, now);
+                    return Vec::new();
+                }
+                self.say(format!("looking at the world: did {step} take effect?"), false, now);
+                vec![Intent::Send(Request::Observe { step })]
+            }
+            (Phase::Running | Phase::Verifying | Phase::Undoing, _) => {
+                self.say(format!("{step} is {}: it is looked at all the time", phase.word()), false, now);
+                Vec::new()
+            }
+            (Phase::Done | Phase::Skipped, Direction::Forward) => {
+                self.say(format!("{step} is {}: there is no change to read", phase.word()), false, now);
+                Vec::new()
+            }
+            _ => {
+                self.say(format!("reading the exact change of {step} again"), false, now);
+                vec![Intent::Send(Request::Look { step, direction })]
+            }
+        }
+    }
+}
+
 pub(super) fn moved(at: usize, command: Command) -> usize {
     match command {
         Command::Up => at.saturating_sub(1),
@@ -289,10 +360,4 @@ pub(super) fn moved(at: usize, command: Command) -> usize {
         Command::Last => 19_999,
         _ => at,
     }
-}
-
-fn look_again(snapshot: &Snapshot, target: &Target) -> Intent {
-    let in_doubt = snapshot.state.step(&target.step).is_some_and(|step| step.phase == Phase::InDoubt);
-    let step = target.step.clone();
-    Intent::Send(if in_doubt { Request::Observe { step } } else { Request::Look { step, direction: target.direction } })
 }
