@@ -43,8 +43,8 @@ impl Lost {
     /// Why nothing can be asked of the engine.
     pub(super) fn words(&self) -> String {
         match &self.restart {
-            Some(restart) => format!("no engine hears it: `{restart}` starts one"),
-            None => "no engine hears it: the connection is tried again by itself".to_owned(),
+            Some(restart) => format!("no engine: {restart} starts it"),
+            None => "the engine cannot be heard: it is tried again by itself".to_owned(),
         }
     }
 }

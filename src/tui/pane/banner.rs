@@ -31,7 +31,8 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
         let since = text::time(lost.since, scene.tz);
         all.push(match &lost.restart {
             Some(restart) => {
-                let words = format!("as of {since}. {restart} starts it; nothing goes on until then");
+                // First what must be readable on a narrow screen: since when stands in the header.
+                let words = format!("{restart} starts it; nothing goes on until then");
                 banner(Role::BadFill, "NO ENGINE", words, "")
             }
             None => {

@@ -233,11 +233,14 @@ fn idle(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool) -> Vec<Vec<
 
 /// Nothing can be pressed: what can be done instead.
 fn unheard(scene: &Scene<'_>, columns: usize) -> Vec<Vec<Word>> {
-    let words = match scene.lost.and_then(|lost| lost.restart.as_ref()) {
-        Some(restart) => format!("No engine runs. Start it again from a shell: {restart}"),
-        None => "The engine cannot be heard: keys act again once it is.".to_owned(),
+    let wrapped = |words: &str| -> Vec<_> {
+        text::wrap(words, columns).into_iter().map(|line| vec![word(Role::Warn, line)]).collect()
     };
-    text::wrap(&words, columns).into_iter().map(|line| vec![word(Role::Warn, line)]).collect()
+    match scene.lost.and_then(|lost| lost.restart.as_ref()) {
+        // The command on a line of its own, to be copied.
+        Some(restart) => [wrapped("No engine runs. From a shell, this starts it again:"), wrapped(restart)].concat(),
+        None => wrapped("The engine cannot be heard: keys act again once it is."),
+    }
 }
 
 /// Enter would be refused: something of the change is not on the screen.
