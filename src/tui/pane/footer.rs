@@ -3,7 +3,7 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    super::keymap::{Command, Context, TABLE, View, label},
+    super::keymap::{Binding, Command, Context, TABLE, View, label},
     Pen, Role, Scene, text,
 };
 use crate::{
@@ -28,6 +28,11 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let view = views(scene, pen.width());
     let room = pen.width().saturating_sub(text::width(&view) + 2);
     pen.gap(1);
+    // The way back and the way out are offered in any case: room for them is kept.
+    let always = |binding: &&Binding| matches!(binding.command, Command::Rollback | Command::Detach);
+    let always = |binding: &&Binding| always(binding) && !binding.hint.is_empty() && acts(scene, binding.command);
+    let columns = |binding: &Binding| text::width(&label(binding, scene.theme.ascii())) + text::width(binding.hint) + 3;
+    let mut kept: usize = TABLE.iter().filter(always).map(columns).sum();
     let mut used = 1;
     for context in scene.ui.contexts() {
         // Keys of a step are the driver's.
@@ -37,11 +42,13 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         let offered = TABLE.iter().filter(|binding| binding.context == *context && !binding.hint.is_empty());
         for binding in offered.filter(|binding| acts(scene, binding.command)) {
             let key = label(binding, scene.theme.ascii());
-            let columns = text::width(&key) + text::width(binding.hint) + 3;
-            if used + columns > room {
+            if always(&binding) {
+                kept -= columns(binding);
+            }
+            if used + columns(binding) + kept > room {
                 continue;
             }
-            used += columns;
+            used += columns(binding);
             pen.put(Role::Key, &key).gap(1).put(Role::Dim, binding.hint).gap(2);
         }
     }
@@ -53,7 +60,7 @@ fn acts(scene: &Scene<'_>, command: Command) -> bool {
     let state = scene.state();
     match command {
         command if command.asks() && (scene.lost.is_some() || state.ended) => false,
-        Command::Arm => unarmable(scene.snapshot, &scene.target, scene.now).is_none(),
+        Command::Arm => !scene.ui.gate.cramped() && unarmable(scene.snapshot, &scene.target, scene.now).is_none(),
         Command::Tick => {
             let running = state.step(&scene.target.step).is_some_and(|step| step.phase == Phase::Running);
             running && !items(scene.plan(), &scene.target.step).is_empty()
@@ -80,6 +87,10 @@ fn armed(latch: &Latch, pen: &mut Pen<'_>) {
 
 fn views(scene: &Scene<'_>, columns: usize) -> String {
     let current = View::ALL.iter().position(|view| *view == scene.ui.view).unwrap_or(0) + 1;
+    if columns < 100 {
+        // Which one it is stands in its frame.
+        return "1-7 views ".to_owned();
+    }
     format!("{}1-7 views  {current} {} ", bill(scene, columns), scene.ui.view.title())
 }
 

@@ -180,6 +180,7 @@ fn what_is_pasted_without_brackets_opens_sends_and_leaves_nothing() {
         desk.rest(1_000);
         assert!(desk.fixture.ui.overlay.is_none() && desk.sent.len() == sent, "{text}");
         assert_eq!(desk.fixture.ui.range, 5, "{text}: the screen was left");
+        assert!(desk.fixture.text((80, 24)).contains("as if pasted: nothing was opened"), "{text}");
     }
     let mut desk = Desk::new("unfreeze");
     desk.fixture.ui.range = 5;

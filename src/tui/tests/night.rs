@@ -79,12 +79,12 @@ fn a_key_that_does_nothing_says_why_and_where_it_would() {
     says(&mut desk, KeyCode::Char('['), "");
     says(&mut desk, KeyCode::Char('l'), "is done: there is no change to read");
     desk.fixture.ui.focus = Pane::Dns;
-    says(&mut desk, KeyCode::Char('u'), "u does nothing here, but on a step: Tab goes to it");
+    says(&mut desk, KeyCode::Char('u'), "u does nothing here, but on a step: Tab leads to it");
     says(&mut desk, KeyCode::Char('-'), "but on graphs: 2 shows them");
     says(&mut desk, KeyCode::Char('/'), "but in the journal: 7 shows it");
     says(&mut desk, KeyCode::Char('Z'), "Z means nothing here: ? shows the keys");
     desk.press(KeyCode::Char('7'));
-    says(&mut desk, KeyCode::Char('u'), "1 shows the cockpit, Tab goes to it");
+    says(&mut desk, KeyCode::Char('u'), "1 shows the cockpit, Tab leads to it");
 }
 
 #[test]

@@ -20,6 +20,9 @@ use crate::{
     },
 };
 
+/// Said of letters of which none was a stroke alone.
+const PASTED: &str = "many keys at once, as if pasted: nothing was opened, sent or left";
+
 impl Ui {
     /// Where keys have their meaning now.
     pub(in crate::tui) fn contexts(&self) -> &'static [Context] {
@@ -35,15 +38,14 @@ impl Ui {
 
     pub(super) fn command(&mut self, snapshot: Option<&Snapshot>, stroke: &Stroke) -> Vec<Intent> {
         let Some(command) = command(&stroke.key, self.contexts()) else {
-            if stroke.alone {
-                self.say(self.elsewhere(stroke), false, stroke.at);
-            }
+            let words = if stroke.alone { self.elsewhere(stroke) } else { PASTED.to_owned() };
+            self.say(words, !stroke.alone, stroke.at);
             return Vec::new();
         };
         // Control keys are no text.
         let text = !stroke.key.modifiers.contains(KeyModifiers::CONTROL);
         if text && !stroke.alone && command.weighs() {
-            self.say("many keys at once, as if pasted: nothing was opened, sent or left", true, stroke.at);
+            self.say(PASTED, true, stroke.at);
             return Vec::new();
         }
         if let Some(words) = self.unheard.as_ref().filter(|_| command.asks()) {
@@ -87,7 +89,7 @@ impl Ui {
     /// What to say of a key that has no meaning here: where it has one.
     fn elsewhere(&self, stroke: &Stroke) -> String {
         let key = name_of(&stroke.key);
-        let tab = if self.view == View::Cockpit { "Tab goes" } else { "1 shows the cockpit, Tab goes" };
+        let tab = if self.view == View::Cockpit { "Tab leads" } else { "1 shows the cockpit, Tab leads" };
         match home_of(&stroke.key) {
             Some(Context::Step) => format!("{key} does nothing here, but on a step: {tab} to it"),
             Some(Context::Graphs) => format!("{key} does nothing here, but on graphs: 2 shows them"),
