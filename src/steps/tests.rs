@@ -139,6 +139,8 @@ fn given(endpoints: &Endpoints) -> BTreeMap<String, String> {
         ("ca_file", endpoints.ca_pem_path.display().to_string()),
         ("aws_endpoint", endpoints.aws_route53.clone()),
         ("heroku_endpoint", endpoints.heroku.clone()),
+        // Beside the certificate, in what the sandbox removes at its end.
+        ("directory", endpoints.ca_pem_path.parent().unwrap().display().to_string()),
     ];
     given.into_iter().map(|(name, value)| (format!("sandbox.{name}"), value)).collect()
 }

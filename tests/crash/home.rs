@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -165,7 +165,7 @@ impl Home {
             serde_json::json!([side["side"], side["web"], side["worker"], side["scheduler"], side["maintenance"]])
         });
         let sides: Vec<_> = sides.collect();
-        let lock = fs::exists(lock_file(&self.endpoints)).unwrap();
+        let lock = fs::exists(self.dir.path().join("deploy.lock")).unwrap();
         (sets, serde_json::json!({ "sides": sides, "ecs": state["ecs"], "deploy lock": lock }))
     }
 
@@ -211,7 +211,6 @@ impl Home {
     /// Stops the world.
     pub(crate) async fn close(self) {
         self.engine.kill();
-        let _ = fs::remove_file(lock_file(&self.endpoints));
         self.sandbox.shutdown().await;
     }
 }
@@ -252,10 +251,6 @@ fn session(folder: &Path, endpoints: &Endpoints, clock: Clock, proxies: (String,
     dir.freeze(&plan, &source).unwrap();
     Setup { clock, journal: None }.save(&dir).unwrap();
     dir
-}
-
-fn lock_file(endpoints: &Endpoints) -> PathBuf {
-    PathBuf::from(format!("/tmp/cutover-rehearsal-{}.lock", endpoints.old_origin.https.port()))
 }
 
 async fn connect(

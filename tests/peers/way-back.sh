@@ -88,5 +88,5 @@ world > "$work/end"
 diff -u "$work/before" "$work/end" || { cat "$work/way-back.sh"; die 'the world is not as before'; }
 undone=$(($(ledger) - forward))
 [ "$undone" -gt 5 ] || die "only $undone acts of the script took effect"
-ls /tmp/cutover-rehearsal-"$(json new_origin https < "$endpoints" | sed 's/.*://')".lock 2> /dev/null && die 'deploys are still locked'
+ls "$(dirname "$endpoints")"/deploy.lock 2> /dev/null && die 'deploys are still locked'
 echo "ok   $undone undos by hand, the world is as before"

@@ -80,7 +80,7 @@ impl Stage {
              confirmers = \"{ANN}, {BOB}\"\nviewers = \"{BOB}\""
         );
         let first = "[[step]]\nid = \"aws-ready\"";
-        let lock = "deploy_lock = \"/tmp/cutover-rehearsal-${sandbox.https_port}.lock\"";
+        let lock = "deploy_lock = \"${sandbox.directory}/deploy.lock\"";
         assert!(sample.contains(first) && sample.contains(lock), "the sample has changed: change this test with it");
         sample.replace(first, &gated).replace(lock, &access)
     }
