@@ -106,6 +106,23 @@ fn trouble_names_the_call_the_reason_and_the_next_try() {
     assert!(home.status().live);
 }
 
+/// No data is not green, and a lag of nothing is not believed of a replication that stands still.
+#[test]
+fn what_tells_nothing_any_more_is_blind_and_replication_that_stands_still_is_trouble() {
+    let home = Home::new();
+    let screen = home.rehearse(&["--speed", "60"], SIZE);
+    screen.wait("data", |text| text.contains("5xx %") && !text.contains("blind") && !text.contains("no data in"));
+    home.inject(&json!({ "kind": "metrics-gap" }));
+    home.inject(&json!({ "kind": "replication-stall" }));
+    screen.wait("a replication that stands still", |text| text.contains("the apply worker is gone"));
+    let blind =
+        |text: &str, name: &str| text.lines().any(|line| line.contains(&format!("{name} ")) && line.contains("blind"));
+    screen.wait("what is blind", |text| {
+        text.contains("no fresh data for")
+            && ["5xx %", "requests", "memory %", "lag"].iter().all(|name| blind(text, name))
+    });
+}
+
 #[test]
 fn who_wants_to_be_left_alone_is_and_the_screen_says_until_when() {
     let home = Home::new();

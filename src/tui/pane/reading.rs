@@ -79,25 +79,21 @@ pub(super) fn values(scene: &Scene<'_>, graph: &Graph<'_>, blind: bool) -> Vec<W
     // A unit that all of them have is said once, behind the last.
     let unit = |text: &str| text.split_once(' ').map(|(_, unit)| unit.to_owned());
     let last = values.last().and_then(|(_, text)| unit(text));
+    let ages = graph.metrics.iter().filter_map(|metric| Some(age(scene, metric, newest(scene, metric)?)));
+    let age = ages.max().filter(|_| cross.is_none()).map(|age| text::brief(age).replace(' ', ""));
     let mut words = Vec::new();
+    // The last words give way first: what is blind must say so before it says what it was.
+    words.extend(age.iter().filter(|_| blind).map(|age| word(Role::Warn, format!("blind {age}"))));
     for (index, (of, text)) in values.iter().enumerate() {
         let (role, sign) = side(scene, *of);
         let role = if blind && cross.is_none() { Role::Dim } else { role };
         let again = index + 1 < values.len() && last.is_some() && unit(text) == last;
         let text = if again { text.split(' ').next().unwrap_or(text) } else { text };
-        let gap = if index == 0 { "" } else { " " };
+        let gap = if words.is_empty() { "" } else { " " };
         words.push(word(role, if both { format!("{gap}{sign}{text}") } else { format!("{gap}{text}") }));
     }
-    if let Some(at) = cross {
-        words.push(word(Role::Focus, format!(" at {}", text::minute(at, scene.tz))));
-        return words;
-    }
-    let ages = graph.metrics.iter().filter_map(|metric| Some(age(scene, metric, newest(scene, metric)?)));
-    if let Some(age) = ages.max() {
-        let role = if blind { Role::Warn } else { Role::Dim };
-        let sign = if blind { " blind" } else { "" };
-        words.push(word(role, format!("{sign} {}", text::brief(age).replace(' ', ""))));
-    }
+    words.extend(cross.map(|at| word(Role::Focus, format!(" at {}", text::minute(at, scene.tz)))));
+    words.extend(age.filter(|_| !blind).map(|age| word(Role::Dim, format!(" {age}"))));
     words
 }
 
