@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 
 /// A clock that is behind by more than this was set back; by less, it is being adjusted.
 const SLEW: SignedDuration = SignedDuration::from_millis(500);
+/// See [`Clock::fresh`].
+const FRESH: Duration = Duration::from_secs(6);
 
 /// Maps the wall clock to session time. Copy it freely: it is three numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -100,6 +102,13 @@ impl Clock {
         wall.mul_f64(self.speed.max(1.0))
     }
 
+    /// How long a measured value counts, session time: as long as asked for, and for some seconds by the wall at least.
+    /// However fast a rehearsal runs, whoever measures does not run faster.
+    #[must_use]
+    pub fn fresh(&self, asked: Duration) -> Duration {
+        asked.max(self.to_session(FRESH))
+    }
+
     /// Sleeps for a session duration.
     pub async fn sleep(&self, session: Duration) {
         tokio::time::sleep(self.to_wall(session)).await;
@@ -156,6 +165,15 @@ mod tests {
         assert_eq!(clock.at_wall(wall).to_string(), "2026-01-01T00:02:00Z");
         assert_eq!(clock.to_wall(Duration::from_secs(120)), Duration::from_secs(2));
         assert_eq!(clock.to_session(Duration::from_secs(2)), Duration::from_secs(120));
+    }
+
+    #[test]
+    fn a_value_counts_as_long_as_asked_for_unless_time_runs_too_fast_for_whoever_measures() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(Clock::real().fresh(minute), minute);
+        let fast = Clock::scaled(120.0);
+        assert_eq!(fast.fresh(minute), fast.to_session(FRESH));
+        assert_eq!(fast.fresh(minute * 60), minute * 60);
     }
 
     #[test]

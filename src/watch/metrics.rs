@@ -22,7 +22,8 @@ use super::{
     verdict::Told,
 };
 use crate::{
-    plan::{MetricSource, Plan},
+    clock::Clock,
+    plan::{Guardrail, MetricSource, Plan},
     run::{Datum, Report, Sample, TroubleKind, Verdict, VerdictKind, judge, metric_round},
     world::{cloudwatch::Fetched, trouble},
 };
@@ -85,7 +86,8 @@ impl Board {
     }
 
     /// Judges every guardrail; says which verdicts have changed in kind.
-    fn judge(&self, plan: &Plan, baseline: &Baseline, now: Timestamp) -> (Vec<Sample>, Vec<Report>) {
+    fn judge(&self, plan: &Plan, baseline: &Baseline, clock: Clock) -> (Vec<Sample>, Vec<Report>) {
+        let now = clock.now();
         let mut known = self.lock();
         let verdicts: Vec<_> = plan
             .guardrails
@@ -94,7 +96,10 @@ impl Board {
                 let length = plan.metrics.iter().find(|metric| metric.id == guardrail.metric).map_or(60, |m| m.period);
                 let data = known.rings.get(&guardrail.metric).map(Ring::data).unwrap_or_default();
                 let base = plan.baseline_of(&guardrail.metric).and_then(|metric| baseline.get(&metric.id)).copied();
-                (guardrail.id.clone(), judge(guardrail, data, period(length), base, now))
+                let max_age = clock.fresh(guardrail.max_age);
+                let patient = (guardrail.max_age < max_age).then(|| Guardrail { max_age, ..guardrail.clone() });
+                let verdict = judge(patient.as_ref().unwrap_or(guardrail), data, period(length), base, now);
+                (guardrail.id.clone(), verdict)
             })
             .collect();
         let changed = verdicts.iter().filter(|(id, verdict)| known.told.news(id.clone(), verdict.kind));
@@ -123,7 +128,7 @@ pub(super) fn spawn(
         let board = Arc::clone(board);
         keep_alive(tasks, context, "cloudwatch:rounds", Vec::new(), move |context| rounds(context, Arc::clone(&board)));
     }
-    let blind = |guardrail: &crate::plan::Guardrail| Report::Verdict {
+    let blind = |guardrail: &Guardrail| Report::Verdict {
         guardrail: guardrail.id.clone(),
         verdict: VerdictKind::Blind,
         value: None,
@@ -186,7 +191,7 @@ async fn verdicts(context: Arc<Context>, board: Arc<Board>, baseline: watch::Rec
             () = board.fresh.notified() => {}
         }
         let values = baseline.borrow().clone();
-        let (samples, reports) = board.judge(&context.plan, &values, context.clock.now());
+        let (samples, reports) = board.judge(&context.plan, &values, context.clock);
         samples.into_iter().for_each(|sample| context.out.sample(sample));
         context.out.reports(reports).await;
     }

@@ -122,7 +122,7 @@ pub(super) fn age(scene: &Scene<'_>, metric: &Metric, datum: Datum) -> Duration 
 
 /// A service is a few periods behind at most; older than that tells nothing about now.
 pub(super) fn stale(scene: &Scene<'_>, metric: &Metric) -> bool {
-    let limit = Duration::from_secs(u64::from(metric.period) * 5);
+    let limit = scene.snapshot.clock.fresh(Duration::from_secs(u64::from(metric.period) * 5));
     newest(scene, metric).is_none_or(|datum| age(scene, metric, datum) > limit)
 }
 
