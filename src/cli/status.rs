@@ -179,11 +179,11 @@ fn keys(plan: &Plan, state: &State) -> String {
         return format!("h releases the hold before {name}");
     }
     let direction = if state.rollback.is_some() { Direction::Back } else { Direction::Forward };
-    let (what, second) = match (direction, plan.step(&here.id).map(|step| step.gate)) {
-        (Direction::Back, _) => ("the undo of ", ", then y or the name"),
-        (_, Some(GateLevel::Start)) => ("", ""),
-        (_, Some(GateLevel::Confirm)) => ("", ", then y"),
-        _ => ("", ", then the name that it asks for"),
+    let what = if direction == Direction::Back { "the undo of " } else { "" };
+    let second = match plan.step(&here.id).map(|step| step.gate) {
+        Some(GateLevel::Start) => "",
+        Some(GateLevel::Confirm) => ", then y",
+        _ => ", then the name that it asks for",
     };
     let manual = plan.step(&here.id).is_some_and(|step| matches!(step.kind, Kind::Manual { .. }));
     match here.phase {

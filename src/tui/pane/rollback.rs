@@ -32,7 +32,7 @@ pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
             if scene.state().rolled_back { " rolled back: every undo is done" } else { " nothing to undo: as before" };
         pen.put(Role::Good, scene.theme.glyphs.done).put(Role::Text, words);
     } else {
-        if scene.lost.is_none() {
+        if scene.lost.is_none() && scene.state().rollback.is_none() {
             pen.put(Role::Key, "[R]").gap(1);
         }
         pen.put(Role::Strong, &format!("{} ", text::clock(scene.price.total)));
