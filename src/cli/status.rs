@@ -158,7 +158,11 @@ fn next(id: &str, live: bool, plan: &Plan, state: &State) -> [String; 2] {
         return [format!("cutover join {id} --role confirmer   # compare the words, then y"), happened];
     }
     let keys = keys(plan, state);
-    let then = if undos { format!("R there tells what going back costs; {script}") } else { happened };
+    let then = match (undos, &state.rollback) {
+        (true, None) => format!("R there tells what going back costs; {script}"),
+        (true, Some(_)) => script,
+        (false, _) => happened,
+    };
     match state.driver() {
         None => [format!("{drive}   # nobody drives; there {keys}"), then],
         Some(driver) => {
@@ -175,6 +179,10 @@ fn keys(plan: &Plan, state: &State) -> String {
     let Some(here) = state.here() else { return "? shows the keys".to_owned() };
     let number = plan.position(&here.id).map_or(0, |index| index + 1);
     let name = format!("step {number}, {}", here.id);
+    if let Some(gate) = state.gate.as_ref().filter(|gate| gate.step == here.id) {
+        let waits = if gate.consented { "is passed: it begins" } else { "waits for its second key" };
+        return format!("the gate of {name} {waits}");
+    }
     if state.hold.is_some() && state.rollback.is_none() {
         return format!("h releases the hold before {name}");
     }
