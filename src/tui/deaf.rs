@@ -80,9 +80,7 @@ impl Deaf {
             *until = (*until).max(stroke.at + self.rhythm.pause());
         }
         let keys = text::count(self.ignored, "key");
-        Heard::Ignored(format!(
-            "{keys} ignored: the gate has closed. Esc or a short pause, and keys are commands again"
-        ))
+        Heard::Ignored(format!("{keys} ignored: the gate has closed. A pause or Esc, and keys act again"))
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
                 banner(Role::BadFill, "NO ENGINE", words, "")
             }
             None => {
-                let words = format!("as of {since}: {}. The run goes on without this screen.", lost.reason);
+                let words = format!("as of {since}: {}. It is looked for; what you see is old.", lost.reason);
                 banner(Role::BadFill, "DISCONNECTED", words, "reconnecting")
             }
         });
