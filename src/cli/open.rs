@@ -216,7 +216,7 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
                     }
                 }
             };
-            let detached = format!("detached: the run goes on. Come back with `cutover join {}`", theirs.session);
+            let detached = format!("detached: the run goes on. Come back with\n  cutover join {}", theirs.session);
             return show(Link::open(connect), &args.screen, tui::Guidance::Off, &detached).await;
         }
     };
@@ -228,7 +228,7 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
             return Ok(wanting());
         }
         if seat != Seat::Driver {
-            say(&format!("the engine of {id} does not run; `cutover join {id} --role driver` starts it again"));
+            say(&format!("the engine of {id} does not run; this starts it again:\n  cutover join {id} --role driver"));
             return Ok(wanting());
         }
     }
@@ -259,7 +259,8 @@ pub(super) async fn cockpit(
 ) -> Result<ExitCode> {
     let (id, journal, origin) = (dir.id().to_owned(), dir.journal(), origin(args));
     let link = Link::open(move || connect(dir.clone(), (seat, false, origin.clone()), respawn)).with_journal(journal);
-    let detached = format!("detached: the run goes on. Come back with `cutover join {id} --role driver`");
+    // Commands stand on a line of their own: a narrow terminal would break them.
+    let detached = format!("detached: the run goes on. Come back with\n  cutover join {id} --role driver");
     show(link, args, guide, &detached).await
 }
 
@@ -274,7 +275,7 @@ pub(super) async fn show(link: Link, args: &args::Screen, guide: tui::Guidance, 
             Ok(FINE)
         }
         tui::Exit::Dead(restart) => {
-            say(&format!("detached: no engine runs, and nothing goes on until it is started again by `{restart}`"));
+            say(&format!("detached: no engine runs, and nothing goes on until this starts it again:\n  {restart}"));
             Ok(wanting())
         }
         tui::Exit::Over => {
