@@ -8,6 +8,8 @@
 //!
 //! Not used: `REP` (repeat a character), which the Linux console and some multiplexers do not know.
 
+mod lines;
+
 use std::fmt::Write as _;
 
 use ratatui::{
@@ -15,6 +17,8 @@ use ratatui::{
     layout::Rect,
     style::{Color, Modifier},
 };
+
+use self::lines::{changed, line, take_over, updates};
 
 /// So many blanks are written rather than erased: erasing takes five bytes, and four more to go behind them.
 const WRITTEN: usize = 9;
@@ -45,39 +49,17 @@ struct Style {
 
 const DEFAULT: Style = Style { fg: Color::Reset, bg: Color::Reset, modifier: Modifier::empty() };
 
+/// How a cell looks: of a blank the foreground shows nothing.
 fn style_of(cell: &Cell) -> Style {
+    if blank(cell) {
+        return Style { bg: cell.bg, ..DEFAULT };
+    }
     Style { fg: cell.fg, bg: cell.bg, modifier: cell.modifier }
 }
 
-/// Gives all blanks that look alike the same style, and takes out wide characters of which another covers the half: what a
-/// terminal makes of those depends on the order in which they arrive.
-pub(super) fn canonical(buf: &mut Buffer) {
-    let width = usize::from(buf.area.width);
-    for at in 1..buf.content.len() {
-        let covered = at % width != 0 && buf.content[at].symbol() != " ";
-        let before = buf.content[at - 1].symbol();
-        if covered && before.len() > 1 && super::text::width(before) > 1 {
-            buf.content[at - 1].set_symbol(" ");
-        }
-    }
-    for cell in buf.content.iter_mut().filter(|cell| cell.symbol() == " " && !cell.modifier.intersects(ON_BLANKS)) {
-        cell.fg = Color::Reset;
-        cell.modifier = Modifier::empty();
-    }
-}
-
-/// Where a wide character gives way, its second column must be sent as well: what a terminal leaves there is its own
-/// affair.
-pub(super) fn unpair(shown: &mut Buffer, next: &Buffer) {
-    let width = usize::from(next.area.width);
-    for at in 0..next.content.len() {
-        let cell = &shown.content[at];
-        let gone = cell.symbol().len() > 1 && *cell != next.content[at] && super::text::width(cell.symbol()) > 1;
-        if gone && (at + 1) % width != 0 {
-            // A character that is drawn nowhere.
-            shown.content[at + 1].set_symbol("\u{f8ff}");
-        }
-    }
+/// Whether two cells look the same.
+fn alike(a: &Cell, b: &Cell) -> bool {
+    a.symbol() == b.symbol() && style_of(a) == style_of(b)
 }
 
 /// A blank of which only the background is seen.
@@ -107,16 +89,6 @@ fn place(styles: &mut Vec<Style>, cell: &Cell) -> usize {
     })
 }
 
-/// What was sent is shown; the bands of so many lines that are `left` are not.
-fn take_over(shown: &mut Buffer, next: &Buffer, lines: u16, left: &[u16]) {
-    let width = usize::from(next.area.width);
-    for (row, (to, from)) in (0..).zip(shown.content.chunks_mut(width).zip(next.content.chunks(width))) {
-        if !left.contains(&(row / lines)) {
-            to.clone_from_slice(from);
-        }
-    }
-}
-
 /// Where the terminal's cursor is and how it would write.
 #[derive(Debug)]
 pub(super) struct Encoder {
@@ -134,27 +106,29 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// Appends to `out` what brings a terminal from one buffer to the next; both are [`canonical`] and of one size.
+    /// Appends to `out` what brings a terminal from what it shows to the next frame; both are of one size.
     ///
-    /// It ends behind the lines with which `out` is longer than `room`, and takes what was sent over into `shown`. Lines
-    /// of `first` come first. True: nothing is left.
+    /// It ends behind the lines with which `out` is longer than `room`, and takes the lines that were sent over into
+    /// `shown`. Lines of `first` come first. True: nothing is left.
     pub(super) fn encode(
         &mut self,
         shown: &mut Buffer,
-        next: &Buffer,
+        next: &mut Buffer,
         out: &mut String,
         first: Rect,
         room: usize,
     ) -> bool {
         self.width = next.area.width;
-        let updates: Vec<_> = shown.diff_iter(next).collect();
+        let mut changed = changed(shown, next);
+        let mut cells = Vec::new();
+        changed.iter().for_each(|y| updates(*y, line(shown, *y), line(next, *y), &mut cells));
         self.out = std::mem::take(out);
         let mut whole = true;
-        if updates.len() <= FEW && updates.iter().all(|(x, y, cell)| ascii(cell) && ascii(&shown[(*x, *y)])) {
-            self.write_few(&updates, next);
+        if cells.len() <= FEW && cells.iter().all(|(x, y, cell)| ascii(cell) && ascii(&shown[(*x, *y)])) {
+            self.write_few(&cells, next);
         } else {
             let lines = if room < THIN.1 { THIN.0 } else { BAND };
-            let mut bands: Vec<_> = updates.chunk_by(|(_, a, _), (_, b, _)| a / lines == b / lines).collect();
+            let mut bands: Vec<_> = cells.chunk_by(|(_, a, _), (_, b, _)| a / lines == b / lines).collect();
             let before = (first.top() / lines)..first.bottom().div_ceil(lines);
             bands.sort_by_key(|band| !before.contains(&(band[0].1 / lines)));
             let mut left = bands.into_iter();
@@ -166,11 +140,10 @@ impl Encoder {
             }
             let left: Vec<_> = left.map(|band| band[0].1 / lines).collect();
             whole = left.is_empty();
-            drop(updates);
-            if !whole {
-                take_over(shown, next, lines, &left);
-            }
+            changed.retain(|y| !left.contains(&(y / lines)));
         }
+        drop(cells);
+        take_over(shown, next, &changed);
         *out = std::mem::take(&mut self.out);
         whole
     }

@@ -48,8 +48,9 @@ pub(super) const fn banner_room(area: Rect) -> usize {
     }
 }
 
-/// Lays a frame out; None when the terminal is too small.
-pub(super) fn layout(area: Rect, ui: &Ui, banners: usize, wishes: Wishes) -> Option<Layout> {
+/// Lays a frame out; None when the terminal is too small. Only where panes stand beside each other they are asked for
+/// their wishes, which takes drawing them for once.
+pub(super) fn layout(area: Rect, ui: &Ui, banners: usize, wishes: impl FnOnce() -> Wishes) -> Option<Layout> {
     if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
         return None;
     }
@@ -63,7 +64,7 @@ pub(super) fn layout(area: Rect, ui: &Ui, banners: usize, wishes: Wishes) -> Opt
     Some(match ui.view {
         View::Cockpit if ui.zoom => Layout { panes: vec![(ui.focus, body)], ..empty },
         View::Cockpit if area.width >= COLUMNS.0 && area.height >= COLUMNS.1 => {
-            Layout { panes: columns(body, wishes, ui.focus), ..empty }
+            Layout { panes: columns(body, wishes(), ui.focus), ..empty }
         }
         View::Cockpit => one_column(body, ui.focus, empty),
         _ => Layout { view: Some(body), ..empty },
@@ -146,7 +147,8 @@ mod tests {
                 let mut ui = Ui::new();
                 ui.focus = focus;
                 let area = Rect::new(0, 0, width, height);
-                let layout = layout(area, &ui, 2, Wishes { steps: 16, step: 12, dns: (18, 10), checks: 13 }).unwrap();
+                let layout =
+                    layout(area, &ui, 2, || Wishes { steps: 16, step: 12, dns: (18, 10), checks: 13 }).unwrap();
                 for pane in Pane::ALL {
                     let places = layout.panes.iter().chain(&layout.strips).filter(|(p, _)| *p == pane);
                     let areas: Vec<_> = places.map(|(_, area)| *area).collect();
@@ -160,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_small_terminal_has_no_layout() {
-        assert_eq!(layout(Rect::new(0, 0, 60, 15), &Ui::new(), 0, Wishes::default()), None);
-        assert_eq!(layout(Rect::new(0, 0, 20, 5), &Ui::new(), 0, Wishes::default()), None);
+        assert_eq!(layout(Rect::new(0, 0, 60, 15), &Ui::new(), 0, Wishes::default), None);
+        assert_eq!(layout(Rect::new(0, 0, 20, 5), &Ui::new(), 0, Wishes::default), None);
     }
 }

@@ -123,7 +123,7 @@ pub(super) use plain::value;
 /// Draws a whole frame.
 pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
     let banners = banner::banners(scene);
-    let wishes = Wishes {
+    let wishes = || Wishes {
         steps: scene.plan().steps.len(),
         step: step::lines(scene, middle(buf.area.width)),
         dns: dns::lines(scene),

@@ -49,7 +49,8 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
     let at = if scene.ui.zoom { scrolled_by(scene, Pane::Step) } else { 0 };
     let rolled = rolled(scene, body, at, buf, |pen| visible.set(content(scene, step, pen, usize::from(armed))));
     let whole = visible.get() || reads;
-    let presses = press::lines(scene, step, usize::from(inside.width), whole);
+    // The same words but where the change is not seen whole.
+    let presses = if whole { presses } else { press::lines(scene, step, usize::from(inside.width), false) };
     press::render(scene, &presses, Pen::new(buf, scene.theme, bottom));
     if rolled.below > 0 && area.width < buf.area.width && lines > 0 {
         let words = format!(" {} more: z ", rolled.below);
@@ -72,15 +73,16 @@ pub(super) fn lines(scene: &Scene<'_>, columns: u16) -> usize {
     let step = scene.plan().step(&scene.target.step);
     let Some((step, state)) = step.zip(scene.state().step(&scene.target.step)) else { return 0 };
     let presses = press::lines(scene, step, usize::from(columns.saturating_sub(4)), true);
-    essential(scene, step, state, columns) + presses.len() + 3
+    essential(scene, step, state, columns).1 + presses.len() + 3
 }
 
-/// Lines that must be seen before a gate may be armed.
-fn essential(scene: &Scene<'_>, step: &Step, state: &StepState, columns: u16) -> usize {
+/// Lines of what it changes, and with what must hold: all that must be seen before a gate may be armed.
+fn essential(scene: &Scene<'_>, step: &Step, state: &StepState, columns: u16) -> (usize, usize) {
     let mut pen = Pen::measuring(scene.theme, columns.saturating_sub(4).max(8));
     essence(scene, step, state, &mut pen, false);
+    let essence = pen.lines();
     needs(scene, state, &mut pen, true);
-    pen.lines()
+    (essence, pen.lines())
 }
 
 /// Everything above what to press; whether all of the change was visible, and will be
@@ -89,11 +91,10 @@ fn content(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>, armed: usize) -> b
     let Some(state) = scene.state().step(&step.id) else { return false };
     let columns = u16::try_from(pen.width()).unwrap_or(u16::MAX).saturating_add(4);
     let note = step.note.as_ref().map_or(0, |note| text::wrap(note, pen.width()).len());
-    let roomy = pen.room() >= essential(scene, step, state, columns) + note + 2;
+    let (least, essential) = essential(scene, step, state, columns);
+    let roomy = pen.room() >= essential + note + 2;
     essence(scene, step, state, pen, roomy);
-    let mut least = Pen::measuring(scene.theme, columns.saturating_sub(4).max(8));
-    essence(scene, step, state, &mut least, false);
-    let whole = !pen.overflown() && least.lines() <= armed;
+    let whole = !pen.overflown() && least <= armed;
     if roomy {
         pen.line();
     }
