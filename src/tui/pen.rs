@@ -1,6 +1,10 @@
 //! A pen that writes into one area of the buffer, line by line, and never beyond it.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{
+    buffer::{Buffer, Cell},
+    layout::Rect,
+    style::Style,
+};
 
 use super::{
     text,
@@ -106,8 +110,7 @@ impl<'a> Pen<'a> {
         }
         let Some(buf) = &mut self.buf else { return self.gap(text::width(&fitted)) };
         let style = Style::reset().patch(self.theme.style(role));
-        let (x, _) = buf.set_stringn(self.x, self.y, &fitted, left, style);
-        self.x = x;
+        self.x = write(buf, (self.x, self.y), &fitted, left, style);
         self
     }
 
@@ -200,6 +203,24 @@ impl<'a> Pen<'a> {
     }
 }
 
+/// Writes text of at most so many columns into a line; returns the column behind it. The style says everything about how
+/// it looks, whatever was there.
+fn write(buf: &mut Buffer, (x, y): (u16, u16), words: &str, columns: usize, style: Style) -> u16 {
+    let length = words.len().min(columns);
+    if length == 0 || !text::plain(words) {
+        return buf.set_stringn(x, y, words, columns, style).0;
+    }
+    // Nearly everything is plain: it need not be searched for characters that are one together.
+    let mut cell = Cell::EMPTY;
+    cell.set_style(style);
+    let start = buf.index_of(x, y);
+    for (to, byte) in buf.content[start..][..length].iter_mut().zip(words.bytes()) {
+        to.clone_from(&cell);
+        to.set_char(char::from(byte));
+    }
+    x + u16::try_from(length).unwrap_or(u16::MAX)
+}
+
 /// How many of so many columns a fraction fills: some for more than nothing, all only for all.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to 0..=columns")]
 pub(super) fn filled(fraction: f64, columns: usize) -> usize {
@@ -223,6 +244,24 @@ mod tests {
         pen.put(Role::Text, "abcdef").line().put(Role::Text, "more");
         assert!(pen.overflown());
         assert_eq!(buf, Buffer::with_lines(["........", "..abc…..", "........"]));
+    }
+
+    #[test]
+    fn plain_text_is_written_as_any_other() {
+        let area = Rect::new(0, 0, 9, 2);
+        let theme = Theme::new(Depth::Ansi256, false);
+        for role in [Role::Text, Role::Strong, Role::BadFill, Role::Dim] {
+            let style = Style::reset().patch(theme.style(role));
+            for (x, words, columns) in [(0, "plain", 9), (3, "plain text", 6), (8, "x", 1), (9, "x", 0), (2, "", 7)] {
+                let under = |buf: &mut Buffer| buf.set_string(0, 1, "under漢漢", theme.style(Role::Production));
+                let (mut wanted, mut buf) = (Buffer::empty(area), Buffer::empty(area));
+                under(&mut wanted);
+                under(&mut buf);
+                let (end, _) = wanted.set_stringn(x, 1, words, columns, style);
+                assert_eq!(write(&mut buf, (x, 1), words, columns, style), end, "{words}");
+                assert_eq!(buf, wanted, "{words}");
+            }
+        }
     }
 
     #[test]

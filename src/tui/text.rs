@@ -13,7 +13,7 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// Printable ASCII, as nearly everything is: a byte is a column, and nothing needs to be looked at closely.
-fn plain(text: &str) -> bool {
+pub(super) fn plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 

@@ -10,13 +10,24 @@ pub(super) fn changed(shown: &mut Buffer, next: &mut Buffer) -> Vec<u16> {
     let width = usize::from(next.area.width).max(1);
     let lines = shown.content.chunks_mut(width).zip(next.content.chunks_mut(width));
     let changed = (0..).zip(lines).filter_map(|(y, (shown, next))| {
-        (shown != next).then(|| {
+        (!same(shown, next)).then(|| {
             uncover(next);
             unpair(shown, next);
             y
         })
     });
     changed.collect()
+}
+
+/// Whether a line was drawn the same. It is asked of every line of every frame, and nearly all symbols have one byte.
+fn same(a: &[Cell], b: &[Cell]) -> bool {
+    a.iter().zip(b).all(|(a, b)| {
+        let symbols = match (a.symbol().as_bytes(), b.symbol().as_bytes()) {
+            ([a], [b]) => a == b,
+            (a, b) => a == b,
+        };
+        symbols && a.fg == b.fg && a.bg == b.bg && a.modifier == b.modifier
+    })
 }
 
 /// What was sent of these lines is shown, as it was drawn.
