@@ -79,6 +79,8 @@ pub(super) struct App {
     due: Option<Instant>,
     drawn: Instant,
     last_key: Option<Instant>,
+    /// A key was pressed, and no frame has left since.
+    awaited: bool,
     looked: Option<(crate::plan::StepId, Instant)>,
     /// What goes to the terminal before the next frame.
     ahead: String,
@@ -119,6 +121,7 @@ impl App {
             due: Some(now + AT_ONCE),
             drawn: now,
             last_key: None,
+            awaited: false,
             looked: None,
             ahead: String::new(),
             told: None,
@@ -172,7 +175,7 @@ impl App {
 
     async fn wait(&mut self, input: &mut Input, signals: &mut Signals) -> Wake {
         let now = monotonic();
-        let full = self.pace.full(now);
+        let full = self.pace.full(now, self.awaited);
         let patience = self.pace.patience().filter(|_| full);
         let due = self.due.filter(|_| self.writer.free()).and_then(|due| if full { patience } else { Some(due) });
         let deadline = due.into_iter().chain(self.ui.deadline(now)).min();
@@ -261,6 +264,7 @@ impl App {
                 _ => continue,
             };
             self.soon(now);
+            self.awaited = true;
             if let Some(exit) = self.act(intents, now) {
                 return Some(exit);
             }
@@ -397,11 +401,12 @@ impl App {
     fn draw_if_due(&mut self) {
         let now = monotonic();
         self.arrived(now);
-        if !self.writer.free() || self.due.is_none_or(|due| due > now) || self.pace.full(now) {
+        if !self.writer.free() || self.due.is_none_or(|due| due > now) || self.pace.full(now, self.awaited) {
             return;
         }
         self.look_back();
         self.due = None;
+        self.awaited = false;
         self.drawn = now;
         let painted = self.draw(now);
         self.ui.hidden(&painted);

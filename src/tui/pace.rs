@@ -75,9 +75,12 @@ impl Pace {
         Some(carried.saturating_sub(self.flight()).min(carried / 4).max(LEAST))
     }
 
-    /// Whether so little may be written now that it is not worth a frame.
-    pub(super) fn full(&mut self, now: Instant) -> bool {
-        self.carried(now).is_some_and(|carried| carried < self.flight() + LEAST)
+    /// Whether so little may be written now that it is not worth a frame. The answer to a key (`awaited`) is worth a piece
+    /// where all is taken: the terminal would not have it sooner if its own answer were waited for first.
+    pub(super) fn full(&mut self, now: Instant, awaited: bool) -> bool {
+        let flight = self.flight();
+        self.carried(now)
+            .is_some_and(|carried| if awaited { carried + LEAST / 4 < flight } else { carried < flight + LEAST })
     }
 
     /// Bytes that the link carries at once; None: nothing tells.
@@ -223,7 +226,7 @@ mod tests {
         link.write(10_000);
         link.pass(3.0);
         for _ in 0..300 {
-            while !link.pace.full(link.now) {
+            while !link.pace.full(link.now, false) {
                 let room = u32::try_from(link.room()).unwrap();
                 assert!(room <= 512, "{room} bytes at once");
                 link.write(room);
@@ -235,6 +238,40 @@ mod tests {
         // And the link is kept busy all the same.
         let idle = link.now.saturating_duration_since(link.free);
         assert!(idle < Duration::from_millis(60), "{idle:?}");
+    }
+
+    /// What a key's answer of 256 bytes takes from the press until it has left over a link that is kept busy, seconds:
+    /// the median and the most of many presses at any moment of the link's.
+    fn answered(awaited: bool) -> (f64, f64) {
+        let mut link = Link::new(8192.0, 0.15);
+        link.answers.push_back(link.now + Duration::from_millis(150));
+        link.write(10_000);
+        link.pass(3.0);
+        let mut took: Vec<f64> = Vec::new();
+        for press in 0..300 {
+            for _ in 0..100 + press * 37 % 101 {
+                while !link.pace.full(link.now, false) {
+                    let room = u32::try_from(link.room()).unwrap();
+                    link.write(room);
+                }
+                link.pass(0.001);
+            }
+            let pressed = link.now;
+            while link.pace.full(link.now, awaited) {
+                link.pass(0.001);
+            }
+            link.write(256);
+            took.push(link.free.saturating_duration_since(pressed).as_secs_f64());
+        }
+        took.sort_by(f64::total_cmp);
+        (took[took.len() / 2], took[took.len() - 1])
+    }
+
+    #[test]
+    fn the_answer_to_a_key_waits_for_no_other_answer() {
+        let ((soon, soon_most), (late, late_most)) = (answered(true), answered(false));
+        assert!(soon < late - 0.003, "{soon} s, {late} s");
+        assert!(soon_most <= late_most, "{soon_most} s, {late_most} s");
     }
 
     #[test]
@@ -260,8 +297,8 @@ mod tests {
         assert!(pace.written(10_000, true, now + Duration::from_secs(1)).is_some());
         pace.answered(now + Duration::from_secs(4));
         assert!(pace.written(100_000, true, now + Duration::from_secs(5)).is_some());
-        assert!(pace.full(now + Duration::from_secs(6)));
-        assert!(!pace.full(now + Duration::from_secs(11)));
+        assert!(pace.full(now + Duration::from_secs(6), true));
+        assert!(!pace.full(now + Duration::from_secs(11), false));
         assert!(!pace.awaits());
     }
 }

@@ -11,7 +11,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::encode::Encoder;
 
-/// Frames longer than this are wrapped as synchronized output (`CSI ? 2026`); a shorter one arrives whole anyway.
+/// Frames longer than this are wrapped as synchronized output (`CSI ? 2026`); a shorter one arrives whole anyway, and
+/// of a piece for a slow terminal what has arrived is seen while the rest is on its way.
 const SYNC_FROM: usize = 200;
 
 /// What the terminal shows, and the encoder of what must change.
@@ -66,7 +67,7 @@ impl Screen {
             self.encoder = Encoder::default();
         }
         let whole = self.encoder.encode(&mut self.shown, &mut self.next, &mut out, first, room);
-        if out.len() < SYNC_FROM {
+        if out.len() < SYNC_FROM || room < usize::MAX {
             return (out.into_bytes(), whole);
         }
         ([b"\x1b[?2026h", out.as_bytes(), b"\x1b[?2026l"].concat(), whole)
