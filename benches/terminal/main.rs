@@ -93,7 +93,7 @@ fn subjects(env: &[(String, String)]) -> Vec<Subject> {
         env: env.to_vec(),
         ready: &["Steps", "Checks", "help"],
         still: Some(("7", "1")),
-        keys: [("z", "Waiting for", false), ("z", "Checks", true)],
+        keys: [("?", "Help", true), ("?", "Help", false)],
     };
     let peer = |name, program: &str, ready, still, keys| Subject {
         name,
