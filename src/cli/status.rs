@@ -19,7 +19,10 @@ pub(super) async fn status(session: Option<&str>, socket: Option<&Path>, json: b
         Place::Own(dir) => (dir.id().to_owned(), look_at(&dir).await?),
         Place::Theirs(theirs) => {
             let snapshot = Client::peek(&theirs.path).await?;
-            (theirs.session, Status { live: true, plan: snapshot.plan, state: snapshot.state })
+            (
+                theirs.session,
+                Status { live: true, plan: snapshot.plan, state: snapshot.state, now: snapshot.clock.now() },
+            )
         }
     };
     let mut out = std::io::stdout().lock();
@@ -34,7 +37,7 @@ pub(super) async fn status(session: Option<&str>, socket: Option<&Path>, json: b
 
 /// Ten lines, and one more for each of: a gate that waits, a hold, a driver who is gone.
 fn in_ten_lines(id: &str, status: &Status) -> String {
-    let Status { live, plan, state } = status;
+    let Status { live, plan, state, now } = status;
     let settled = state.steps.iter().filter(|step| step.phase.settled()).count();
     let mut lines = vec![
         format!("{id}  {}  {}", plan.title, plan.environment.name.to_uppercase()),
@@ -48,7 +51,11 @@ fn in_ten_lines(id: &str, status: &Status) -> String {
     }
     lines.push(format!("back     {}", way_back(plan, state)));
     lines.extend(
-        holds(plan, state).into_iter().filter(|hold| hold.blocking).take(2).map(|h| format!("hold     {}", h.text)),
+        holds(plan, state, *now)
+            .into_iter()
+            .filter(|hold| hold.blocking)
+            .take(2)
+            .map(|h| format!("hold     {}", h.text)),
     );
     lines.extend(gate(state));
     lines.push(format!("attached {}", people(*live, state)));

@@ -1,168 +1,18 @@
-//! What must hold before a gate may be armed and until the act, and what holds the run.
+//! What must hold before a gate may be armed and until the act.
 
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use super::{
     change::Change,
     event::{Answer, Target},
     gate::{Condition, ConditionId},
     guardrail::VerdictKind,
-    interlock::Violation,
+    hold::{Hold, HoldKind, holds, leak_text, missing_text, stray_text},
+    interlock::{Violation, misplaced, missing},
     phase::{Direction, Phase},
     state::{Attempt, State, StepState},
 };
 use crate::plan::{Consequence, Guardrail, Kind, Plan, Role, Side, Step, StepId};
-
-/// Something that nobody may overlook. A blocking hold keeps every step from going forward; rollback stays open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
-    /// What kind.
-    pub kind: HoldKind,
-    /// What is so and what it means.
-    pub text: String,
-    /// Since when.
-    pub since: Option<Timestamp>,
-    /// The step it is about.
-    pub step: Option<StepId>,
-    /// The source that it is about.
-    #[serde(default)]
-    pub source: Option<String>,
-    /// When what it speaks of is tried again by itself, session time.
-    #[serde(default)]
-    pub next_try: Option<Timestamp>,
-    /// Nothing goes forward while it stands.
-    pub blocking: bool,
-}
-
-impl Hold {
-    fn new(kind: HoldKind, text: String) -> Self {
-        Self { kind, text, since: None, step: None, source: None, next_try: None, blocking: false }
-    }
-
-    /// What is tried again by itself: the name of a source, or the id of a step whose change cannot be read.
-    #[must_use]
-    pub fn retried(&self) -> Option<&str> {
-        match self.kind {
-            HoldKind::Source => self.source.as_deref(),
-            HoldKind::Preview => self.step.as_ref().map(|step| step.0.as_str()),
-            _ => None,
-        }
-    }
-}
-
-/// What kind of hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum HoldKind {
-    /// Nobody knows whether an attempt took effect.
-    Doubt,
-    /// Both sides run this role.
-    Doubled(Role),
-    /// Somebody writes, or something runs, where a step has ended it.
-    Stray,
-    /// A person holds the run.
-    Manual,
-    /// A guardrail is in breach.
-    Breach,
-    /// The exact change of a step cannot be read.
-    Preview,
-    /// A source of truth cannot be read.
-    Source,
-    /// Something ends before the window does, or before the way back could be gone.
-    Expiry,
-}
-
-/// Everything that holds the run, gravest first.
-#[must_use]
-pub fn holds(plan: &Plan, state: &State) -> Vec<Hold> {
-    let doubt = state.steps.iter().filter(|step| step.phase == Phase::InDoubt).map(|step| Hold {
-        since: step.since,
-        step: Some(step.id.clone()),
-        blocking: true,
-        ..Hold::new(
-            HoldKind::Doubt,
-            format!("`{}` is in doubt: {}", step.id, step.reason.as_deref().unwrap_or("its answer was lost")),
-        )
-    });
-    let doubled = state.runners.doubled().map(|role| Hold {
-        blocking: true,
-        ..Hold::new(HoldKind::Doubled(role), format!("two {} runners: one on each side", role_word(role)))
-    });
-    let strays = strays(plan, state);
-    let manual = state.hold.iter().map(|hold| Hold {
-        since: Some(hold.at),
-        blocking: true,
-        ..Hold::new(HoldKind::Manual, format!("held by {}: {}", hold.by, hold.reason))
-    });
-    let breaches = plan.guardrails.iter().filter(|g| breached(state, g)).map(|guardrail| Hold {
-        since: state.verdicts.get(&guardrail.id).map(|verdict| verdict.since),
-        blocking: guardrail.consequence != Consequence::Warn,
-        ..Hold::new(HoldKind::Breach, format!("guardrail breach: {}", guardrail.title))
-    });
-    // A step is looked at whenever somebody wants to; before its turn the world is not yet as it expects.
-    let previews = state.steps.iter().filter(|step| turn(plan, state, step)).filter_map(|step| {
-        let trouble = step.trouble.as_ref()?;
-        let text = format!("`{}` cannot be read: {}: {}", step.id, trouble.call, trouble.reason);
-        let (step, next_try) = (Some(step.id.clone()), trouble.next_try);
-        Some(Hold { step, next_try, ..Hold::new(HoldKind::Preview, text) })
-    });
-    let sources = state.troubles.iter().map(|(source, trouble)| Hold {
-        source: Some(source.clone()),
-        next_try: trouble.next_try,
-        ..Hold::new(HoldKind::Source, format!("{source}: {}: {}", trouble.call, trouble.reason))
-    });
-    let expiries = expiries(plan, state);
-    doubt
-        .chain(doubled)
-        .chain(strays)
-        .chain(manual)
-        .chain(breaches)
-        .chain(expiries)
-        .chain(previews)
-        .chain(sources)
-        .collect()
-}
-
-/// Who writes although writes are frozen, and what runs although a step has stopped it. It holds nothing by itself: the
-/// gate that it matters to has a condition of its own.
-fn strays<'a>(plan: &'a Plan, state: &'a State) -> impl Iterator<Item = Hold> + use<'a> {
-    let stray = |text| Hold::new(HoldKind::Stray, text);
-    let leaks = state.leaks.iter().map(move |(side, who)| {
-        let label = &plan.sides.get(*side).label;
-        stray(format!("{who} on {label}, where writes are frozen: those rows stay behind"))
-    });
-    let now = state.at.unwrap_or(Timestamp::MIN);
-    let runners = super::interlock::misplaced(plan, state, now).into_iter().map(move |(side, role, step)| {
-        let label = &plan.sides.get(side).label;
-        stray(format!("{} is seen on {label} again, although `{step}` ended it", role_word(role)))
-    });
-    leaks.chain(runners)
-}
-
-/// Whether the run waits for this step: what it needs is done, or it is the next to be undone.
-#[must_use]
-pub fn turn(plan: &Plan, state: &State, step: &StepState) -> bool {
-    match &state.rollback {
-        Some(_) => state.next_undo().is_some_and(|next| next.id == step.id),
-        None => step.phase.in_flight() || (!step.phase.settled() && state.needs_met(plan, &step.id)),
-    }
-}
-
-/// What does not last until the window is over and everything could have been undone after it.
-fn expiries<'a>(plan: &Plan, state: &'a State) -> impl Iterator<Item = Hold> + use<'a> {
-    let started = state.session.as_ref().map(|session| session.started_at);
-    let end = started.zip(plan.window).and_then(|(start, window)| start.checked_add(window).ok());
-    let back = super::price::price(plan, state, None).total;
-    let needed = end.and_then(|end| end.checked_add(back).ok());
-    let short = state.expiries.iter().filter(move |(_, until)| needed.is_some_and(|needed| **until < needed));
-    short.zip(std::iter::repeat(needed)).map(|((of, until), needed)| {
-        let missing = needed.map(|needed| clock_text(needed.duration_since(*until))).unwrap_or_default();
-        let what = super::describe::expiring_word(*of);
-        let text = format!("{what} end {missing} before the window and the way back after it do");
-        Hold::new(HoldKind::Expiry, text)
-    })
-}
 
 /// Whether a guardrail counts yet.
 #[must_use]
@@ -187,7 +37,11 @@ pub fn conditions(plan: &Plan, state: &State, id: &StepId, direction: Direction,
     let Some(step) = plan.step(id) else { return Vec::new() };
     let look = Look { plan, state, step, direction, now };
     let mut list = match direction {
-        Direction::Forward => vec![look.not_rolling_back(), look.needs(), look.hold(), look.alone(), look.preview()],
+        Direction::Forward => {
+            let first = vec![look.not_rolling_back(), look.needs(), look.hold()];
+            let seen = look.runners().into_iter().chain(look.leak());
+            first.into_iter().chain(seen).chain([look.alone(), look.preview()]).collect()
+        }
         Direction::Back => vec![look.order(), look.alone(), look.preview()],
     };
     if direction == Direction::Forward {
@@ -199,7 +53,6 @@ pub fn conditions(plan: &Plan, state: &State, id: &StepId, direction: Direction,
             list.push(look.checks());
         }
         list.push(look.guardrails());
-        list.extend(look.leak());
     }
     list.extend(look.interlock());
     list.retain(|condition| !(condition.id == ConditionId::Order && condition.holds));
@@ -250,11 +103,12 @@ impl Look<'_> {
     }
 
     fn hold(&self) -> Condition {
-        // A breach is the guardrails' own condition, which can be overridden.
-        let all = holds(self.plan, self.state);
+        // What can be overridden has a condition of its own.
+        let overridable = |hold: &Hold| matches!(hold.kind, HoldKind::Breach | HoldKind::Stray | HoldKind::Missing(_));
+        let all = holds(self.plan, self.state, self.now);
         let holding = all.iter().find(|hold| {
             let own = hold.step.as_ref() == Some(&self.step.id);
-            hold.blocking && !own && hold.kind != HoldKind::Breach && !self.mends(hold.kind)
+            hold.blocking && !own && !overridable(hold) && !self.mends(hold.kind)
         });
         let detail = holding.map_or_else(|| "none".to_owned(), |hold| hold.text.clone());
         self.condition(ConditionId::Hold, holding.is_none(), detail)
@@ -264,6 +118,21 @@ impl Look<'_> {
     fn mends(&self, kind: HoldKind) -> bool {
         let HoldKind::Doubled(role) = kind else { return false };
         self.effects().iter().any(|(_, theirs, runs)| *theirs == role && !runs)
+    }
+
+    /// Nothing goes forward while a runner is where a step has ended it, or a role has gone that no step meant to end:
+    /// except the step that moves that very runner, or of which the plan says that the role may run nowhere after it.
+    fn runners(&self) -> Option<Condition> {
+        let effects = self.effects();
+        let moves = |side: Side, role: Role| effects.iter().any(|(s, r, _)| (*s, *r) == (side, role));
+        let starts = |role: Role| effects.iter().any(|(_, r, runs)| *r == role && *runs);
+        let gone = missing(self.plan, self.state, self.now).into_iter();
+        let gone = gone.filter(|role| !starts(*role) && !self.step.allow_none.contains(role));
+        let strays =
+            misplaced(self.plan, self.state, self.now).into_iter().filter(|(side, role, _)| !moves(*side, *role));
+        let strays = strays.map(|(side, role, step)| stray_text(self.plan, side, role, &step) + ": stop it there");
+        let found: Vec<_> = gone.map(|role| missing_text(role) + ": start it").chain(strays).collect();
+        (!found.is_empty()).then(|| self.condition(ConditionId::Runners, false, found.join("; ")))
     }
 
     fn alone(&self) -> Condition {
@@ -377,12 +246,19 @@ impl Look<'_> {
         found
     }
 
-    /// Writes that begin on the new side while somebody goes on writing to the old one: two truths.
+    /// Nothing goes forward while somebody writes where writes are frozen, except what freezes or opens them there.
     fn leak(&self) -> Option<Condition> {
-        let opens = |(side, role, runs): &(Side, Role, bool)| *side == Side::New && *role == Role::Writer && *runs;
-        let who = self.state.leaks.get(&Side::Old).filter(|_| self.effects().iter().any(opens))?;
-        let old = &self.plan.sides.old.label;
-        Some(self.condition(ConditionId::Leak, false, format!("{who} on {old}: its rows would never arrive")))
+        let effects = self.effects();
+        let moves = |side: Side| effects.iter().any(|(s, role, _)| *s == side && *role == Role::Writer);
+        let (side, who) = self.state.leaks.iter().find(|(side, _)| !moves(**side))?;
+        let opens = effects.iter().any(|(_, role, runs)| *role == Role::Writer && *runs);
+        let detail = if opens {
+            // Writes that begin on one side while somebody goes on writing to the other: two truths.
+            format!("{who} on {}: its rows would never arrive", self.plan.sides.get(*side).label)
+        } else {
+            leak_text(self.plan, *side, who)
+        };
+        Some(self.condition(ConditionId::Leak, false, detail))
     }
 
     fn interlock(&self) -> Option<Condition> {

@@ -118,6 +118,8 @@ pub enum ConditionId {
     Guardrails,
     /// No request has reached the old side for long enough.
     Silence,
+    /// No runner is seen where a step has ended it, and none has gone that no step meant to end.
+    Runners,
     /// Nobody is seen to write where the application may not any more.
     Leak,
     /// Never two runners, never none.
@@ -130,7 +132,16 @@ impl ConditionId {
     /// Whether a person may go past it, typed and with a reason.
     #[must_use]
     pub const fn overridable(self) -> bool {
-        matches!(self, Self::Drain | Self::Resolvers | Self::Checks | Self::Guardrails | Self::Silence | Self::Leak)
+        matches!(
+            self,
+            Self::Drain
+                | Self::Resolvers
+                | Self::Checks
+                | Self::Guardrails
+                | Self::Silence
+                | Self::Runners
+                | Self::Leak
+        )
     }
 
     /// How the screen calls it.
@@ -146,6 +157,7 @@ impl ConditionId {
             Self::Checks => "checks",
             Self::Guardrails => "guardrails",
             Self::Silence => "silence",
+            Self::Runners => "runners",
             Self::Leak => "leak",
             Self::Interlock => "interlock",
             Self::Order => "order",

@@ -1,13 +1,15 @@
 //! What must never be true: two runners of one role, or none that the plan did not mean.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{
     change::Change,
-    phase::Phase,
     state::{State, StepState},
 };
 use crate::plan::{Plan, Role, Runner, RunnerSource, Side, StepId};
@@ -85,25 +87,88 @@ fn leaves_running(change: &Change, runner: &Runner) -> Option<bool> {
     }
 }
 
-/// How long after a step has ended a runner it may still be seen: watches look every few seconds.
+/// How long after a step has moved a runner it may still be seen where it was: watches look every few seconds.
 const SEEN_LATE: SignedDuration = SignedDuration::from_secs(60);
+/// Or this share of a gate's patience, which grows with the speed of a rehearsal while the pause between two looks does not
+/// shrink below half a wall second: three wall seconds.
+const LATE_IN_PATIENCE: u32 = 40;
+
+/// Cells of the matrix that a step moves, or has moved so lately that it may not have been seen yet.
+fn moving(plan: &Plan, state: &State, now: Timestamp) -> BTreeSet<(Side, Role)> {
+    let patience = state.session.as_ref().map_or(Duration::ZERO, |session| session.patience);
+    let late = SignedDuration::try_from(patience / LATE_IN_PATIENCE).unwrap_or(SignedDuration::MAX).max(SEEN_LATE);
+    let fresh = |step: &&StepState| step.since.is_some_and(|since| now.duration_since(since) <= late);
+    let steps = state.steps.iter().filter(|step| step.phase.in_flight() || fresh(step));
+    steps.flat_map(|step| touched(plan, step)).collect()
+}
+
+/// The cells that a step moves, and those of which the plan says that they may be off after it: people stop things by hand
+/// too.
+fn touched(plan: &Plan, step: &StepState) -> Vec<(Side, Role)> {
+    let parts = step.attempt().into_iter().flat_map(|attempt| attempt.parts.iter().map(|part| &part.change));
+    let moved = step.applied.iter().chain(parts).flat_map(|change| effects(change, &plan.runners));
+    let allowed = plan.step(&step.id).map_or(&[][..], |step| &step.allow_none).iter();
+    let allowed = allowed.flat_map(|role| [(Side::Old, *role), (Side::New, *role)]);
+    moved.map(|(side, role, _)| (side, role)).chain(allowed).collect()
+}
+
+/// The last step, in plan order, whose effect on a runner stands, and whether that leaves it running.
+fn left<'a>(state: &'a State, runner: &Runner) -> Option<(usize, &'a StepState, bool)> {
+    state.steps.iter().enumerate().rev().find_map(|(at, step)| {
+        let runs = step.applied.iter().rev().find_map(|change| leaves_running(change, runner))?;
+        Some((at, step, runs))
+    })
+}
 
 /// Runners that are seen although a step has ended them and nothing has started them since, with that step.
 #[must_use]
 pub fn misplaced(plan: &Plan, state: &State, now: Timestamp) -> Vec<(Side, Role, StepId)> {
-    if state.steps.iter().any(|step| step.phase.in_flight()) {
+    let seen = |(side, role): &(Side, Role)| state.runners.get(*side, *role) == Some(Cell::On);
+    let cells: BTreeSet<_> = plan.runners.iter().map(|runner| (runner.side, runner.role)).filter(seen).collect();
+    if cells.is_empty() {
         return Vec::new();
     }
-    let mut meant: BTreeMap<(Side, Role), (bool, &StepState)> = BTreeMap::new();
-    for step in state.steps.iter().filter(|step| step.phase == Phase::Done) {
-        for (side, role, runs) in step.applied.iter().flat_map(|change| effects(change, &plan.runners)) {
-            meant.insert((side, role), (runs, step));
-        }
+    let moving = moving(plan, state, now);
+    let still = cells.difference(&moving).filter_map(|(side, role)| {
+        // A role may have several runners on a side: it has ended there when all of them have.
+        let of_cell = plan.runners.iter().filter(|runner| (runner.side, runner.role) == (*side, *role));
+        let ends = of_cell.map(|runner| left(state, runner).filter(|(_, _, runs)| !runs));
+        let ends = ends.collect::<Option<Vec<_>>>()?;
+        let (_, step, _) = ends.into_iter().max_by_key(|(at, _, _)| *at)?;
+        Some((*side, *role, step.id.clone()))
+    });
+    still.collect()
+}
+
+/// Roles that have run in this session, are seen on no side, and which no step meant to run nowhere.
+///
+/// Between the old side's end and the new side's beginning a plan may leave a role without a runner: the step that does so
+/// says `allow_none`, and from then on it is meant until a step starts it. Not known is not missing.
+#[must_use]
+pub fn missing(plan: &Plan, state: &State, now: Timestamp) -> Vec<Role> {
+    let off = |runner: &Runner| state.runners.get(runner.side, runner.role) == Some(Cell::Off);
+    let watched = |role: Role| plan.runners.iter().filter(move |runner| runner.role == role);
+    let nowhere = state.ran.iter().copied().filter(|role| watched(*role).next().is_some() && watched(*role).all(off));
+    let nowhere: Vec<_> = nowhere.filter(|role| !meant_nowhere(plan, state, *role)).collect();
+    if nowhere.is_empty() {
+        return nowhere;
     }
-    let long = |step: &StepState| step.since.is_some_and(|since| now.duration_since(since) > SEEN_LATE);
-    let seen = |side, role| state.runners.get(side, role) == Some(Cell::On);
-    let wrong = meant.into_iter().filter(|((side, role), (runs, step))| !runs && long(step) && seen(*side, *role));
-    wrong.map(|((side, role), (_, step))| (side, role, step.id.clone())).collect()
+    let moving = moving(plan, state, now);
+    nowhere.into_iter().filter(|role| !moving.iter().any(|(_, moved)| moved == role)).collect()
+}
+
+/// Whether the last step that says anything of a role, in plan order, says that it may run nowhere: by ending it, by what a
+/// person does in it, or by having been skipped because it was so already.
+fn meant_nowhere(plan: &Plan, state: &State, role: Role) -> bool {
+    let says = |step: &StepState| {
+        let allowed = plan.step(&step.id).is_some_and(|step| step.allow_none.contains(&role));
+        let effects = step.applied.iter().rev().flat_map(|change| effects(change, &plan.runners));
+        match effects.into_iter().find(|(_, theirs, _)| *theirs == role) {
+            Some((_, _, runs)) => Some(allowed && !runs),
+            None => (allowed && (step.phase.settled() || step.phase.in_flight())).then_some(true),
+        }
+    };
+    state.steps.iter().rev().find_map(says) == Some(true)
 }
 
 /// Why an act is refused.

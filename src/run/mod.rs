@@ -10,7 +10,7 @@
 //! | `state`, `apply` | what is true, and the fold that makes it so |
 //! | `phase` | the one table of transitions |
 //! | `command`, `decide/` | what may be asked, and what it leads to |
-//! | `gate`, `conditions` | evidence and consent; what must hold; what holds the run |
+//! | `gate`, `conditions`, `hold` | evidence and consent; what must hold; what holds the run |
 //! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
 //! | `finding` | what a preflight found |
 //! | `bill` | what CloudWatch bills for watching |
@@ -33,6 +33,7 @@ mod event;
 mod finding;
 mod gate;
 mod guardrail;
+mod hold;
 mod interlock;
 mod maintenance;
 mod operator;
@@ -52,10 +53,7 @@ pub use bill::{hourly_bill, metric_round};
 pub use by_hand::{ByHand, by_hand, command as shell_command};
 pub use change::{Change, Part, Preview, RdsChange, Row, side_of};
 pub use command::{Ask, Command, Refusal, Report, Request};
-pub use conditions::{
-    Hold, HoldKind, active, answer_word, breached, clock_text, conditions, holds, resolvers_agree, role_word, turn,
-    verdict_word,
-};
+pub use conditions::{active, answer_word, breached, clock_text, conditions, resolvers_agree, role_word, verdict_word};
 pub use database::{Access, Grant, Position, access_sql, is_on, qualified, quoted};
 pub use decide::{DWELL, PATIENCE, decide, due};
 pub use describe::{describe, expiring_word, seat_word, side_word, target_word};
@@ -64,7 +62,8 @@ pub use event::{Actor, Answer, Event, Expiring, Observation, Outcome, Seat, Targ
 pub use finding::{Finding, Standing, tally};
 pub use gate::{Condition, ConditionId, Evidence, Gate, typed_name};
 pub use guardrail::{Datum, Verdict, VerdictKind, judge};
-pub use interlock::{Cell, Matrix, Violation, effects as runner_effects, misplaced};
+pub use hold::{Hold, HoldKind, holds, turn};
+pub use interlock::{Cell, Matrix, Violation, effects as runner_effects, misplaced, missing};
 pub use maintenance::in_maintenance;
 pub use operator::{Claim, ClaimedBy, May, Operator, Origin};
 pub use phase::{Direction, Phase, Trigger};

@@ -19,7 +19,7 @@ use super::{
     phase::{Direction, Phase},
     rehearsal::Rehearsal,
 };
-use crate::plan::{Plan, Side, StepId};
+use crate::plan::{Plan, Role, Side, StepId};
 
 /// How many events the screen can scroll back through without the journal.
 pub const LOG_LENGTH: usize = 500;
@@ -57,6 +57,9 @@ pub struct State {
     pub away: Option<Away>,
     /// Observed runners.
     pub runners: Matrix,
+    /// Roles that have been seen running, on whichever side: one of them that runs nowhere is missed.
+    #[serde(default)]
+    pub ran: BTreeSet<Role>,
     /// Who writes to a side's database although it is closed to the application's roles.
     #[serde(default)]
     pub leaks: BTreeMap<Side, String>,

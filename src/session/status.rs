@@ -42,6 +42,8 @@ pub struct Status {
     pub plan: Plan,
     /// The fold.
     pub state: State,
+    /// Session time: the engine's, or that of the last event.
+    pub now: Timestamp,
 }
 
 /// Asks a session's engine; if there is none, reads its journal. Nobody is attached and nothing is written.
@@ -51,8 +53,8 @@ pub struct Status {
 pub async fn status(dir: &SessionDir) -> Result<Status, StatusError> {
     match Client::peek(&dir.socket()).await {
         Ok(snapshot) => {
-            let Snapshot { plan, state, .. } = *snapshot;
-            Ok(Status { live: true, plan, state })
+            let Snapshot { plan, state, clock, .. } = *snapshot;
+            Ok(Status { live: true, plan, state, now: clock.now() })
         }
         Err(error) => {
             if !matches!(error, ConnectError::Unreachable { .. }) {
@@ -74,7 +76,8 @@ pub fn recorded(dir: &SessionDir) -> Result<Status, StatusError> {
         let fold = |source| StatusError::Fold { session: dir.id().to_owned(), source };
         state.apply(&event?).map_err(fold)?;
     }
-    Ok(Status { live: dir.lives(), plan, state })
+    let now = state.at.unwrap_or(Timestamp::MIN);
+    Ok(Status { live: dir.lives(), plan, state, now })
 }
 
 /// A status for programs: `cutover status --json`.
@@ -154,7 +157,7 @@ impl Status {
     /// The same for programs.
     #[must_use]
     pub fn summary(&self) -> Summary<'_> {
-        let Self { live, plan, state } = self;
+        let Self { live, plan, state, now } = self;
         let session = state.session.as_ref();
         let steps = plan.steps.iter().filter_map(|step| {
             let known = state.step(&step.id)?;
@@ -190,7 +193,7 @@ impl Status {
             current: state.here().map(|step| &step.id),
             steps: steps.collect(),
             gate: state.gate.as_ref(),
-            holds: run::holds(plan, state),
+            holds: run::holds(plan, state, *now),
             records: records.collect(),
             operators: state.operators.iter().map(|(operator, seat)| (operator.name.as_str(), *seat)).collect(),
         }

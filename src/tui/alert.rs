@@ -10,8 +10,8 @@ use crate::{
 pub(super) fn worth(snapshot: &Snapshot) -> Vec<String> {
     let gate = model::asks(snapshot).map(|gate| format!("the gate of {} waits for you", gate.step));
     let grave = |kind: &HoldKind| !matches!(kind, HoldKind::Preview | HoldKind::Source);
-    let held =
-        holds(&snapshot.plan, &snapshot.state).into_iter().filter(|hold| grave(&hold.kind)).map(|hold| hold.text);
+    let all = holds(&snapshot.plan, &snapshot.state, snapshot.clock.now());
+    let held = all.into_iter().filter(|hold| grave(&hold.kind)).map(|hold| hold.text);
     gate.into_iter().chain(held).collect()
 }
 

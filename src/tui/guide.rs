@@ -238,6 +238,9 @@ fn wait_for(scene: &Scene<'_>, id: ConditionId) -> String {
         ConditionId::Checks => format!("Wait until the checks pass on {new}; 4 shows them"),
         ConditionId::Guardrails => "Wait: a measured value is over its limit, or cannot be seen; 2 shows it".to_owned(),
         ConditionId::Silence => format!("Wait until no customer comes to {old} any more"),
+        ConditionId::Runners => {
+            "Wait: something runs where it was ended, or runs nowhere; ! says what to do".to_owned()
+        }
         ConditionId::Leak => format!("Wait: somebody still writes on {old}; stop them first"),
         ConditionId::Interlock => "Not now: two of a kind would run, or none".to_owned(),
         ConditionId::Order => "Not this one yet: something else is undone first".to_owned(),

@@ -85,7 +85,7 @@ impl<'a> Scene<'a> {
             Price { written: written(plan, state, data), ..price(plan, state, cached_ttl(&snapshot.telemetry, now)) };
         let forecast = forecast(plan, state, &price, now);
         let conditions = conditions(plan, state, &target.step, target.direction, now);
-        let mut holds = holds(plan, state);
+        let mut holds = holds(plan, state, now);
         for hold in &mut holds {
             // The log says when a trouble began and its first next try; the later ones are only told.
             let told = hold.retried().and_then(|of| snapshot.telemetry.next_tries.get(of)).copied();
@@ -245,7 +245,7 @@ pub(super) fn seat(snapshot: &Snapshot) -> Seat {
 /// Why one rolls back: what went wrong in the world, or the operator's own decision. That something cannot be read is no
 /// reason that anybody gave.
 pub(super) fn rollback_reason(snapshot: &Snapshot) -> String {
-    let holds = holds(&snapshot.plan, &snapshot.state);
+    let holds = holds(&snapshot.plan, &snapshot.state, snapshot.clock.now());
     let wrong = |hold: &&Hold| !matches!(hold.kind, HoldKind::Preview | HoldKind::Source | HoldKind::Expiry);
     holds.iter().find(wrong).map_or_else(|| format!("decided by {}", snapshot.you.name), |hold| hold.text.clone())
 }

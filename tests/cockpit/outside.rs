@@ -1,54 +1,128 @@
 //! What somebody else does to the world while a session runs: the cockpit holds the run at once and says who runs where.
 
-use std::{fs, time::Duration};
+use std::{fs, thread, time::Duration};
 
 use cutover::{
     journal::Reader,
     plan::Role,
-    run::{HoldKind, Phase, Standing, What},
+    run::{ConditionId, Direction, Hold, HoldKind, Phase, Standing, What, conditions},
     session::Status,
 };
 use serde_json::json;
 
-use super::{hands::drive, home::Home};
+use super::{
+    hands::drive,
+    home::Home,
+    terminal::{Terminal, key},
+};
 
 const SIZE: (u16, u16) = (160, 48);
 const SOON: Duration = Duration::from_secs(60);
+/// What is on the screen is looked at for so long before a key.
+const LOOK: Duration = Duration::from_millis(850);
 
 fn done(status: &Status, step: &str) -> bool {
     status.state.step(&step.into()).is_some_and(|step| step.phase == Phase::Done)
 }
 
-fn strays(status: &Status, words: &str) -> bool {
-    status.summary().holds.iter().any(|hold| hold.kind == HoldKind::Stray && hold.text.contains(words))
+fn held(status: &Status, kind: HoldKind, words: &str) -> bool {
+    let held = |hold: &Hold| hold.kind == kind && hold.blocking && hold.text.contains(words);
+    status.summary().holds.iter().any(held)
 }
 
-/// No worker, no clock, no writer runs that a step has stopped, and no role runs on both sides, whoever started it.
+fn strays(status: &Status, words: &str) -> bool {
+    held(status, HoldKind::Stray, words)
+}
+
+/// The gate of a step is shut by this condition.
+fn locked(status: &Status, step: &str, by: ConditionId) -> bool {
+    let all = conditions(&status.plan, &status.state, &step.into(), Direction::Forward, status.now);
+    all.iter().any(|condition| condition.id == by && !condition.holds)
+}
+
+/// Presses Enter on the step that the run is at, in vain: the screen says why, and nothing is armed.
+fn refused(home: &Home, screen: &mut Terminal, why: &str) {
+    screen.press("f");
+    screen.wait_for(why);
+    thread::sleep(LOOK);
+    screen.press(key::ENTER);
+    thread::sleep(LOOK);
+    assert!(home.status().state.gate.is_none(), "a gate opened:\n{}", screen.text());
+}
+
+/// No worker, no clock, no writer runs that a step has stopped, no role runs on both sides or on none, whoever it was.
 #[test]
 fn a_runner_that_somebody_starts_again_holds_the_run_at_once() {
     let home = Home::new();
     let mut screen = home.rehearse(&["--speed", "120"], SIZE);
+    drive(&home, &mut screen, "a first step", |status| done(status, "aws-ready"));
+    gone_and_back(&home, &mut screen);
     drive(&home, &mut screen, "the old jobs stopped", |status| done(status, "stop-old-jobs"));
+    let nobody = |status: &Status| status.summary().holds.iter().any(|hold| matches!(hold.kind, HoldKind::Missing(_)));
+    assert!(!nobody(&home.status()), "a step meant it: between the old side and the new one nobody runs");
     home.scale_heroku("worker", 1);
     home.wait("a worker that runs again", SOON, |status| strays(status, "although `stop-old-jobs` ended it"));
+    assert!(locked(&home.status(), "freeze-writes", ConditionId::Runners));
     screen.wait("the worker that runs again", |text| text.contains("worker is seen on Heroku again"));
+    refused(&home, &mut screen, "LOCKED runners: worker is seen on Heroku again");
     home.scale_heroku("worker", 0);
-    home.wait("no worker", SOON, |status| !strays(status, "worker"));
+    home.wait("no worker", SOON, |status| {
+        !strays(status, "worker") && !locked(status, "freeze-writes", ConditionId::Runners)
+    });
 
     // A role that the freeze does not name: privileges taken from the shop do not keep it from writing.
     drive(&home, &mut screen, "writes frozen", |status| done(status, "freeze-writes"));
     home.inject(&json!({ "kind": "leaky-freeze", "for": "40m" }));
     home.wait("a freeze that leaks", SOON, |status| strays(status, "where writes are frozen"));
-    screen.wait("the freeze that leaks", |text| text.contains("where writes are frozen"));
+    assert!(locked(&home.status(), "caught-up", ConditionId::Leak), "not only the opening of writes");
+    refused(&home, &mut screen, "LOCKED leak:");
     home.wait("a freeze that holds", SOON, |status| !strays(status, "where writes are frozen"));
+    past_it(&home, &mut screen);
 
     drive(&home, &mut screen, "a scheduler on AWS", |status| done(status, "start-scheduler"));
     home.scale_heroku("clock", 1);
-    home.wait("two clocks", SOON, |status| {
-        status.summary().holds.iter().any(|hold| hold.kind == HoldKind::Doubled(Role::Cron) && hold.blocking)
-    });
+    home.wait("two clocks", SOON, |status| held(status, HoldKind::Doubled(Role::Cron), ""));
     screen.wait("two clocks", |text| text.contains("TWO RUNNERS") && text.contains("two cron runners"));
     home.verify();
+}
+
+/// Somebody stops the only clock: nothing goes on until it runs again.
+fn gone_and_back(home: &Home, screen: &mut Terminal) {
+    home.scale_heroku("clock", 0);
+    home.wait("no clock", SOON, |status| held(status, HoldKind::Missing(Role::Cron), "no cron runs on either side"));
+    assert!(locked(&home.status(), "migrate", ConditionId::Runners));
+    screen.wait("the clock is missed", |text| text.contains("NO RUNNER") && text.contains("NO cron"));
+    refused(home, screen, "LOCKED runners: no cron runs on either side");
+    home.scale_heroku("clock", 1);
+    home.wait("a clock", SOON, |status| !locked(status, "migrate", ConditionId::Runners));
+    screen.wait("the clock is back", |text| !text.contains("NO RUNNER") && !text.contains("NO cron"));
+}
+
+/// A person knows better, says so with a reason, and goes on for one step.
+fn past_it(home: &Home, screen: &mut Terminal) {
+    home.scale_heroku("worker", 1);
+    home.wait("a worker again", SOON, |status| locked(status, "caught-up", ConditionId::Runners));
+    screen.press("f");
+    screen.wait_for("[o] go past it");
+    screen.press("o");
+    screen.wait_for("type runners");
+    screen.type_in("runners");
+    screen.press(key::ENTER);
+    screen.type_in("it empties a queue by hand");
+    screen.press(key::ENTER);
+    home.wait("gone past", SOON, |status| !locked(status, "caught-up", ConditionId::Runners));
+    drive(home, screen, "one step further", |status| done(status, "caught-up"));
+    let status = home.status();
+    assert!(strays(&status, "worker") && locked(&status, "sync-sequences", ConditionId::Runners), "it counts once");
+    let said = Reader::open(home.session().journal()).unwrap().any(|event| match event.unwrap().what {
+        What::Overridden { step, condition: ConditionId::Runners, reason } => {
+            step.0 == "caught-up" && reason == "it empties a queue by hand"
+        }
+        _ => false,
+    });
+    assert!(said, "the journal does not say who went past it, and why");
+    home.scale_heroku("worker", 0);
+    home.wait("no worker", SOON, |status| !locked(status, "sync-sequences", ConditionId::Runners));
 }
 
 /// The preflight looks again while the session runs; then the session is left, and what is left of it is looked at.

@@ -148,6 +148,15 @@ fn arm(sim: &mut Sim, driver: &Operator, id: &StepId, direction: Direction) {
             let (typed, reason) = (condition.word().to_owned(), "seen and accepted".to_owned());
             Some(Request::Override { step: id.clone(), condition, typed, reason })
         }
+        ConditionId::Hold if sim.state.runners.doubled().next().is_some() => {
+            // No step of such a plan may end it: a person does, where the way back ends it too.
+            sim.look_around();
+            if sim.state.runners.doubled().next().is_some() {
+                sim.world.stop_new_workers();
+                sim.look_around();
+            }
+            return sim.wait(7);
+        }
         ConditionId::Interlock if direction == Direction::Forward && chance(5) => {
             Some(Request::Skip { step: id.clone(), reason: "not needed".into() })
         }

@@ -29,7 +29,7 @@ use self::{moves::Move, plans::Shape, sim::Sim, tracker::Counts};
 const SEED: u64 = 20_261_124;
 
 /// What must have happened at least once in that many sessions, or the test passes by doing nothing.
-const USEFUL: [(&str, u64); 13] = [
+const USEFUL: [(&str, u64); 15] = [
     ("acts", 1),
     ("done", 1),
     ("undone", 1),
@@ -41,6 +41,8 @@ const USEFUL: [(&str, u64); 13] = [
     ("rolled_back", 3),
     ("restarts_in_flight", 50),
     ("overridden", 5),
+    ("past_runners", 20),
+    ("past_a_leak", 20),
     ("rewound", 10),
     ("refused", 1),
 ];

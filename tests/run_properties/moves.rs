@@ -67,6 +67,7 @@ pub(crate) enum Seen {
     Check(bool, u8),
     Resolver(u8, u8, u8),
     Source(bool),
+    Leak(bool),
     Baseline,
     Begin,
 }
@@ -133,6 +134,7 @@ fn seen() -> impl Strategy<Value = Seen> {
         2 => (flag(), small()).prop_map(|(target, passing)| Seen::Check(target, passing)),
         2 => (small(), small(), small()).prop_map(|(record, who, answer)| Seen::Resolver(record, who, answer)),
         1 => flag().prop_map(Seen::Source),
+        1 => flag().prop_map(Seen::Leak),
         1 => Just(Seen::Baseline),
         1 => Just(Seen::Begin),
     ]
@@ -217,7 +219,7 @@ fn request(sim: &Sim, wanted: &Wanted) -> Request {
     }
 }
 
-const CONDITIONS: [ConditionId; 10] = [
+const CONDITIONS: [ConditionId; 12] = [
     ConditionId::Needs,
     ConditionId::Hold,
     ConditionId::Alone,
@@ -226,6 +228,8 @@ const CONDITIONS: [ConditionId; 10] = [
     ConditionId::Resolvers,
     ConditionId::Checks,
     ConditionId::Guardrails,
+    ConditionId::Runners,
+    ConditionId::Leak,
     ConditionId::Interlock,
     ConditionId::Order,
 ];
@@ -311,6 +315,7 @@ fn watched(sim: &Sim, seen: &Seen) -> Report {
             answer: [Answer::Old, Answer::OldStretched, Answer::New, Answer::Silent][pick(*answer, 4)],
         },
         Seen::Source(bad) => Report::Source { source: "route53".into(), trouble: bad.then(|| trouble("throttled")) },
+        Seen::Leak(on) => Report::Leak { side: Side::Old, who: on.then(|| "reports writes to orders".into()) },
         Seen::Baseline => Report::Baseline(BTreeMap::from([("m".to_owned(), 0.1)])),
         Seen::Begin => Report::Begin { session: "again".into(), speed: 1.0 },
         _ => Report::Passed,

@@ -1,7 +1,7 @@
 //! One session played: commands go in, the fold and the tracker see what they lead to, effects come back later.
 
 use cutover::{
-    plan::{Plan, StepId},
+    plan::{Plan, Side, StepId},
     run::{
         Actor, Answer, Ask, Change, Command, Direction, Effect, Event, Observation, Operator, Outcome, Preview,
         RdsChange, Report, Request, Seat, State, Target, Trouble, VerdictKind, due, effect, observe, recovery,
@@ -227,6 +227,7 @@ impl Sim {
         for (side, role, cell) in self.world.runners() {
             self.report(Report::Runner { side, role, cell });
         }
+        self.report(Report::Leak { side: Side::Old, who: None });
         let resolvers: Vec<_> = self.plan.dns.resolvers.iter().map(|resolver| resolver.name.clone()).collect();
         for record in self.plan.records.iter().map(|record| record.id.clone()).collect::<Vec<_>>() {
             for resolver in &resolvers {

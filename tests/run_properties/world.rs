@@ -225,6 +225,11 @@ impl World {
         *self == before && !self.commands.contains("copy") && !self.commands.contains("migrate")
     }
 
+    /// Somebody stops the new side's workers by hand.
+    pub(crate) fn stop_new_workers(&mut self) {
+        self.services.insert("worker".into(), 0);
+    }
+
     /// The runners as they are.
     pub(crate) fn runners(&self) -> [(Side, Role, Cell); 4] {
         let cell = |running| if running { Cell::On } else { Cell::Off };

@@ -8,14 +8,15 @@ use self::attempt::{end, intend, observe};
 use super::{
     change::Change,
     event::{Actor, Event, Observation, Outcome, Seat, What},
-    gate::Gate,
+    gate::{ConditionId, Gate},
+    interlock::Cell,
     phase::{Direction, Phase, Trigger},
     state::{
         AnswerState, Away, CheckState, Disarmed, Drain, LOG_LENGTH, ManualHold, Opening, Rollback, Session, State,
         StepState, VerdictState,
     },
 };
-use crate::plan::{RecordSet, StepId};
+use crate::plan::{RecordSet, Role, Side, StepId};
 
 /// The TTL that Route 53 answers with for an alias to a load balancer, seconds.
 ///
@@ -325,14 +326,11 @@ impl State {
                 Some(until) => drop(self.expiries.insert(*of, *until)),
                 None => drop(self.expiries.remove(of)),
             },
-            What::RunnerChanged { side, role, cell } => self.runners.set(*side, *role, *cell),
+            What::RunnerChanged { side, role, cell } => self.runner_seen(*side, *role, *cell),
             What::OpeningCounted { metric, value } => {
                 self.opening = Some(Opening { at, metric: metric.clone(), value: *value });
             }
-            What::LeakChanged { side, who } => match who {
-                Some(who) => drop(self.leaks.insert(*side, who.clone())),
-                None => drop(self.leaks.remove(side)),
-            },
+            What::LeakChanged { side, who } => self.leak_seen(*side, who.as_ref()),
             What::PreflightTaken { findings } => self.findings.clone_from(findings),
             What::FindingChanged { finding, .. } => {
                 match self.findings.iter_mut().find(|known| known.id == finding.id) {
@@ -346,6 +344,25 @@ impl State {
             },
             _ => {}
         }
+    }
+}
+
+impl State {
+    /// What a person went past was what ran where then.
+    fn runner_seen(&mut self, side: Side, role: Role, cell: Cell) {
+        self.runners.set(side, role, cell);
+        if cell == Cell::On {
+            self.ran.insert(role);
+        }
+        self.overrides.retain(|(_, condition)| *condition != ConditionId::Runners);
+    }
+
+    fn leak_seen(&mut self, side: Side, who: Option<&String>) {
+        match who {
+            Some(who) => drop(self.leaks.insert(side, who.clone())),
+            None => drop(self.leaks.remove(&side)),
+        }
+        self.overrides.retain(|(_, condition)| *condition != ConditionId::Leak);
     }
 }
 

@@ -141,7 +141,7 @@ pub fn due<'a>(plan: &'a Plan, state: &'a State, now: Timestamp) -> impl Iterato
 
 /// Whether the next part of a staged attempt may be looked at and sent.
 fn ripe(plan: &Plan, state: &State, step: &StepState, now: Timestamp) -> bool {
-    const WATCHED: [Id; 5] = [Id::Hold, Id::Guardrails, Id::Checks, Id::Order, Id::Interlock];
+    const WATCHED: [Id; 7] = [Id::Hold, Id::Runners, Id::Leak, Id::Guardrails, Id::Checks, Id::Order, Id::Interlock];
     let over = || step.attempt().and_then(|a| a.baking_until).is_some_and(|until| until <= now);
     let green = || {
         let all = conditions(plan, state, &step.id, step.direction, now);

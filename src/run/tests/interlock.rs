@@ -2,8 +2,8 @@ use super::{at, fresh, plan, price::done, records, set, step};
 use crate::{
     plan::{Kind, Role, Runner, RunnerSource, Side, WriteLock},
     run::{
-        Access, Cell, Change, ConditionId, Direction, HoldKind, Matrix, Part, Preview, State, Violation, conditions,
-        holds, misplaced, runner_effects,
+        Access, Actor, Cell, Change, ConditionId, Direction, Event, HoldKind, Matrix, Part, Phase, Preview, State,
+        Violation, What, conditions, holds, misplaced, missing, runner_effects,
     },
 };
 
@@ -100,16 +100,151 @@ fn what_a_step_has_ended_and_is_seen_later_is_out_of_place() {
     state.runners.set(Side::New, Role::Worker, Cell::On);
     assert_eq!(found(&state, 20), [], "watches look every few seconds");
     assert_eq!(found(&state, 500), [(Side::New, Role::Worker, "stop".into())]);
-    state.at = Some(at(500));
-    let strays: Vec<_> = holds(&plan, &state).into_iter().filter(|hold| hold.kind == HoldKind::Stray).collect();
-    assert!(strays.len() == 1 && !strays[0].blocking && strays[0].text.contains("`stop`"), "{strays:?}");
+    let strays: Vec<_> =
+        holds(&plan, &state, at(500)).into_iter().filter(|hold| hold.kind == HoldKind::Stray).collect();
+    assert!(strays.len() == 1 && strays[0].blocking && strays[0].text.contains("`stop`"), "{strays:?}");
     done(&mut state, "scale", &[(service(0, 2), 0)], 10);
     state.steps.sort_by_key(|step| step.id.0 == "scale");
     assert_eq!(found(&state, 500), [], "a later step has started it again");
 }
 
+/// Worker on both sides: Heroku's is stopped by `stop`, which allows none, and ECS's started by `scale`.
+fn moved() -> crate::plan::Plan {
+    let mut plan = plan();
+    plan.runners.push(Runner {
+        role: Role::Worker,
+        side: Side::Old,
+        source: RunnerSource::Heroku { process: "worker".into() },
+    });
+    let formation = [("worker".to_owned(), 0)].into();
+    let mut stop = step("stop", Kind::HerokuScale { formation, old_side_silent: None }, &[]);
+    stop.allow_none = vec![Role::Worker];
+    plan.steps.insert(0, stop);
+    plan
+}
+
+fn seen(state: &mut State, old: Cell, new: Cell) {
+    for (side, cell) in [(Side::Old, old), (Side::New, new)] {
+        let what = What::RunnerChanged { side, role: Role::Worker, cell };
+        state.apply(&Event { seq: state.seq + 1, at: at(0), by: Actor::Engine, what }).unwrap();
+    }
+}
+
+fn stopped() -> Change {
+    Change::Formation {
+        app: "acme".into(),
+        from: [("worker".to_owned(), 1)].into(),
+        to: [("worker".to_owned(), 0)].into(),
+    }
+}
+
+fn scaled(to: u32) -> Change {
+    Change::Service { cluster: "c".into(), service: "worker".into(), from: 2 - to, to }
+}
+
+fn done_at(state: &mut State, id: &str, change: Change, seconds: i64) {
+    done(state, id, &[(change, 0)], 10);
+    state.steps.iter_mut().find(|step| step.id.0 == id).unwrap().since = Some(at(seconds));
+}
+
 #[test]
-fn writes_are_not_opened_while_somebody_writes_where_they_are_frozen() {
+fn a_role_that_ran_and_runs_nowhere_is_missed_unless_a_step_meant_it() {
+    let plan = moved();
+    let mut state = fresh(&plan);
+    let gone = |state: &State, now: i64| missing(&plan, state, at(now));
+    seen(&mut state, Cell::Off, Cell::Off);
+    assert_eq!(gone(&state, 500), [], "it has never run: nobody misses it");
+    seen(&mut state, Cell::On, Cell::Off);
+    assert_eq!(gone(&state, 500), []);
+    seen(&mut state, Cell::Off, Cell::Unknown);
+    assert_eq!(gone(&state, 500), [], "what cannot be seen is not missing");
+    seen(&mut state, Cell::Off, Cell::Off);
+    assert_eq!(gone(&state, 500), [Role::Worker], "somebody stopped it");
+    done_at(&mut state, "stop", stopped(), 1000);
+    assert_eq!(gone(&state, 5000), [], "between the old side and the new one nobody runs, and the plan says so");
+    done_at(&mut state, "scale", scaled(2), 6000);
+    assert_eq!(gone(&state, 6030), [], "it starts: watches look every few seconds");
+    assert_eq!(gone(&state, 6500), [Role::Worker], "it was started and has gone");
+    let texts: Vec<_> = holds(&plan, &state, at(6500)).into_iter().map(|hold| (hold.kind, hold.blocking)).collect();
+    assert_eq!(texts, [(HoldKind::Missing(Role::Worker), true)]);
+    // The way back: the new side ends, then the old one begins.
+    state.steps.iter_mut().find(|step| step.id.0 == "scale").unwrap().applied.clear();
+    assert_eq!(gone(&state, 7000), [], "undone: the step before it meant it");
+}
+
+#[test]
+fn what_people_stop_by_hand_in_a_step_that_allows_it_is_meant_and_so_is_what_was_skipped() {
+    let mut plan = moved();
+    plan.steps[0].kind = Kind::Manual { items: vec!["stop the worker on its own machine".into()] };
+    let mut state = fresh(&plan);
+    seen(&mut state, Cell::On, Cell::Off);
+    seen(&mut state, Cell::Off, Cell::Off);
+    let gone = |state: &State| missing(&plan, state, at(5000));
+    assert_eq!(gone(&state), [Role::Worker]);
+    for phase in [Phase::Running, Phase::Done, Phase::Skipped] {
+        state.steps[0].phase = phase;
+        assert_eq!(gone(&state), [], "{phase:?}");
+    }
+    state.steps[0].phase = Phase::Failed;
+    assert_eq!(gone(&state), [Role::Worker], "it was not done");
+}
+
+#[test]
+fn a_role_with_two_runners_on_a_side_has_ended_there_when_both_have() {
+    let mut plan = moved();
+    plan.runners.push(Runner {
+        role: Role::Worker,
+        side: Side::Old,
+        source: RunnerSource::Heroku { process: "mailer".into() },
+    });
+    let mut state = fresh(&plan);
+    seen(&mut state, Cell::On, Cell::Off);
+    done_at(&mut state, "stop", stopped(), 10);
+    assert_eq!(misplaced(&plan, &state, at(500)), [], "the mailer works on, and nobody has stopped it");
+    let both = |count| [("worker".to_owned(), count), ("mailer".to_owned(), count)].into();
+    done_at(&mut state, "stop", Change::Formation { app: "acme".into(), from: both(1), to: both(0) }, 10);
+    assert_eq!(misplaced(&plan, &state, at(500)), [(Side::Old, Role::Worker, "stop".into())]);
+}
+
+#[test]
+fn nothing_goes_forward_past_a_violation_but_what_mends_it_and_what_a_person_vouches_for() {
+    let mut plan = moved();
+    plan.steps.push(step("note", Kind::Manual { items: vec!["look".into()] }, &[]));
+    let mut state = fresh(&plan);
+    seen(&mut state, Cell::On, Cell::Off);
+    done_at(&mut state, "stop", stopped(), 0);
+    seen(&mut state, Cell::Off, Cell::Off);
+    let runners = |state: &State, id: &str, direction: Direction| {
+        let all = conditions(&plan, state, &id.into(), direction, at(500));
+        let found = all.into_iter().find(|condition| condition.id == ConditionId::Runners);
+        found.map(|condition| (condition.holds, condition.detail))
+    };
+    assert_eq!(runners(&state, "note", Direction::Forward), None, "all as the plan means it");
+    seen(&mut state, Cell::On, Cell::Off);
+    let why = "worker is seen on Heroku again, although `stop` ended it: stop it there";
+    assert_eq!(runners(&state, "note", Direction::Forward), Some((false, why.to_owned())));
+    assert_eq!(runners(&state, "stop", Direction::Back), None, "every undo passes");
+    let preview = |change| Preview { parts: vec![Part { change, bake: std::time::Duration::ZERO }], facts: Vec::new() };
+    state.steps.iter_mut().find(|step| step.id.0 == "note").unwrap().forward = Some(preview(stopped()));
+    assert_eq!(runners(&state, "note", Direction::Forward), None, "it is what mends it");
+    state.steps.iter_mut().find(|step| step.id.0 == "note").unwrap().forward = None;
+    assert!(ConditionId::Runners.overridable() && ConditionId::Leak.overridable());
+    state.overrides.insert(("note".into(), ConditionId::Runners));
+    assert!(runners(&state, "note", Direction::Forward).unwrap().0, "a person may know better");
+
+    // What was gone past was what ran where then.
+    state.steps[0].applied.clear();
+    state.steps[0].phase = Phase::Failed;
+    seen(&mut state, Cell::Off, Cell::Off);
+    let why = "no worker runs on either side, and no step meant it to: start it";
+    assert_eq!(runners(&state, "note", Direction::Forward), Some((false, why.to_owned())));
+    assert_eq!(runners(&state, "stop", Direction::Forward), None, "after it none may run anyway");
+    state.steps.iter_mut().find(|step| step.id.0 == "scale").unwrap().forward = Some(preview(scaled(2)));
+    assert_eq!(runners(&state, "scale", Direction::Forward), None, "it starts one");
+}
+
+#[test]
+fn nothing_goes_forward_while_somebody_writes_where_writes_are_frozen() {
     let mut plan = plan();
     let open = Kind::PostgresOpen { side: Side::New, method: WriteLock::ConnectionLimit, roles: vec!["shop".into()] };
     plan.steps.push(step("open", open, &[]));
@@ -133,4 +268,14 @@ fn writes_are_not_opened_while_somebody_writes_where_they_are_frozen() {
     assert!(!found.holds && found.detail.starts_with("reports (cron) writes to public.orders on Heroku"), "{found:?}");
     state.overrides.insert(("open".into(), ConditionId::Leak));
     assert!(leak(&state).unwrap().holds, "a person may know better, typed and with a reason");
+    let other = |state: &State, direction| {
+        let all = conditions(&plan, state, &"scale".into(), direction, at(0));
+        all.into_iter().find(|condition| condition.id == ConditionId::Leak).map(|condition| condition.holds)
+    };
+    assert_eq!(other(&state, Direction::Forward), Some(false), "not only the opening of writes");
+    assert_eq!(other(&state, Direction::Back), None);
+    let who = Some("somebody else writes to public.orders".to_owned());
+    let event = What::LeakChanged { side: Side::Old, who };
+    state.apply(&Event { seq: state.seq + 1, at: at(0), by: Actor::Engine, what: event }).unwrap();
+    assert!(!leak(&state).unwrap().holds, "what was gone past was another leak");
 }

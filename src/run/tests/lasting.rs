@@ -53,7 +53,7 @@ fn what_ends_before_the_window_and_the_way_back_is_shown_and_blocks_nothing() {
         engine: None,
     });
     let told = |state: &State| {
-        let found = holds(&plan, state).into_iter().filter(|hold| hold.kind == HoldKind::Expiry);
+        let found = holds(&plan, state, at(0)).into_iter().filter(|hold| hold.kind == HoldKind::Expiry);
         found.map(|hold| (hold.blocking, hold.text)).collect::<Vec<_>>()
     };
     // The window is an hour, and nothing is to be undone yet.

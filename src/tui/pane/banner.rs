@@ -94,6 +94,7 @@ fn held(scene: &Scene<'_>, hold: &crate::run::Hold) -> Banner {
     match hold.kind {
         HoldKind::Doubt => banner(Role::BadFill, "IN DOUBT", words, "l looks again, u decides"),
         HoldKind::Doubled(_) => banner(Role::BadFill, "TWO RUNNERS", words, "stop one side"),
+        HoldKind::Missing(_) => banner(Role::BadFill, "NO RUNNER", words, "start it"),
         HoldKind::Stray => banner(Role::BadFill, "STRAY", words, "stop it"),
         HoldKind::Manual => banner(Role::WarnFill, "HOLD", words, "h releases"),
         HoldKind::Breach => breach(scene, &words, hold.blocking),

@@ -46,12 +46,14 @@ fn cell(scene: &Scene<'_>, pen: &mut Pen<'_>, side: Side, role: plan::Role, colu
     let seen = scene.state().runners.get(side, role).or(watched.then_some(Cell::Unknown));
     let leaks = role == plan::Role::Writer && scene.state().leaks.contains_key(&side);
     let strays = misplaced(scene).any(|(there, which, _)| (there, which) == (side, role));
+    let gone = missing(scene).contains(&role);
     let (meaning, glyph, words) = match seen {
         None => (Role::Line, glyphs.dash, ""),
         Some(Cell::On) if doubled => (Role::Bad, glyphs.on, " TWO"),
         Some(Cell::On) if strays => (Role::Bad, glyphs.on, " STILL"),
         Some(Cell::On) => (Role::Good, glyphs.on, " on"),
         Some(_) if leaks => (Role::Bad, glyphs.on, " LEAK"),
+        Some(Cell::Off) if gone => (Role::Bad, glyphs.off, " NONE"),
         Some(Cell::Off) => (Role::Dim, glyphs.off, " off"),
         Some(Cell::Unknown) => (Role::Warn, glyphs.unknown, " ?"),
     };
@@ -63,7 +65,12 @@ fn misplaced(scene: &Scene<'_>) -> impl Iterator<Item = (Side, plan::Role, StepI
     run::misplaced(scene.plan(), scene.state(), scene.now).into_iter()
 }
 
-/// What is seen where nothing should be, a sentence each.
+/// What ran and runs nowhere, although no step meant it to.
+fn missing(scene: &Scene<'_>) -> Vec<plan::Role> {
+    run::missing(scene.plan(), scene.state(), scene.now)
+}
+
+/// What is seen where nothing should be, and what is seen nowhere, a sentence each.
 fn strays(scene: &Scene<'_>) -> Vec<String> {
     let label = |side| &scene.plan().sides.get(side).label;
     let leaks = scene.state().leaks.iter().map(|(side, who)| {
@@ -72,7 +79,9 @@ fn strays(scene: &Scene<'_>) -> Vec<String> {
     let runners = misplaced(scene).map(|(side, role, step)| {
         format!("{} is seen on {}, although `{step}` ended it.", role_word(role), label(side))
     });
-    leaks.chain(runners).collect()
+    let gone = missing(scene).into_iter();
+    let gone = gone.map(|role| format!("{} runs on neither side, and no step meant it to.", role_word(role)));
+    gone.chain(leaks).chain(runners).collect()
 }
 
 /// In a word: the worst that is so. `holds` is said only when everything that is watched is known and as it should be.
@@ -81,6 +90,10 @@ fn verdict(scene: &Scene<'_>) -> (Role, String) {
     let doubled: Vec<_> = runners.doubled().map(role_word).collect();
     if !doubled.is_empty() {
         return (Role::Bad, format!("TWO {}", doubled.join(", ")));
+    }
+    let missing: Vec<_> = missing(scene).into_iter().map(role_word).collect();
+    if !missing.is_empty() {
+        return (Role::Bad, format!("NO {}", missing.join(", ")));
     }
     if let Some(side) = scene.state().leaks.keys().next() {
         return (Role::Bad, format!("{} LEAKS", scene.plan().sides.get(*side).label));

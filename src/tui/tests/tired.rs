@@ -155,7 +155,7 @@ fn a_step_whose_turn_has_not_come_raises_no_alarm() {
     let failed =
         |step: &str| What::PreviewFailed { step: step.into(), direction: Direction::Forward, trouble: trouble() };
     let alarms = |fixture: &Fixture| {
-        let all = holds(&fixture.snapshot.plan, &fixture.snapshot.state);
+        let all = holds(&fixture.snapshot.plan, &fixture.snapshot.state, fixture.now);
         all.into_iter().filter(|hold| hold.kind == HoldKind::Preview).count()
     };
     fixture.engine(failed("raise-ttl"));

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use cutover::{
     plan::{Consequence, Role, Side, StepId},
-    run::{Ask, Cell, Change, Command, Direction, Event, Observation, Outcome, RdsChange, Report, VerdictKind, What},
+    run::{
+        Ask, Cell, Change, Command, ConditionId, Direction, Event, Observation, Outcome, RdsChange, Report,
+        VerdictKind, What,
+    },
 };
 use jiff::Timestamp;
 
@@ -26,12 +29,12 @@ impl Tracker {
         assert!(*change == Change::Nothing || !others, "two acts at once");
         assert!(!self.tracks[step].doubt, "P4: {step} acts again before anybody has looked");
         match direction {
-            Direction::Forward => self.may_go_forward(step, change),
+            Direction::Forward => self.may_go_forward(step, change, event.at),
             Direction::Back => self.may_go_back(step, change),
         }
         let open =
             Attempt { direction: *direction, gate: gate.id, parts: gate.parts, part: 0, open: true, bakes_until: None };
-        self.send(step, open, change);
+        self.send(step, open, change, event.at);
     }
 
     pub(super) fn later_part(&mut self, command: &Command, event: &Event, index: usize) {
@@ -48,13 +51,14 @@ impl Tracker {
         assert!(event.at >= over, "P1b: the bake is not over");
         assert_eq!(preview.parts, attempt.parts[*part as usize..], "P1b: what remains is not what was consented to");
         assert_eq!(*change, attempt.parts[*part as usize].change);
-        self.may_go_forward(step, change);
+        self.may_go_forward(step, change, event.at);
         count(&mut self.counts, "later_parts");
-        self.send(step, Attempt { part: *part, open: true, bakes_until: None, ..attempt }, change);
+        self.send(step, Attempt { part: *part, open: true, bakes_until: None, ..attempt }, change, event.at);
     }
 
-    fn send(&mut self, step: &StepId, attempt: Attempt, change: &Change) {
-        self.overridden.remove(step);
+    fn send(&mut self, step: &StepId, attempt: Attempt, change: &Change, at: Timestamp) {
+        self.overridden.retain(|(theirs, _)| theirs != step);
+        self.heard_of(step, at);
         let track = self.tracks.get_mut(step).unwrap();
         if *change != Change::Nothing {
             count(&mut self.counts, "acts");
@@ -66,7 +70,7 @@ impl Tracker {
         track.attempt = Some(attempt);
     }
 
-    fn may_go_forward(&self, step: &StepId, change: &Change) {
+    fn may_go_forward(&mut self, step: &StepId, change: &Change, at: Timestamp) {
         assert!(!self.rolling_back, "forward in a rollback");
         assert!(!self.held, "forward although a person holds the run");
         let bad = self.plan.guardrails.iter().find(|guardrail| {
@@ -74,12 +78,23 @@ impl Tracker {
             let breach = self.verdicts.get(&guardrail.id) == Some(&VerdictKind::Breach);
             counts && breach && guardrail.consequence != Consequence::Warn
         });
-        assert!(bad.is_none() || self.overridden.contains(step), "P8: forward into the breach of {bad:?}");
+        let past = |condition| self.overridden.contains(&(step.clone(), condition));
+        assert!(bad.is_none() || past(ConditionId::Guardrails), "P8: forward into the breach of {bad:?}");
+        let wrong = self.wrong_runners(step, change, at);
+        assert!(wrong.is_empty() || past(ConditionId::Runners), "P9: {step} goes forward although {wrong:?}");
+        assert!(!self.leak || past(ConditionId::Leak), "P9: {step} goes forward although writes leak");
+        let (went_past, leaks) = (!wrong.is_empty(), self.leak);
         let planned = self.plan.step(step).unwrap();
         for (role, none_allowed) in self.touched(change).map(|role| (role, planned.allow_none.contains(&role))) {
             let after = self.both_after(role, change);
             assert!(!(role != Role::Web && after == [Cell::On, Cell::On]), "P9: two {role:?} runners");
             assert!(none_allowed || after != [Cell::Off, Cell::Off], "P9: no {role:?} runner");
+        }
+        if went_past {
+            count(&mut self.counts, "past_runners");
+        }
+        if leaks {
+            count(&mut self.counts, "past_a_leak");
         }
     }
 
@@ -96,7 +111,7 @@ impl Tracker {
         }
     }
 
-    fn touched(&self, change: &Change) -> impl Iterator<Item = Role> + use<> {
+    pub(super) fn touched(&self, change: &Change) -> impl Iterator<Item = Role> + use<> {
         let role = |process: &str| if process == "web" { Role::Web } else { Role::Worker };
         let roles: BTreeSet<_> = match change {
             Change::Maintenance { .. } => BTreeSet::from([Role::Web]),
@@ -124,6 +139,13 @@ impl Tracker {
     }
 
     pub(super) fn progress(&mut self, what: &What, at: Timestamp) {
+        if let What::Ended { step, .. }
+        | What::Observed { step, .. }
+        | What::Resolved { step, .. }
+        | What::Skipped { step, .. } = what
+        {
+            self.heard_of(step, at);
+        }
         match what {
             What::Ended { step, outcome } => self.ended(step, outcome, at),
             What::Observed { step, observation } => self.observed(step, observation, at),
@@ -136,9 +158,13 @@ impl Tracker {
                 assert!(!track.undoable() && track.attempt.is_none(), "{step} was skipped although it stands");
                 track.settled = true;
             }
-            What::Overridden { step, reason, .. } => {
+            What::LeakChanged { who, .. } => {
+                self.leak = who.is_some();
+                self.overridden.retain(|(_, condition)| *condition != ConditionId::Leak);
+            }
+            What::Overridden { step, condition, reason } => {
                 assert!(!reason.is_empty());
-                self.overridden.insert(step.clone());
+                self.overridden.insert((step.clone(), *condition));
                 count(&mut self.counts, "overridden");
             }
             What::HoldRaised { .. } => self.held = true,
@@ -197,18 +223,20 @@ impl Tracker {
             (Observation::Done, Direction::Back) => {
                 *track = Track::default();
                 count(&mut self.counts, "undone");
-                self.rewind(step);
+                self.rewind(step, at);
             }
         }
     }
 
     /// Later steps that only looked have to look again.
-    fn rewind(&mut self, undone: &StepId) {
+    fn rewind(&mut self, undone: &StepId, at: Timestamp) {
         let position = self.plan.position(undone).unwrap();
-        for later in &self.plan.steps[position + 1..] {
-            let track = self.tracks.get_mut(&later.id).unwrap();
+        let later: Vec<_> = self.plan.steps[position + 1..].iter().map(|step| step.id.clone()).collect();
+        for id in later {
+            let track = self.tracks.get_mut(&id).unwrap();
             if track.done && track.standing.is_empty() {
                 (track.done, track.settled) = (false, false);
+                self.heard_of(&id, at);
                 count(&mut self.counts, "rewound");
             }
         }

@@ -1,14 +1,15 @@
 //! The promises, told again from commands and events alone: knows nothing of `State`, `decide` or `apply`.
 
 mod acts;
+mod runners;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::{
     plan::{GateLevel, Kind, Plan, Role, Side, StepId},
     run::{
-        Actor, Ask, Cell, Change, Command, Direction, Event, Evidence, Operator, Part, Preview, RdsChange, Report,
-        Request, Seat, VerdictKind, What,
+        Actor, Ask, Cell, Change, Command, ConditionId, Direction, Event, Evidence, Operator, Part, Preview, RdsChange,
+        Report, Request, Seat, VerdictKind, What,
     },
 };
 use jiff::Timestamp;
@@ -86,7 +87,13 @@ pub(crate) struct Tracker {
     runners: BTreeMap<(Side, Role), Cell>,
     tracks: BTreeMap<StepId, Track>,
     verdicts: BTreeMap<String, VerdictKind>,
-    overridden: BTreeSet<StepId>,
+    overridden: BTreeSet<(StepId, ConditionId)>,
+    /// Roles that were seen running.
+    ran: BTreeSet<Role>,
+    /// Somebody writes where writes are frozen.
+    leak: bool,
+    /// When something was last heard of a step.
+    moved: BTreeMap<StepId, Timestamp>,
     /// What each evidence stood for: one hash, one meaning.
     meanings: BTreeMap<String, String>,
     /// And the other way round.
@@ -110,6 +117,9 @@ impl Tracker {
             tracks: plan.steps.iter().map(|step| (step.id.clone(), Track::default())).collect(),
             verdicts: BTreeMap::new(),
             overridden: BTreeSet::new(),
+            ran: BTreeSet::new(),
+            leak: false,
+            moved: BTreeMap::new(),
             meanings: BTreeMap::new(),
             evidences: BTreeMap::new(),
             rolling_back: false,
@@ -172,6 +182,8 @@ impl Tracker {
             What::PreviewFailed { step, direction, .. } => self.previewed(step, *direction, None),
             What::RunnerChanged { side, role, cell } => {
                 self.runners.insert((*side, *role), *cell);
+                self.ran.extend((*cell == Cell::On).then_some(*role));
+                self.overridden.retain(|(_, condition)| *condition != ConditionId::Runners);
                 self.gate.iter_mut().for_each(|gate| gate.upset = true);
             }
             what => self.progress(what, event.at),

@@ -1,0 +1,175 @@
+//! What holds the run: what nobody may overlook, gravest first.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    conditions::{breached, clock_text, role_word},
+    interlock::{misplaced, missing},
+    phase::Phase,
+    state::{State, StepState},
+};
+use crate::plan::{Consequence, Plan, Role, Side, StepId};
+
+/// Something that nobody may overlook. A blocking hold keeps every step from going forward; rollback stays open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// What kind.
+    pub kind: HoldKind,
+    /// What is so and what it means.
+    pub text: String,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// The step it is about.
+    pub step: Option<StepId>,
+    /// The source that it is about.
+    #[serde(default)]
+    pub source: Option<String>,
+    /// When what it speaks of is tried again by itself, session time.
+    #[serde(default)]
+    pub next_try: Option<Timestamp>,
+    /// Nothing goes forward while it stands.
+    pub blocking: bool,
+}
+
+impl Hold {
+    fn new(kind: HoldKind, text: String) -> Self {
+        Self { kind, text, since: None, step: None, source: None, next_try: None, blocking: false }
+    }
+
+    /// What is tried again by itself: the name of a source, or the id of a step whose change cannot be read.
+    #[must_use]
+    pub fn retried(&self) -> Option<&str> {
+        match self.kind {
+            HoldKind::Source => self.source.as_deref(),
+            HoldKind::Preview => self.step.as_ref().map(|step| step.0.as_str()),
+            _ => None,
+        }
+    }
+}
+
+/// What kind of hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HoldKind {
+    /// Nobody knows whether an attempt took effect.
+    Doubt,
+    /// Both sides run this role.
+    Doubled(Role),
+    /// Somebody writes, or something runs, where a step has ended it.
+    Stray,
+    /// This role has run in this session, runs on no side now, and no step meant it to.
+    Missing(Role),
+    /// A person holds the run.
+    Manual,
+    /// A guardrail is in breach.
+    Breach,
+    /// The exact change of a step cannot be read.
+    Preview,
+    /// A source of truth cannot be read.
+    Source,
+    /// Something ends before the window does, or before the way back could be gone.
+    Expiry,
+}
+
+/// Everything that holds the run at a session time, gravest first.
+#[must_use]
+pub fn holds(plan: &Plan, state: &State, now: Timestamp) -> Vec<Hold> {
+    let doubt = state.steps.iter().filter(|step| step.phase == Phase::InDoubt).map(|step| Hold {
+        since: step.since,
+        step: Some(step.id.clone()),
+        blocking: true,
+        ..Hold::new(
+            HoldKind::Doubt,
+            format!("`{}` is in doubt: {}", step.id, step.reason.as_deref().unwrap_or("its answer was lost")),
+        )
+    });
+    let doubled = state.runners.doubled().map(|role| Hold {
+        blocking: true,
+        ..Hold::new(HoldKind::Doubled(role), format!("two {} runners: one on each side", role_word(role)))
+    });
+    let nowhere = missing(plan, state, now)
+        .into_iter()
+        .map(|role| Hold { blocking: true, ..Hold::new(HoldKind::Missing(role), missing_text(role)) });
+    let strays = strays(plan, state, now);
+    let manual = state.hold.iter().map(|hold| Hold {
+        since: Some(hold.at),
+        blocking: true,
+        ..Hold::new(HoldKind::Manual, format!("held by {}: {}", hold.by, hold.reason))
+    });
+    let breaches = plan.guardrails.iter().filter(|g| breached(state, g)).map(|guardrail| Hold {
+        since: state.verdicts.get(&guardrail.id).map(|verdict| verdict.since),
+        blocking: guardrail.consequence != Consequence::Warn,
+        ..Hold::new(HoldKind::Breach, format!("guardrail breach: {}", guardrail.title))
+    });
+    // A step is looked at whenever somebody wants to; before its turn the world is not yet as it expects.
+    let previews = state.steps.iter().filter(|step| turn(plan, state, step)).filter_map(|step| {
+        let trouble = step.trouble.as_ref()?;
+        let text = format!("`{}` cannot be read: {}: {}", step.id, trouble.call, trouble.reason);
+        let (step, next_try) = (Some(step.id.clone()), trouble.next_try);
+        Some(Hold { step, next_try, ..Hold::new(HoldKind::Preview, text) })
+    });
+    let sources = state.troubles.iter().map(|(source, trouble)| Hold {
+        source: Some(source.clone()),
+        next_try: trouble.next_try,
+        ..Hold::new(HoldKind::Source, format!("{source}: {}: {}", trouble.call, trouble.reason))
+    });
+    let expiries = expiries(plan, state);
+    doubt
+        .chain(doubled)
+        .chain(nowhere)
+        .chain(strays)
+        .chain(manual)
+        .chain(breaches)
+        .chain(expiries)
+        .chain(previews)
+        .chain(sources)
+        .collect()
+}
+
+/// Who writes although writes are frozen, and what runs although a step has stopped it.
+fn strays<'a>(plan: &'a Plan, state: &'a State, now: Timestamp) -> impl Iterator<Item = Hold> + use<'a> {
+    let stray = |text| Hold { blocking: true, ..Hold::new(HoldKind::Stray, text) };
+    let leaks = state.leaks.iter().map(move |(side, who)| stray(leak_text(plan, *side, who)));
+    let runners = misplaced(plan, state, now).into_iter();
+    leaks.chain(runners.map(move |(side, role, step)| stray(stray_text(plan, side, role, &step))))
+}
+
+/// Somebody writes to a side that is closed to the application.
+pub(super) fn leak_text(plan: &Plan, side: Side, who: &str) -> String {
+    format!("{who} on {}, where writes are frozen: those rows stay behind", plan.sides.get(side).label)
+}
+
+/// A runner is back where a step has ended it.
+pub(super) fn stray_text(plan: &Plan, side: Side, role: Role, step: &StepId) -> String {
+    format!("{} is seen on {} again, although `{step}` ended it", role_word(role), plan.sides.get(side).label)
+}
+
+/// A role that ran is gone.
+pub(super) fn missing_text(role: Role) -> String {
+    format!("no {} runs on either side, and no step meant it to", role_word(role))
+}
+
+/// Whether the run waits for this step: what it needs is done, or it is the next to be undone.
+#[must_use]
+pub fn turn(plan: &Plan, state: &State, step: &StepState) -> bool {
+    match &state.rollback {
+        Some(_) => state.next_undo().is_some_and(|next| next.id == step.id),
+        None => step.phase.in_flight() || (!step.phase.settled() && state.needs_met(plan, &step.id)),
+    }
+}
+
+/// What does not last until the window is over and everything could have been undone after it.
+fn expiries<'a>(plan: &Plan, state: &'a State) -> impl Iterator<Item = Hold> + use<'a> {
+    let started = state.session.as_ref().map(|session| session.started_at);
+    let end = started.zip(plan.window).and_then(|(start, window)| start.checked_add(window).ok());
+    let back = super::price::price(plan, state, None).total;
+    let needed = end.and_then(|end| end.checked_add(back).ok());
+    let short = state.expiries.iter().filter(move |(_, until)| needed.is_some_and(|needed| **until < needed));
+    short.zip(std::iter::repeat(needed)).map(|((of, until), needed)| {
+        let missing = needed.map(|needed| clock_text(needed.duration_since(*until))).unwrap_or_default();
+        let what = super::describe::expiring_word(*of);
+        let text = format!("{what} end {missing} before the window and the way back after it do");
+        Hold::new(HoldKind::Expiry, text)
+    })
+}
