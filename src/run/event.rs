@@ -394,7 +394,7 @@ pub struct Trouble {
 }
 
 /// What kind of trouble, so that the remedy can be said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TroubleKind {
     /// Too many requests.

@@ -1,15 +1,21 @@
 //! What holds the run: what nobody may overlook, gravest first.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     conditions::{breached, clock_text, role_word},
+    event::{Trouble, TroubleKind},
     interlock::{misplaced, missing},
     phase::Phase,
     state::{State, StepState},
 };
 use crate::plan::{Consequence, Plan, Role, Side, StepId};
+
+/// How the sources of synthetic checks begin: `web:CHECK TARGET`.
+const CHECKS: &str = "web:";
 
 /// Something that nobody may overlook. A blocking hold keeps every step from going forward; rollback stays open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -109,11 +115,6 @@ pub fn holds(plan: &Plan, state: &State, now: Timestamp) -> Vec<Hold> {
         let (step, next_try) = (Some(step.id.clone()), trouble.next_try);
         Some(Hold { step, next_try, ..Hold::new(HoldKind::Preview, text) })
     });
-    let sources = state.troubles.iter().map(|(source, trouble)| Hold {
-        source: Some(source.clone()),
-        next_try: trouble.next_try,
-        ..Hold::new(HoldKind::Source, format!("{source}: {}: {}", trouble.call, trouble.reason))
-    });
     let expiries = expiries(plan, state);
     doubt
         .chain(doubled)
@@ -123,7 +124,7 @@ pub fn holds(plan: &Plan, state: &State, now: Timestamp) -> Vec<Hold> {
         .chain(breaches)
         .chain(expiries)
         .chain(previews)
-        .chain(sources)
+        .chain(sources(state))
         .collect()
 }
 
@@ -148,6 +149,36 @@ pub(super) fn stray_text(plan: &Plan, side: Side, role: Role, step: &StepId) -> 
 /// A role that ran is gone.
 pub(super) fn missing_text(role: Role) -> String {
     format!("no {} runs on either side, and no step meant it to", role_word(role))
+}
+
+/// A source and its trouble.
+type Troubled<'a> = (&'a str, &'a Trouble);
+
+/// Sources that cannot be read, one each; a server that turns many checks away is one trouble and not many.
+fn sources(state: &State) -> Vec<Hold> {
+    let mut folded: BTreeMap<_, Vec<Troubled<'_>>> = BTreeMap::new();
+    for (source, trouble) in &state.troubles {
+        let (of, target) = checked(source).map_or((source.as_str(), ""), |(_, target)| (CHECKS, target));
+        folded.entry((of, target, trouble.kind)).or_default().push((source, trouble));
+    }
+    let hold = |((_, target, _), all): ((&str, &str, TroubleKind), Vec<Troubled<'_>>)| {
+        let ((source, trouble), others) = all.split_first()?;
+        let said = format!("{}: {}", trouble.call, trouble.reason);
+        let text = if others.is_empty() {
+            format!("{source}: {said}")
+        } else {
+            let names = others.iter().filter_map(|(source, _)| Some(checked(source)?.0)).collect::<Vec<_>>().join(", ");
+            format!("{CHECKS} {} checks {target}: {said}; and so are {names}", all.len())
+        };
+        let (source, next_try) = (Some((*source).to_owned()), trouble.next_try);
+        Some(Hold { source, next_try, ..Hold::new(HoldKind::Source, text) })
+    };
+    folded.into_iter().filter_map(hold).collect()
+}
+
+/// The check and the target of a source that is one.
+fn checked(source: &str) -> Option<(&str, &str)> {
+    source.strip_prefix(CHECKS)?.rsplit_once(' ')
 }
 
 /// Whether the run waits for this step: what it needs is done, or it is the next to be undone.

@@ -63,10 +63,7 @@ async fn repeat(context: Arc<Context>, check: Arc<Check>, target: Target, room: 
             None => (None, Some(format!("no end after {:?}", check.timeout + GRACE))),
         };
         let throttled = sample.as_ref().filter(|sample| is_throttled(sample));
-        let mut news = verdict.see(passing);
-        if throttled.is_some() {
-            news = verdict.see(passing).or(news);
-        }
+        let news = if throttled.is_some() { verdict.refused() } else { verdict.see(passing) };
         if let Some(passing) = news {
             context.out.report(report(&check, target, passing, reason)).await;
         }

@@ -53,6 +53,12 @@ impl CheckVerdict {
         self.told |= news;
         news.then_some(next)
     }
+
+    /// A failure that needs no second witness: the server itself says that it turns us away.
+    pub(super) fn refused(&mut self) -> Option<Option<bool>> {
+        self.failures = self.failures.max(FAILURES - 1);
+        self.see(Some(false))
+    }
 }
 
 #[cfg(test)]
@@ -76,6 +82,17 @@ mod tests {
             Some(None) => '?',
         };
         runs.chars().map(|c| letter(verdict.see(run(c)))).collect()
+    }
+
+    #[test]
+    fn who_is_turned_away_needs_no_second_witness() {
+        for before in [None, Some(true), Some(false)] {
+            let mut verdict = CheckVerdict::default();
+            verdict.see(before);
+            assert_ne!(verdict.refused(), None, "{before:?}");
+            assert_eq!((verdict.passing, verdict.refused()), (Some(false), None), "told once");
+            assert_eq!(verdict.see(Some(true)), Some(Some(true)), "one pass is enough");
+        }
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::time::Duration;
 use super::{at, fresh, plan, step};
 use crate::{
     plan::Kind,
-    run::{Actor, ConditionId, Direction, Event, Expiring, HoldKind, Session, State, What, conditions, holds},
+    run::{
+        Actor, ConditionId, Direction, Event, Expiring, HoldKind, Session, State, Trouble, TroubleKind, What,
+        conditions, holds,
+    },
 };
 
 fn happen(state: &mut State, what: What) {
@@ -35,6 +38,29 @@ fn the_old_side_is_scaled_down_only_after_its_silence() {
     assert!(ConditionId::Silence.overridable(), "a stray crawler need not keep the old side up for ever");
     let others = conditions(&plan, &state, &"scale".into(), Direction::Forward, at(0));
     assert!(others.iter().all(|condition| condition.id != ConditionId::Silence), "only where it is demanded");
+}
+
+#[test]
+fn a_server_that_turns_many_checks_away_is_one_trouble_with_all_of_their_names() {
+    let plan = plan();
+    let mut state = fresh(&plan);
+    let mut ill = |source: &str, kind: TroubleKind, next: i64| {
+        let (call, reason) = (format!("GET https://{source}/"), "status 429".to_owned());
+        let trouble = Some(Trouble { call, reason, kind, next_try: Some(at(next)) });
+        happen(&mut state, What::SourceChanged { source: source.into(), trouble });
+    };
+    for (source, next) in [("web:home new", 40), ("web:cart new", 41), ("web:login new", 42), ("web:home live", 43)] {
+        ill(source, TroubleKind::Throttled, next);
+    }
+    ill("web:health new", TroubleKind::Unexpected, 50);
+    ill("heroku", TroubleKind::Throttled, 60);
+    let told: Vec<_> = holds(&plan, &state, at(0)).into_iter().map(|hold| (hold.text, hold.source)).collect();
+    let one = |source: &str| (format!("{source}: GET https://{source}/: status 429"), Some(source.to_owned()));
+    let text = "web: 3 checks new: GET https://web:cart new/: status 429; and so are home, login".to_owned();
+    assert_eq!(
+        told,
+        [one("heroku"), one("web:home live"), (text, Some("web:cart new".to_owned())), one("web:health new"),]
+    );
 }
 
 #[test]
