@@ -139,6 +139,8 @@ pub enum FaultKind {
     Throttle {
         /// One of [`SERVICES`].
         service: String,
+        /// Only this operation; all without it.
+        operation: Option<String>,
         /// 0 to 1.
         share: f64,
         /// How long it wants to be left alone (`Retry-After`), session time; only Heroku's API and the two origins say so.
@@ -395,7 +397,9 @@ impl Faults {
 impl Fault {
     fn obstacle(&mut self, service: &str, operation: &str) -> Option<Obstacle> {
         match &self.spec.kind {
-            FaultKind::Throttle { service: of, share, retry_after } if of == service => {
+            FaultKind::Throttle { service: of, operation: only, share, retry_after }
+                if of == service && matches(only.as_deref(), operation) =>
+            {
                 self.shed += share;
                 let hit = self.shed >= 1.0;
                 self.shed -= f64::from(u8::from(hit));

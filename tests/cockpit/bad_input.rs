@@ -4,7 +4,7 @@ use std::{thread, time::Duration};
 
 use cutover::{
     journal::Reader,
-    run::{Phase, Target, TroubleKind, What},
+    run::{Outcome, Phase, Target, TroubleKind, What},
     session::Status,
 };
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
@@ -121,6 +121,36 @@ fn what_tells_nothing_any_more_is_blind_and_replication_that_stands_still_is_tro
         text.contains("no fresh data for")
             && ["5xx %", "requests", "memory %", "lag"].iter().all(|name| blind(text, name))
     });
+}
+
+/// What was turned away was not done: it is said so, and a person sends it again, once the API may be asked again.
+#[test]
+fn an_act_that_is_turned_away_is_not_repeated_by_itself_and_is_done_once() {
+    let home = Home::new();
+    let mut screen = home.rehearse(&["--speed", "120", "--scenario", "rate-limits"], SIZE);
+    let ready = |status: &Status| status.state.phase(&status.plan, &"freeze".into()) == Phase::Ready;
+    drive(&home, &mut screen, "freeze", |status| ready(status) && status.state.gate.is_none());
+    let before = home.ledger();
+    let freeze = |status: &Status| status.state.step(&"freeze".into()).unwrap().clone();
+    drive(&home, &mut screen, "the refusal", |status| freeze(status).phase == Phase::Failed);
+    let step = freeze(&home.status());
+    let Some(Outcome::Failed { trouble }) = step.attempt().and_then(|attempt| attempt.outcome.clone()) else {
+        panic!("{:?}", step.attempts)
+    };
+    assert_eq!((trouble.call.as_str(), trouble.kind), ("heroku:maintenance", TroubleKind::Throttled));
+    assert!(trouble.reason.starts_with("rate_limit: ") && trouble.reason.ends_with("asked to wait 5 s"), "{trouble:?}");
+    let next_try = trouble.next_try.unwrap();
+    screen.wait("why it failed", |text| text.contains("rate_limit: ") && text.contains("asked to wait 5 s"));
+    // Nobody touches a key: reads come back by themselves, the act does not.
+    home.wait("Heroku read again", SOON, |status| {
+        let step = freeze(status);
+        let troubles = step.trouble.is_some() || status.state.troubles.contains_key("heroku");
+        status.now > next_try && step.forward.is_some() && !troubles
+    });
+    assert_eq!((freeze(&home.status()).attempts.len(), home.ledger()), (1, before.clone()), "sent by itself");
+    drive(&home, &mut screen, "the page", |status| freeze(status).phase == Phase::Done);
+    assert_eq!((freeze(&home.status()).attempts.len(), home.ledger().len()), (2, before.len() + 1));
+    home.verify();
 }
 
 #[test]

@@ -36,6 +36,10 @@ fn a_share_is_shed_evenly_and_times_limits_the_hits() {
     let some = faults("[[fault]]\nkind = 'throttle'\nservice = 'route53'\nshare = 0.75");
     let hits = (0..100).filter(|_| some.before("route53", "GetChange", at(1)).is_some()).count();
     assert_eq!(hits, 75);
+    let acts =
+        faults("[[fault]]\nkind = 'throttle'\nservice = 'heroku'\noperation = 'PATCH /apps/a'\nshare = 1.0\ntimes = 1");
+    let met = ["GET /apps/a", "PATCH /apps/a", "PATCH /apps/a"].map(|what| acts.before("heroku", what, at(1)));
+    assert_eq!(met, [None, Some(Obstacle::Throttled(None)), None], "an act alone is turned away");
     let twice = faults("[[fault]]\nkind = 'close'\nservice = 'ecs'\ntimes = 2");
     let met = [(); 3].map(|()| twice.before("ecs", "UpdateService", at(1)));
     assert_eq!(met, [Some(Obstacle::Closed), Some(Obstacle::Closed), None]);
