@@ -60,10 +60,16 @@ pub fn by_hand(change: &Change) -> Option<ByHand> {
         }
         Change::Sequences { from, to } => {
             let moved = to.iter().filter(|(name, position)| from.get(*name) != Some(position));
+            // Only where it still stands: what was given out since would be given out again.
             let statement = |(name, position): (&String, &Position)| {
                 let (schema, sequence) = name.split_once('.').unwrap_or(("public", name));
-                let name = qualified(schema, sequence).replace('\'', "''");
-                format!("SELECT setval('{name}', {}, {});", position.value, position.called)
+                let sequence = qualified(schema, sequence);
+                let stands = from.get(name).map_or_else(String::new, |from| {
+                    let called = if from.called { "is_called" } else { "NOT is_called" };
+                    format!(" FROM {sequence} WHERE last_value = {} AND {called}", from.value)
+                });
+                let name = sequence.replace('\'', "''");
+                format!("SELECT setval('{name}', {}, {}){stands};", position.value, position.called)
             };
             let statements: Vec<_> = moved.map(statement).collect();
             let words: Vec<_> = statements.iter().map(String::as_str).collect();

@@ -161,6 +161,11 @@ fn undo(plan: &Plan, number: usize, step: &StepState, change: &Change, script: &
         let label = if row.label.is_empty() { "  and" } else { &row.label };
         let _ = writeln!(script, "#     {}: {} -> {}", one_line(label), shown(&row.before), shown(&row.after));
     }
+    if matches!(change, Change::Sequences { .. }) {
+        script.push_str(
+            "#     One that has given out values since then stays: set back, it would give them out again.\n",
+        );
+    }
     if doubted {
         let reason = step.reason.as_deref().unwrap_or("its answer was lost");
         let _ = writeln!(script, "#     IN DOUBT ({}): perhaps there is nothing to put back.", one_line(reason));

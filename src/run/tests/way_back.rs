@@ -1,7 +1,7 @@
 use super::{at, fresh, plan, price::done, price::lowered, price::switched, records, set};
 use crate::{
     plan::Alias,
-    run::{Change, Phase, Session, State, by_hand, rollback_script},
+    run::{Change, Phase, Position, Session, State, by_hand, rollback_script, shell_command},
 };
 
 fn session(state: &mut State) {
@@ -114,6 +114,19 @@ fn nothing_to_put_back_is_said_and_the_point_of_no_return_bars_the_way() {
     assert!(rollback_script(&plan, &state).ends_with("there is nothing to put back'\n"));
     done(&mut state, "farewell", &[], 1);
     assert!(rollback_script(&plan, &state).contains("exit 1\nfi"));
+}
+
+#[test]
+fn a_sequence_is_set_back_only_from_where_it_was_put() {
+    let at = |value, called| [("public.o'rders_seq".to_owned(), Position { value, called })].into();
+    let hand = by_hand(&Change::Sequences { from: at(600, true), to: at(1, false) }).unwrap();
+    let words = r#"SELECT setval('"public"."o''rders_seq"', 1, false) FROM "public"."o'rders_seq" WHERE last_value = 600 AND is_called;"#;
+    assert!(hand.act.contains(&shell_command(&[words])), "{}", hand.act);
+    let plan = plan();
+    let mut state = fresh(&plan);
+    done(&mut state, "scale", &[(Change::Sequences { from: at(1, false), to: at(600, true) }, 0)], 5);
+    let script = rollback_script(&plan, &state);
+    assert!(script.contains(&hand.act) && script.contains("has given out values since then stays"), "{script}");
 }
 
 #[test]

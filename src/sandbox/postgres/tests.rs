@@ -83,6 +83,21 @@ async fn rows_are_written_and_replicated_and_sequences_are_not() {
     assert!(slot.get::<_, bool>(0) && slot.get::<_, bool>(1));
 }
 
+/// As the way back by hand sets them: only from where they stand.
+#[tokio::test]
+async fn a_sequence_is_set_only_from_where_it_stands() {
+    let sandbox = sandbox("calm", 20.0).await;
+    let (_, new) = both(&sandbox).await;
+    let set = "select setval('\"public\".\"orders_id_seq\"', 600, true) from \"public\".\"orders_id_seq\" \
+               where last_value = 1 and not is_called";
+    let back = "select setval('\"public\".\"orders_id_seq\"', 1, false) from \"public\".\"orders_id_seq\" \
+                where last_value = 600 and is_called";
+    for (statement, rows, stands) in [(back, 0, 1), (set, 1, 600), (set, 0, 600), (back, 1, 1)] {
+        assert_eq!(new.query(statement, &[]).await.unwrap().len(), rows, "{statement}");
+        assert_eq!(number(&new, "select last_value from orders_id_seq").await, stands);
+    }
+}
+
 #[tokio::test]
 async fn a_heartbeat_goes_round() {
     let sandbox = sandbox("calm", 20.0).await;

@@ -25,9 +25,11 @@ pub(in crate::steps) async fn preview(
         let Change::Sequences { from: put, to: was } = reversal(applied)? else {
             return Err(unexpected(context, "what was applied is of another kind"));
         };
-        let (from, to) = put_back(context, &new, &put, &was)?;
+        let (from, to, stay) = put_back(&new, &put, &was).map_err(|reason| unexpected(context, &reason))?;
         let already = from == to;
-        return Ok(single(Change::Sequences { from, to }, already));
+        let mut preview = single(Change::Sequences { from, to }, already);
+        preview.facts.extend(stay.into_iter().map(|words| ("stays".to_owned(), words)));
+        return Ok(preview);
     }
     let old = postgres.side(Side::Old).sequences().await?;
     let (mut from, mut to) = (Positions::new(), Positions::new());
@@ -65,27 +67,27 @@ fn target(old: &Sequence, new: &Sequence, headroom: u64) -> Result<Option<Positi
     Ok(Some(if beyond { new.at } else { Position { value: wanted, called: true } }))
 }
 
-/// Back to what was found. A sequence that the new side has used since stays: to set it back would make duplicates.
-fn put_back(
-    context: &StepContext,
-    now: &[Sequence],
-    put: &Positions,
-    was: &Positions,
-) -> Result<(Positions, Positions), Trouble> {
-    let (mut from, mut to) = (Positions::new(), Positions::new());
+/// Back to what was found, both ends of it; and which sequences stay, in words. One that the new side has used since
+/// does: set back, it would give out again what rows have.
+fn put_back(now: &[Sequence], put: &Positions, was: &Positions) -> Result<(Positions, Positions, Vec<String>), String> {
+    let (mut from, mut to, mut stay) = (Positions::new(), Positions::new(), Vec::new());
     for (name, put) in put {
-        let found = now.iter().find(|one| one.name.to_string() == *name).map(|one| one.at);
-        let found = found.ok_or_else(|| unexpected(context, &format!("the new side has no sequence {name}")))?;
+        let sequence = now.iter().find(|one| one.name.to_string() == *name);
+        let sequence = sequence.ok_or_else(|| format!("the new side has no sequence {name}"))?;
+        let found = sequence.at;
         let was = was.get(name).copied().unwrap_or(found);
         let used = found.value > put.value;
         if found != *put && found != was && !used {
-            let reason = format!("{name} should be at {put} and is at {found}");
-            return Err(unexpected(context, &reason));
+            return Err(format!("{name} should be at {put} and is at {found}"));
+        }
+        if used {
+            let given_out = (found.value - put.value) / sequence.increment.max(1);
+            stay.push(format!("{name}: {given_out} values given out since; set back, it would give them out again"));
         }
         from.insert(name.clone(), found);
         to.insert(name.clone(), if used { found } else { was });
     }
-    Ok((from, to))
+    Ok((from, to, stay))
 }
 
 pub(in crate::steps) async fn apply(context: &StepContext, from: &Positions, to: &Positions) -> Outcome {
@@ -191,6 +193,20 @@ mod tests {
         };
         assert_eq!(reason, "sequence public.orders_id_seq is at 600, and public.orders.id has 812");
         assert!(matches!(verdict(&[sequence(300, true, Some(1))], &from, &to), Observation::Unknown { .. }));
+    }
+
+    #[test]
+    fn a_sequence_that_was_used_since_is_not_set_back_and_it_is_said_how_much() {
+        let name = "public.orders_id_seq".to_owned();
+        let was = Position { value: 1, called: false };
+        let (put, before) = (Positions::from([(name.clone(), called(600))]), Positions::from([(name.clone(), was)]));
+        let back = |value| put_back(&[sequence(value, true, None)], &put, &before);
+        assert_eq!(back(600), Ok((put.clone(), before.clone(), Vec::new())), "unused: to where it was");
+        let stays = Positions::from([(name.clone(), called(612))]);
+        let words = format!("{name}: 12 values given out since; set back, it would give them out again");
+        assert_eq!(back(612), Ok((stays.clone(), stays, vec![words])));
+        assert_eq!(back(300), Err(format!("{name} should be at {} and is at {}", called(600), called(300))));
+        assert!(put_back(&[], &put, &before).unwrap_err().contains("no sequence"));
     }
 
     #[test]
