@@ -27,6 +27,7 @@ use cutover::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     machine::{Common, Machine, give},
@@ -62,6 +63,9 @@ pub(crate) struct Stage {
     pub(crate) remote: Remote,
     pub(crate) losses: Arc<Losses>,
     before: Value,
+    /// Milliseconds that reading the whole log took, now and then, by nobody's link: what no screen can do without.
+    read: Arc<Mutex<Vec<u64>>>,
+    reader: AbortOnDropHandle<()>,
 }
 
 /// Answers and requests that are lost on the way to the world, one in eight.
@@ -91,6 +95,10 @@ pub(crate) struct Seen {
     /// The sessions' directories, the one that acted last first.
     pub(crate) dirs: [SessionDir; 2],
     pub(crate) logs: PathBuf,
+    /// When a link to the bucket did not carry, microseconds by the wall.
+    pub(crate) outages: Vec<(i64, i64)>,
+    /// Milliseconds that reading the whole log took.
+    pub(crate) read: Vec<u64>,
     pub(crate) lost: usize,
     pub(crate) as_before: bool,
     pub(crate) moved: bool,
@@ -133,7 +141,12 @@ impl Stage {
             open_to_all(&path.join(machine.name), 0o755);
             open_to_all(&path.join(machine.name).join("run"), 0o1777);
         }
-        let mut stage = Self { folder, endpoints, sandbox, machines, acting: 0, remote, losses, before: Value::Null };
+        let mut stage = {
+            let read = Arc::default();
+            let reader = AbortOnDropHandle::new(tokio::spawn(read_on(remote.clone(), Arc::clone(&read))));
+            let before = Value::Null;
+            Self { folder, endpoints, sandbox, machines, acting: 0, remote, losses, before, read, reader }
+        };
         stage.before = stage.world().await;
         stage.raise();
         stage
@@ -218,6 +231,8 @@ impl Stage {
             ledger: serde_json::from_str(&ledger).unwrap(),
             dirs,
             logs: self.folder.path().join("logs"),
+            outages: self.machines.iter().flat_map(|machine| machine.wire.outages()).collect(),
+            read: self.read.lock().unwrap().clone(),
             lost: self.losses.lost.load(Ordering::SeqCst),
             as_before: world == self.before,
             moved: !world["sets"].as_str().unwrap().contains("herokudns"),
@@ -251,7 +266,8 @@ impl Stage {
     }
 
     pub(crate) async fn strike(self) {
-        let Self { mut folder, sandbox, machines, .. } = self;
+        let Self { mut folder, sandbox, machines, reader, .. } = self;
+        drop(reader);
         drop(machines);
         sandbox.shutdown().await;
         folder.disable_cleanup(false);
@@ -313,6 +329,18 @@ async fn begin(
     let identity = Identity { session: first.id().to_owned(), plan, source, clock };
     remote.begin(&identity, &Writer::of(first.path()).unwrap()).await.unwrap();
     [first, second]
+}
+
+/// Reads the whole log every few seconds, and writes down how long that takes.
+async fn read_on(remote: Remote, read: Arc<Mutex<Vec<u64>>>) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        let begun = monotonic();
+        if Trail::whole(&remote).await.is_ok() {
+            let took = u64::try_from(begun.elapsed().as_millis()).unwrap();
+            read.lock().unwrap().push(took);
+        }
+    }
 }
 
 /// A machine's own link to the bucket.

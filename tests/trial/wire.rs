@@ -1,7 +1,11 @@
 //! A TCP link that can be cut or hang.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Mutex,
+};
 
+use cutover::clock::wall_now;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -26,6 +30,8 @@ pub(crate) enum Line {
 pub(crate) struct Wire {
     pub(crate) port: u16,
     line: watch::Sender<Line>,
+    /// When it was not up, microseconds by the wall: from, and to.
+    outages: Mutex<Vec<(i64, i64)>>,
 }
 
 impl Wire {
@@ -46,11 +52,21 @@ impl Wire {
                 });
             }
         });
-        Self { port, line }
+        Self { port, line, outages: Mutex::default() }
     }
 
     pub(crate) fn set(&self, line: Line) {
-        self.line.send_replace(line);
+        let before = self.line.send_replace(line);
+        let (now, mut outages) = (wall_now().as_microsecond(), self.outages.lock().unwrap());
+        match (before, line, outages.last_mut()) {
+            (Line::Up, Line::Cut | Line::Hangs, _) => outages.push((now, i64::MAX)),
+            (Line::Cut | Line::Hangs, Line::Up, Some((_, until))) => *until = now,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn outages(&self) -> Vec<(i64, i64)> {
+        self.outages.lock().unwrap().clone()
     }
 }
 
