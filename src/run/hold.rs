@@ -164,7 +164,9 @@ fn sources(state: &State) -> Vec<Hold> {
     let hold = |((_, target, _), all): ((&str, &str, TroubleKind), Vec<Troubled<'_>>)| {
         let ((source, trouble), others) = all.split_first()?;
         let said = format!("{}: {}", trouble.call, trouble.reason);
-        let text = if others.is_empty() {
+        let text = if others.is_empty() && trouble.call.starts_with(source) {
+            said
+        } else if others.is_empty() {
             format!("{source}: {said}")
         } else {
             let names = others.iter().filter_map(|(source, _)| Some(checked(source)?.0)).collect::<Vec<_>>().join(", ");

@@ -114,7 +114,10 @@ fn what_tells_nothing_any_more_is_blind_and_replication_that_stands_still_is_tro
     screen.wait("data", |text| text.contains("5xx %") && !text.contains("blind") && !text.contains("no data in"));
     home.inject(&json!({ "kind": "metrics-gap" }));
     home.inject(&json!({ "kind": "replication-stall" }));
-    screen.wait("a replication that stands still", |text| text.contains("the apply worker is gone"));
+    screen.wait("a replication that stands still", |text| {
+        text.contains("TROUBLE  postgres:replication: ") && text.contains("the apply worker is gone")
+    });
+    assert!(!screen.text().contains("postgres:replication: postgres:"), "said once");
     let blind =
         |text: &str, name: &str| text.lines().any(|line| line.contains(&format!("{name} ")) && line.contains("blind"));
     screen.wait("what is blind", |text| {
