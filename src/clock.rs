@@ -102,11 +102,11 @@ impl Clock {
         wall.mul_f64(self.speed.max(1.0))
     }
 
-    /// How long a measured value counts, session time: as long as asked for, and for some seconds by the wall at least.
-    /// However fast a rehearsal runs, whoever measures does not run faster.
+    /// How long a measured value counts, session time: as long as asked for, and in a rehearsal that runs faster
+    /// for some seconds by the wall at least: whoever measures does not run faster.
     #[must_use]
     pub fn fresh(&self, asked: Duration) -> Duration {
-        asked.max(self.to_session(FRESH))
+        if self.speed > 1.0 { asked.max(self.to_session(FRESH)) } else { asked }
     }
 
     /// Sleeps for a session duration.

@@ -3,6 +3,7 @@
 use std::{io::Write as _, path::Path, process::ExitCode};
 
 use color_eyre::eyre::Result;
+use jiff::Timestamp;
 
 use super::{
     FINE,
@@ -59,7 +60,7 @@ fn in_ten_lines(id: &str, status: &Status) -> String {
     );
     lines.extend(gate(state));
     lines.push(format!("attached {}", people(*live, state)));
-    let [first, second] = next(id, *live, plan, state);
+    let [first, second] = next(id, *live, plan, state, *now);
     lines.push(format!("next     {first}"));
     lines.push(format!("or       {second}"));
     lines.join("\n") + "\n"
@@ -142,7 +143,7 @@ fn people(live: bool, state: &State) -> String {
 }
 
 /// The next two sensible things, with the very commands.
-fn next(id: &str, live: bool, plan: &Plan, state: &State) -> [String; 2] {
+fn next(id: &str, live: bool, plan: &Plan, state: &State, now: Timestamp) -> [String; 2] {
     let drive = format!("cutover join {id} --role driver");
     let script = format!("cutover rollback-script {id}   # the way back as commands, to read or to run");
     let happened = format!("cutover journal {id}   # what happened");
@@ -154,17 +155,19 @@ fn next(id: &str, live: bool, plan: &Plan, state: &State) -> [String; 2] {
         return [format!("{drive}   # try the undo again"), format!("by hand: {}", plight.hand.act)];
     }
     if !live {
-        let starts =
-            format!("{drive}   # starts the engine again, which looks before it acts; there {}", keys(plan, state));
+        let starts = format!(
+            "{drive}   # starts the engine again, which looks before it acts; there {}",
+            keys(plan, state, now)
+        );
         return [starts, if undos { script } else { happened }];
     }
     if state.steps.iter().any(|step| step.phase == Phase::InDoubt) {
-        return [format!("{drive}   # there {}", keys(plan, state)), happened];
+        return [format!("{drive}   # there {}", keys(plan, state, now)), happened];
     }
     if state.gate.as_ref().is_some_and(|gate| gate.typed && !gate.consented) {
         return [format!("cutover join {id} --role confirmer   # compare the words, then y"), happened];
     }
-    let keys = keys(plan, state);
+    let keys = keys(plan, state, now);
     let then = match (undos, &state.rollback) {
         (true, None) => format!("R there tells what going back costs; {script}"),
         (true, Some(_)) => script,
@@ -179,7 +182,7 @@ fn next(id: &str, live: bool, plan: &Plan, state: &State) -> [String; 2] {
 }
 
 /// What the driver presses next, and on which step.
-fn keys(plan: &Plan, state: &State) -> String {
+fn keys(plan: &Plan, state: &State, now: Timestamp) -> String {
     if state.complete() || state.rolled_back {
         return "Q ends the session".to_owned();
     }
@@ -206,8 +209,6 @@ fn keys(plan: &Plan, state: &State) -> String {
         Phase::Running if manual => format!("Space ticks the items of {name}"),
         Phase::Running | Phase::Undoing | Phase::Verifying => format!("{name} is {}; x stops it", here.phase.word()),
         _ => {
-            // How much time is left is told where the clock runs.
-            let now = state.at.unwrap_or_default();
             let open = conditions(plan, state, &here.id, direction, now).into_iter();
             let open = open.filter(|condition| condition.id != ConditionId::Preview).find(|condition| !condition.holds);
             match open {
@@ -232,7 +233,7 @@ mod tests {
         let steps = plan.steps.iter().map(|step| StepState::new(step.id.clone())).collect();
         let mut state = State { steps, ..State::default() };
         change(&mut state);
-        next("20260308-020000-abcd", live, &plan, &state)
+        next("20260308-020000-abcd", live, &plan, &state, state.at.unwrap_or_default())
     }
 
     fn settled(state: &mut State, before: &str) {

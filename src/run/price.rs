@@ -221,7 +221,8 @@ fn settled(state: &State, id: &StepId) -> bool {
 }
 
 /// An undo takes as long as the same change took going forward (both wait for the same service), and not less than it
-/// took in the rehearsal; time in which it stood in doubt or waited for people is not its own. But RDS deletes an instance in a minute or two, however long it took to restore it.
+/// took in the rehearsal; time in which it stood in doubt or waited for people is not its own. But RDS deletes an instance
+/// in a minute or two, however long it took to restore it.
 fn undo_duration(plan: &Plan, state: &State, step: &StepState) -> Duration {
     let done = step.attempts.iter().rev().find_map(|attempt| Some((attempt.ended_at?, attempt)));
     let bakes = |attempt: &Attempt| attempt.parts.iter().map(|part| part.bake).sum::<Duration>();

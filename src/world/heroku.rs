@@ -209,12 +209,13 @@ impl Heroku {
     /// # Errors
     /// The call failed.
     pub async fn config_vars(&self, salt: &str) -> Result<BTreeMap<String, String>, Trouble> {
-        let vars: BTreeMap<String, String> = self.get("heroku:config-vars", "/config-vars", None).await?;
+        let vars: BTreeMap<String, Option<String>> = self.get("heroku:config-vars", "/config-vars", None).await?;
         let mark = |name: &str, value: &str| {
             let digest = Sha256::digest([salt, name, value].join("\0"));
             hex::encode(&digest[..2])
         };
-        Ok(vars.iter().map(|(name, value)| (clean(name), mark(name, value))).collect())
+        let marks = vars.iter().map(|(name, value)| (clean(name), mark(name, value.as_deref().unwrap_or_default())));
+        Ok(marks.collect())
     }
 
     /// What its add-ons are of, e.g. `heroku-postgresql`, `scheduler`.

@@ -185,7 +185,7 @@ fn who_wants_to_be_left_alone_is_and_the_screen_says_until_when() {
     let check = status.state.check("home", Target::New).unwrap();
     assert_eq!(check.passing, Some(false), "one refusal was green: it is not asked again soon");
     screen.wait("the reason and the next try", |text| {
-        text.contains("heroku: heroku:") && text.contains("asked to wait") && text.contains("next try ")
+        text.contains("heroku:") && text.contains("asked to wait") && text.contains("next try ")
     });
     home.wait("maintenance that cannot be read", SOON, |status| {
         let step = status.state.step(&"freeze".into()).unwrap();

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Illegal;
 use crate::run::{
     change::{Change, Part},
-    event::{Event, Observation, Outcome, What},
+    event::{Event, Observation, Outcome, Trouble, TroubleKind, What},
     gate::Gate,
     phase::{Direction, Phase, Trigger},
     state::{Attempt, StepState},
@@ -174,8 +174,14 @@ pub(super) fn observe(state: &mut StepState, observation: &Observation, at: Time
             return Ok(if was_in_doubt { state.sent() } else { Change::Nothing });
         }
         Observation::NotDone { seen } => {
-            state.attempt_mut()?.ended_at = Some(at);
-            state.reason = Some(format!("it did not take effect: {seen}"));
+            let reason = format!("it did not take effect: {seen}");
+            let attempt = state.attempt_mut()?;
+            attempt.ended_at = Some(at);
+            // Whatever was answered: the world says otherwise.
+            let (call, kind) = ("looked".to_owned(), TroubleKind::Unexpected);
+            let trouble = Trouble { call, reason: reason.clone(), kind, next_try: None };
+            attempt.outcome = Some(Outcome::Failed { trouble });
+            state.reason = Some(reason);
             state.forget_last();
             state.go(Trigger::ObservedNotDone, at)?;
         }
