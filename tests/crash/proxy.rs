@@ -123,5 +123,7 @@ fn operation(parts: &hyper::http::request::Parts, body: &Bytes) -> String {
 
 /// Whether a call may change the world: whatever is not known to read.
 fn changes(operation: &str) -> bool {
-    !["GET ", "HEAD ", "Describe", "List", "Get", "Simulate"].iter().any(|reading| operation.starts_with(reading))
+    !["GET ", "HEAD ", "Describe", "Filter", "List", "Get", "Simulate"]
+        .iter()
+        .any(|reading| operation.starts_with(reading))
 }
