@@ -32,7 +32,7 @@ pub(super) async fn find(session: Option<&str>, socket: Option<&Path>) -> Result
         Err(_) => return Ok(Place::Own(own?)),
     }
     for theirs in theirs() {
-        let meant = session.is_none_or(|id| theirs.session.starts_with(id) || theirs.session.ends_with(id));
+        let meant = session.is_none_or(|id| theirs.session.contains(id));
         if meant && Client::peek(&theirs.path).await.is_ok() {
             return Ok(Place::Theirs(theirs));
         }

@@ -78,7 +78,8 @@ fn standing(dir: &SessionDir) -> String {
 }
 
 pub(super) async fn sessions(json: bool) -> Result<ExitCode> {
-    let dirs = layout()?.list()?;
+    let mut dirs = layout()?.list()?;
+    dirs.reverse();
     let mut open = Vec::new();
     for theirs in theirs() {
         // Who is not let in is told nothing, so there is nothing to list.

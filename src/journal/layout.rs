@@ -160,7 +160,7 @@ impl Layout {
         Ok(all)
     }
 
-    /// The session with this id, or whose id alone begins or ends so; None: the newest.
+    /// The session with this id, or whose id alone has it in it; None: the newest.
     ///
     /// # Errors
     /// [`LayoutError`]: none, unknown, ambiguous, or unreadable directories.
@@ -171,7 +171,7 @@ impl Layout {
         };
         let mut fitting: Vec<_> = all.iter().filter(|session| session.id() == wanted).cloned().collect();
         if fitting.is_empty() {
-            all.retain(|session| session.id().starts_with(wanted) || session.id().ends_with(wanted));
+            all.retain(|session| session.id().contains(wanted));
             fitting = all;
         }
         match (fitting.pop(), fitting.is_empty()) {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     plan::StepId,
-    run::{Change, Phase, Seat},
+    run::{Attempt, Change, Phase, Seat},
     tui::{
         form::{About, Decision, Form, Question, Takes},
         model::seat,
@@ -220,6 +220,10 @@ fn meanwhile(scene: &Scene<'_>) -> String {
         }
         Some(step) if step.phase == Phase::InDoubt => {
             format!("{} is in doubt, and no undo runs before that is decided: l looks again, u decides.", step.id)
+        }
+        // Going back waits for nothing that only reads.
+        Some(step) if step.phase == Phase::Running && !step.attempt().is_some_and(Attempt::acts) => {
+            format!("The run goes on while you read: {} only reads, and y stops it.", step.id)
         }
         Some(step) => {
             format!(

@@ -204,6 +204,19 @@ fn a_staged_switch_shows_all_its_parts() {
 }
 
 #[test]
+fn going_back_says_that_it_ends_what_only_reads() {
+    let mut fixture = draining();
+    let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
+    let about = Decision::Rollback("decided by ann".into());
+    fixture.ui.overlay = Some(Overlay::Question(Question { about, latch, scroll: 0 }));
+    for size in [(160, 48), (120, 40), (80, 24)] {
+        let (buffer, _) = fixture.draw(Theme::new(Depth::Mono, false), size);
+        let text = text_of(&buffer);
+        assert!(text.contains("drain only reads, and y stops it"), "{text}");
+    }
+}
+
+#[test]
 fn a_breach_proposes_the_way_back_with_its_price() {
     let mut fixture = breached();
     snapshot("breach", &fixture);

@@ -119,7 +119,7 @@ fn the_way_back_is_scrolled_and_says_whether_the_run_goes_on() {
     desk.rest(60);
     desk.press(KeyCode::Char('R'));
     let running = shown(&mut desk, (120, 40));
-    assert!(running.contains("The run goes on while you read: watch is running, and undos wait"), "{running}");
+    assert!(running.contains("The run goes on while you read: watch only reads, and y stops it"), "{running}");
     desk.press(KeyCode::Char('j'));
     assert!(desk.fixture.ui.overlay.is_none(), "letters answer, they do not scroll");
 }
