@@ -64,6 +64,7 @@ pub(crate) fn roll_back(home: &Home, terminal: &mut Terminal) {
 /// Ends the session; `complete`: nothing is left open, so that one key decides.
 pub(crate) fn end(home: &Home, terminal: &mut Terminal) {
     terminal.press("Q");
+    terminal.wait_for("End the session");
     thread::sleep(LOOK);
     if terminal.text().contains("type acme-shop") {
         terminal.type_in("acme-shop");

@@ -193,18 +193,26 @@ impl Terminal {
         self.output().emulator.process(b"\x1b[2J\x1b[?1049l\x1b[2J\x1b[?25h\x1b[?2004l$ ");
     }
 
-    /// Asserts that the program has the terminal: raw, its own screen, no cursor, pasted text told apart.
-    pub(crate) fn assert_taken(&self) {
+    /// Waits until the program has the terminal: raw, its own screen, no cursor, pasted text told apart. What it had begun
+    /// to draw when it was stopped may come before that.
+    pub(crate) fn until_taken(&self) {
+        let begun = monotonic();
+        while !self.taken() {
+            assert!(begun.elapsed() < PATIENCE, "the terminal is not taken again:\n{}", self.text());
+            thread::sleep(POLL);
+        }
+    }
+
+    fn taken(&self) -> bool {
         use rustix::termios::{LocalModes, tcgetattr};
         let path = self.master.as_ref().unwrap().tty_name().unwrap();
         let modes = tcgetattr(std::fs::File::open(path).unwrap()).unwrap().local_modes;
-        assert!(
-            !modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG),
-            "it is not raw: {modes:?}"
-        );
         let output = self.output();
         let screen = output.emulator.screen();
-        assert!(screen.alternate_screen() && screen.hide_cursor() && screen.bracketed_paste(), "modes are missing");
+        !modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+            && screen.alternate_screen()
+            && screen.hide_cursor()
+            && screen.bracketed_paste()
     }
 
     /// From now on the terminal does not answer.
