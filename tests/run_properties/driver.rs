@@ -68,7 +68,10 @@ fn busy(sim: &Sim) -> Option<(StepId, Phase)> {
 fn attend(sim: &mut Sim, driver: &Operator, id: &StepId, phase: Phase) {
     let step = sim.state.step(id).unwrap();
     let attempt = step.attempt().unwrap();
-    let manual = matches!(sim.plan.step(id).unwrap().kind, Kind::Manual { .. });
+    let items = match &sim.plan.step(id).unwrap().kind {
+        Kind::Manual { items } => Some(u32::try_from(items.len()).unwrap()),
+        _ => None,
+    };
     match phase {
         Phase::InDoubt if attempt.observed => {
             let (typed, reason) = (id.0.clone(), "looked at it by hand".to_owned());
@@ -86,8 +89,9 @@ fn attend(sim: &mut Sim, driver: &Operator, id: &StepId, phase: Phase) {
                 sim.ask(driver, Request::Stop { step: id.clone() });
             }
         }
-        Phase::Running if manual => {
-            let open = (0..2).find(|item| !step.ticked.contains(item));
+        // Where all are ticked an engine has died before it wrote the end: a person takes one back.
+        Phase::Running if items.is_some() => {
+            let open = (0..items.unwrap_or_default()).find(|item| !step.ticked.contains(item));
             match open {
                 Some(item) => sim.ask(driver, Request::Tick { step: id.clone(), item, done: true }),
                 None => sim.ask(driver, Request::Tick { step: id.clone(), item: 0, done: false }),
