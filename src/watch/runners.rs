@@ -195,6 +195,19 @@ const fn report(runner: &Runner, cell: Cell) -> Report {
     Report::Runner { side: runner.side, role: runner.role, cell }
 }
 
+/// The cells of a round. A role may have several runners on a side: one that runs is enough for on, off wants all of them.
+fn cells(round: Round) -> BTreeMap<(Side, Role), Result<Cell, Trouble>> {
+    let mut cells = BTreeMap::new();
+    for (runner, read) in round {
+        let known = cells.entry((runner.side, runner.role)).or_insert_with(|| read.clone());
+        let on = |read: &Result<Cell, Trouble>| *read == Ok(Cell::On);
+        if on(&read) || (!on(known) && read.is_err()) {
+            *known = read;
+        }
+    }
+    cells
+}
+
 /// What has been told of the runners of one source.
 struct Panel {
     source: Source,
@@ -211,7 +224,7 @@ impl Panel {
     /// Tells what is new in a round, and how long to wait for the next.
     async fn take(&mut self, context: &Context, pace: Pace, round: Round) -> Duration {
         let trouble = round.iter().find_map(|(_, read)| read.clone().err());
-        let news: Vec<_> = round.iter().filter_map(|(runner, read)| self.news(runner, read)).collect();
+        let news: Vec<_> = cells(round).into_iter().filter_map(|(cell, read)| self.news(cell, &read)).collect();
         context.out.reports(news).await;
         match trouble {
             None => {
@@ -223,8 +236,7 @@ impl Panel {
         }
     }
 
-    fn news(&mut self, runner: &Runner, read: &Result<Cell, Trouble>) -> Option<Report> {
-        let key = (runner.side, runner.role);
+    fn news(&mut self, key: (Side, Role), read: &Result<Cell, Trouble>) -> Option<Report> {
         let misses = self.misses.entry(key).or_default();
         *misses = if read.is_ok() { 0 } else { misses.saturating_add(1) };
         let cell = match read {
@@ -232,7 +244,8 @@ impl Panel {
             Err(_) if *misses >= FAILURES => Cell::Unknown,
             Err(_) => return None,
         };
-        self.told.news(key, cell).then(|| report(runner, cell))
+        let (side, role) = key;
+        self.told.news(key, cell).then_some(Report::Runner { side, role, cell })
     }
 }
 
@@ -267,6 +280,20 @@ mod tests {
     fn the_last_calls_of_the_rate_limit_are_left_to_people() {
         let every = |left| heroku_pace(left).session.as_secs();
         assert_eq!([None, Some(4499), Some(300), Some(299), Some(0)].map(every), [10, 10, 10, 40, 40]);
+    }
+
+    #[test]
+    fn two_runners_of_one_role_are_one_cell() {
+        let away = || Err(trouble("heroku:formation", TroubleKind::Unreachable, "refused"));
+        let fold = |reads: [Result<Cell, Trouble>; 2]| {
+            let round = reads.into_iter().map(|read| (heroku_runner(Role::Worker, "worker"), read)).collect();
+            cells(round).remove(&(Side::Old, Role::Worker)).unwrap()
+        };
+        let (on, off) = (|| Ok(Cell::On), || Ok(Cell::Off));
+        for reads in [[on(), off()], [off(), on()], [on(), away()], [away(), on()]] {
+            assert_eq!(fold(reads), on());
+        }
+        assert_eq!((fold([off(), off()]), fold([off(), away()]), fold([away(), off()])), (off(), away(), away()));
     }
 
     #[test]
