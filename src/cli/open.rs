@@ -1,6 +1,6 @@
 //! `rehearse`, `run` and `join`: everything that opens a cockpit.
 
-use std::{collections::BTreeMap, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, io, process::ExitCode, time::Duration};
 
 use color_eyre::eyre::{Result, WrapErr as _, bail, eyre};
 
@@ -210,7 +210,10 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
                     async move {
                         let connected = Client::connect_as(&path, seat, false, origin).await;
                         connected.map_err(|error| match error {
-                            ConnectError::Unreachable { .. } => ConnectError::NotRunning { restart },
+                            // What keeps this login out tells nothing about the engine.
+                            ConnectError::Unreachable { source, .. } if nobody_there(&source) => {
+                                ConnectError::NotRunning { restart }
+                            }
                             error => error,
                         })
                     }
@@ -233,6 +236,10 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
         }
     }
     cockpit(dir, seat, seat == Seat::Driver, &args.screen, tui::Guidance::Off).await
+}
+
+fn nobody_there(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
 }
 
 /// What is known of the person at this terminal. Behind a shared SSH login nothing says who they are: they are asked.
