@@ -91,7 +91,9 @@ fn serving(plan: &Plan, state: &State) -> String {
         None => "not known".to_owned(),
     };
     let names = plan.records.iter().map(|record| format!("{} on {}", record.id, side(&record.id)));
-    let doubled = state.runners.doubled().map(|role| format!("TWO RUNNERS: {}", crate::run::role_word(role)));
+    let doubled = crate::run::doubled(plan, state)
+        .into_iter()
+        .map(|role| format!("TWO RUNNERS: {}", crate::run::role_word(role)));
     let all: Vec<_> = names.chain(doubled).collect();
     if all.is_empty() { "the plan moves no name".to_owned() } else { all.join(", ") }
 }

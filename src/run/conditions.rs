@@ -130,8 +130,9 @@ impl Look<'_> {
         let gone = gone.filter(|role| !starts(*role) && !self.step.allow_none.contains(role));
         let strays =
             misplaced(self.plan, self.state, self.now).into_iter().filter(|(side, role, _)| !moves(*side, *role));
-        let strays = strays.map(|(side, role, step)| stray_text(self.plan, side, role, &step) + ": stop it there");
-        let found: Vec<_> = gone.map(|role| missing_text(role) + ": start it").chain(strays).collect();
+        let strays =
+            strays.map(|(side, role, step)| stray_text(self.plan, self.state, side, role, &step) + ": stop it there");
+        let found: Vec<_> = gone.map(|role| missing_text(self.state, role) + ": start it").chain(strays).collect();
         (!found.is_empty()).then(|| self.condition(ConditionId::Runners, false, found.join("; ")))
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     conditions::{breached, clock_text, role_word},
     event::{Trouble, TroubleKind},
-    interlock::{misplaced, missing},
+    interlock::{as_of, doubled, misplaced, missing},
     phase::Phase,
     state::{State, StepState},
 };
@@ -90,13 +90,12 @@ pub fn holds(plan: &Plan, state: &State, now: Timestamp) -> Vec<Hold> {
             format!("`{}` is in doubt: {}", step.id, step.reason.as_deref().unwrap_or("its answer was lost")),
         )
     });
-    let doubled = state.runners.doubled().map(|role| Hold {
-        blocking: true,
-        ..Hold::new(HoldKind::Doubled(role), format!("two {} runners: one on each side", role_word(role)))
-    });
+    let doubled = doubled(plan, state)
+        .into_iter()
+        .map(|role| Hold { blocking: true, ..Hold::new(HoldKind::Doubled(role), doubled_text(state, role)) });
     let nowhere = missing(plan, state, now)
         .into_iter()
-        .map(|role| Hold { blocking: true, ..Hold::new(HoldKind::Missing(role), missing_text(role)) });
+        .map(|role| Hold { blocking: true, ..Hold::new(HoldKind::Missing(role), missing_text(state, role)) });
     let strays = strays(plan, state, now);
     let manual = state.hold.iter().map(|hold| Hold {
         since: Some(hold.at),
@@ -133,7 +132,7 @@ fn strays<'a>(plan: &'a Plan, state: &'a State, now: Timestamp) -> impl Iterator
     let stray = |text| Hold { blocking: true, ..Hold::new(HoldKind::Stray, text) };
     let leaks = state.leaks.iter().map(move |(side, who)| stray(leak_text(plan, *side, who)));
     let runners = misplaced(plan, state, now).into_iter();
-    leaks.chain(runners.map(move |(side, role, step)| stray(stray_text(plan, side, role, &step))))
+    leaks.chain(runners.map(move |(side, role, step)| stray(stray_text(plan, state, side, role, &step))))
 }
 
 /// Somebody writes to a side that is closed to the application.
@@ -142,13 +141,19 @@ pub(super) fn leak_text(plan: &Plan, side: Side, who: &str) -> String {
 }
 
 /// A runner is back where a step has ended it.
-pub(super) fn stray_text(plan: &Plan, side: Side, role: Role, step: &StepId) -> String {
-    format!("{} is seen on {} again, although `{step}` ended it", role_word(role), plan.sides.get(side).label)
+pub(super) fn stray_text(plan: &Plan, state: &State, side: Side, role: Role, step: &StepId) -> String {
+    let (word, label) = (role_word(role), &plan.sides.get(side).label);
+    format!("{word} is seen on {label} again, although `{step}` ended it{}", as_of(state, role, &[side]))
 }
 
 /// A role that ran is gone.
-pub(super) fn missing_text(role: Role) -> String {
-    format!("no {} runs on either side, and no step meant it to", role_word(role))
+pub(super) fn missing_text(state: &State, role: Role) -> String {
+    let as_of = as_of(state, role, &[Side::Old, Side::New]);
+    format!("no {} runs on either side, and no step meant it to{as_of}", role_word(role))
+}
+
+fn doubled_text(state: &State, role: Role) -> String {
+    format!("two {} runners: one on each side{}", role_word(role), as_of(state, role, &[Side::Old, Side::New]))
 }
 
 /// A source and its trouble.

@@ -47,6 +47,19 @@ impl Cell {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Matrix(#[serde(with = "cells")] BTreeMap<(Side, Role), Cell>);
 
+/// A cell of the matrix that could be read, and cannot be any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRead {
+    /// Of which side.
+    pub side: Side,
+    /// Of which role.
+    pub role: Role,
+    /// What it was: on or off.
+    pub was: Cell,
+    /// Since when it is unknown.
+    pub at: Timestamp,
+}
+
 /// JSON has no tuple keys: the matrix is a list of triples on disk.
 mod cells {
     use super::{BTreeMap, Cell, Deserialize, Role, Serialize, Side};
@@ -120,10 +133,33 @@ fn left<'a>(state: &'a State, runner: &Runner) -> Option<(usize, &'a StepState, 
     })
 }
 
+/// What a cell is, or was when it could be read last: a violation is not over because nobody can see it any more. Still
+/// unknown where a step has moved it since.
+fn last_known(plan: &Plan, state: &State, side: Side, role: Role) -> Option<Cell> {
+    let cell = state.runners.get(side, role);
+    let lost =
+        state.last_read.iter().find(|lost| cell == Some(Cell::Unknown) && (lost.side, lost.role) == (side, role));
+    lost.filter(|lost| !moving(plan, state, lost.at).contains(&(side, role))).map(|lost| lost.was).or(cell)
+}
+
+/// Roles that run on both sides although they must not, or did when they could be read last.
+#[must_use]
+pub fn doubled(plan: &Plan, state: &State) -> Vec<Role> {
+    let on = |side, role| last_known(plan, state, side, role) == Some(Cell::On);
+    Role::ALL.into_iter().filter(|role| role.exclusive() && on(Side::Old, *role) && on(Side::New, *role)).collect()
+}
+
+/// What a sentence on runners has to end with: nothing, unless one of these cells cannot be read any more.
+#[must_use]
+pub fn as_of(state: &State, role: Role, sides: &[Side]) -> &'static str {
+    let unknown = |side: &Side| state.runners.get(*side, role) == Some(Cell::Unknown);
+    if sides.iter().any(unknown) { " (as read last: it cannot be read now)" } else { "" }
+}
+
 /// Runners that are seen although a step has ended them and nothing has started them since, with that step.
 #[must_use]
 pub fn misplaced(plan: &Plan, state: &State, now: Timestamp) -> Vec<(Side, Role, StepId)> {
-    let seen = |(side, role): &(Side, Role)| state.runners.get(*side, *role) == Some(Cell::On);
+    let seen = |(side, role): &(Side, Role)| last_known(plan, state, *side, *role) == Some(Cell::On);
     let cells: BTreeSet<_> = plan.runners.iter().map(|runner| (runner.side, runner.role)).filter(seen).collect();
     if cells.is_empty() {
         return Vec::new();
@@ -143,10 +179,10 @@ pub fn misplaced(plan: &Plan, state: &State, now: Timestamp) -> Vec<(Side, Role,
 /// Roles that have run in this session, are seen on no side, and which no step meant to run nowhere.
 ///
 /// Between the old side's end and the new side's beginning a plan may leave a role without a runner: the step that does so
-/// says `allow_none`, and from then on it is meant until a step starts it. Not known is not missing.
+/// says `allow_none`, and from then on it is meant until a step starts it. What was never read is not missing.
 #[must_use]
 pub fn missing(plan: &Plan, state: &State, now: Timestamp) -> Vec<Role> {
-    let off = |runner: &Runner| state.runners.get(runner.side, runner.role) == Some(Cell::Off);
+    let off = |runner: &Runner| last_known(plan, state, runner.side, runner.role) == Some(Cell::Off);
     let watched = |role: Role| plan.runners.iter().filter(move |runner| runner.role == role);
     let nowhere = state.ran.iter().copied().filter(|role| watched(*role).next().is_some() && watched(*role).all(off));
     let nowhere: Vec<_> = nowhere.filter(|role| !meant_nowhere(plan, state, *role)).collect();
@@ -195,11 +231,6 @@ impl Matrix {
     /// Sets a cell.
     pub fn set(&mut self, side: Side, role: Role, cell: Cell) {
         self.0.insert((side, role), cell);
-    }
-
-    /// Roles that run on both sides now although they must not.
-    pub fn doubled(&self) -> impl Iterator<Item = Role> + '_ {
-        Role::ALL.into_iter().filter(|role| role.exclusive() && self.both(*role) == (Cell::On, Cell::On))
     }
 
     fn both(&self, role: Role) -> (Cell, Cell) {

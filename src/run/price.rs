@@ -225,10 +225,10 @@ fn settled(state: &State, id: &StepId) -> bool {
 /// in a minute or two, however long it took to restore it.
 fn undo_duration(plan: &Plan, state: &State, step: &StepState) -> Duration {
     let done = step.attempts.iter().rev().find_map(|attempt| Some((attempt.ended_at?, attempt)));
-    let bakes = |attempt: &Attempt| attempt.parts.iter().map(|part| part.bake).sum::<Duration>();
-    let measured = done.and_then(|(end, attempt)| {
-        let parts = u32::try_from(attempt.parts.len().max(1)).ok()?;
-        Some(attempt.ran(end).saturating_sub(bakes(attempt)) / parts)
+    // Only the parts that were sent took their time, and only before the last of them a bake ran to its end.
+    let measured = done.map(|(end, attempt)| {
+        let bakes: Duration = attempt.parts.iter().take(attempt.part as usize).map(|part| part.bake).sum();
+        attempt.ran(end).saturating_sub(bakes) / attempt.part.saturating_add(1)
     });
     let here = match step.applied.last() {
         Some(Change::Rds(RdsChange::Restored { .. })) => DELETION,

@@ -14,7 +14,7 @@ use super::{
     finding::Finding,
     gate::{ConditionId, Evidence, Gate},
     guardrail::VerdictKind,
-    interlock::Matrix,
+    interlock::{LastRead, Matrix},
     operator::Operator,
     phase::{Direction, Phase},
     rehearsal::Rehearsal,
@@ -57,6 +57,9 @@ pub struct State {
     pub away: Option<Away>,
     /// Observed runners.
     pub runners: Matrix,
+    /// What cells of the matrix were when they could not be read any more; one each.
+    #[serde(default)]
+    pub last_read: Vec<LastRead>,
     /// Roles that have been seen running, on whichever side: one of them that runs nowhere is missed.
     #[serde(default)]
     pub ran: BTreeSet<Role>,

@@ -3,7 +3,7 @@
 
 use cutover::{
     plan::{GateLevel, Kind, StepId},
-    run::{ConditionId, Direction, Evidence, Operator, Phase, Request, Seat, conditions, typed_name},
+    run::{ConditionId, Direction, Evidence, Operator, Phase, Request, Seat, conditions, doubled, typed_name},
 };
 
 use super::sim::{Luck, Sim};
@@ -152,10 +152,10 @@ fn arm(sim: &mut Sim, driver: &Operator, id: &StepId, direction: Direction) {
             let (typed, reason) = (condition.word().to_owned(), "seen and accepted".to_owned());
             Some(Request::Override { step: id.clone(), condition, typed, reason })
         }
-        ConditionId::Hold if sim.state.runners.doubled().next().is_some() => {
+        ConditionId::Hold if !doubled(&sim.plan, &sim.state).is_empty() => {
             // No step of such a plan may end it: a person does, where the way back ends it too.
             sim.look_around();
-            if sim.state.runners.doubled().next().is_some() {
+            if !doubled(&sim.plan, &sim.state).is_empty() {
                 sim.world.stop_new_workers();
                 sim.look_around();
             }

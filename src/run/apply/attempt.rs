@@ -144,7 +144,10 @@ pub(super) fn end(state: &mut StepState, outcome: &Outcome, at: Timestamp) -> Re
         }
         Outcome::Stopped => {
             attempt.ended_at = Some(at);
-            attempt.baking_until = None;
+            // It was stopped in a bake: nothing worked since that began.
+            let bake = attempt.parts.get(attempt.part as usize).map_or(Duration::ZERO, |part| part.bake);
+            let began = attempt.baking_until.take().and_then(|until| until.checked_sub(bake).ok());
+            state.waited(began, at);
             state.reason = Some("stopped by the operator".into());
             state.go(Trigger::Fail, at)?;
         }

@@ -9,7 +9,7 @@ use super::{
     change::Change,
     event::{Actor, Event, Observation, Outcome, Seat, What},
     gate::{ConditionId, Gate},
-    interlock::Cell,
+    interlock::{Cell, LastRead},
     phase::{Direction, Phase, Trigger},
     state::{
         AnswerState, Away, CheckState, Disarmed, Drain, LOG_LENGTH, ManualHold, Opening, Rollback, Session, State,
@@ -209,8 +209,12 @@ impl State {
             What::Ended { step, outcome } => {
                 let drained = end(self.find(step)?, outcome, event.at)?;
                 self.drain(&drained, in_sync(outcome, event.at));
+                self.moved(step);
             }
-            What::Observed { step, observation } => self.observed(step, observation, event.at)?,
+            What::Observed { step, observation } => {
+                self.observed(step, observation, event.at)?;
+                self.moved(step);
+            }
             _ => {}
         }
         Ok(())
@@ -274,11 +278,13 @@ impl State {
                 let seen = reason.clone();
                 let observation = if *done { Observation::Done } else { Observation::NotDone { seen } };
                 self.observed(step, &observation, event.at)?;
+                self.moved(step);
             }
             What::Skipped { step, reason } => {
                 let state = self.find(step)?;
                 state.go(Trigger::Skip, event.at)?;
                 state.reason = Some(reason.clone());
+                self.forget_runners();
             }
             What::Ticked { step, item, done } => {
                 let ticked = &mut self.find(step)?.ticked;
@@ -326,7 +332,7 @@ impl State {
                 Some(until) => drop(self.expiries.insert(*of, *until)),
                 None => drop(self.expiries.remove(of)),
             },
-            What::RunnerChanged { side, role, cell } => self.runner_seen(*side, *role, *cell),
+            What::RunnerChanged { side, role, cell } => self.runner_seen(*side, *role, *cell, at),
             What::OpeningCounted { metric, value } => {
                 self.opening = Some(Opening { at, metric: metric.clone(), value: *value });
             }
@@ -349,11 +355,34 @@ impl State {
 
 impl State {
     /// What a person went past was what ran where then.
-    fn runner_seen(&mut self, side: Side, role: Role, cell: Cell) {
+    fn runner_seen(&mut self, side: Side, role: Role, cell: Cell, at: Timestamp) {
+        let was = self.runners.get(side, role).filter(|was| *was != Cell::Unknown);
+        let lost = was.filter(|_| cell == Cell::Unknown).map(|was| LastRead { side, role, was, at });
+        if lost.is_some() || cell != Cell::Unknown {
+            self.last_read.retain(|known| (known.side, known.role) != (side, role));
+            self.last_read.extend(lost);
+        }
         self.runners.set(side, role, cell);
         if cell == Cell::On {
             self.ran.insert(role);
         }
+        self.forget_runners();
+    }
+
+    /// A step has done something, or is known to have, or not to have.
+    fn moved(&mut self, step: &StepId) {
+        let Some(attempt) = self.step(step).and_then(StepState::attempt).filter(|attempt| attempt.acts()) else {
+            return;
+        };
+        // Had it opened the new side, that would have been counted after it began; replication after it is no loss.
+        let failed = attempt.part == 0 && matches!(attempt.outcome, Some(Outcome::Failed { .. }));
+        let began = attempt.started_at;
+        self.opening.take_if(|opening| failed && opening.at >= began);
+        self.forget_runners();
+    }
+
+    /// Whether a runner is where it should not be is judged anew once one, or a step that moves them, has changed.
+    fn forget_runners(&mut self) {
         self.overrides.retain(|(_, condition)| *condition != ConditionId::Runners);
     }
 

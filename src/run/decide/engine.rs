@@ -12,6 +12,7 @@ use crate::{
         finding::Finding,
         gate::{Evidence, Gate},
         phase::{Direction, Phase},
+        price::opened_by,
         rehearsal::Rehearsal,
         state::{Attempt, StepState},
     },
@@ -323,9 +324,9 @@ impl Desk<'_> {
             // The act that opens it is written down already. One opening after another counts from the first, also after
             // an undo: what was written in between is still there, and lost with the rest.
             Report::Opening { metric, value } => {
-                let first =
-                    self.state.opening.as_ref().is_none_or(|known| known.metric != metric || known.value >= value);
-                let first = first && super::super::price::opened_by(self.plan, self.state) == 1;
+                let known = self.state.opening.as_ref();
+                let first = known.is_none_or(|known| known.metric != metric || known.value >= value);
+                let first = first && opened_by(self.plan, self.state) == 1;
                 (first && value.is_finite()).then_some(What::OpeningCounted { metric, value })
             }
             Report::Leak { side, who } => {

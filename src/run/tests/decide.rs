@@ -328,6 +328,34 @@ fn doubt_and_holds_between_stages_are_nobodys_work() {
 }
 
 #[test]
+fn a_switch_that_was_stopped_in_its_bake_goes_back_in_what_its_one_part_took() {
+    let mut table = Table::new(switch_only());
+    table.start("switch", Direction::Forward, &stages());
+    table.now += 20;
+    table.end("switch", done());
+    table.now += 40;
+    table.ask(Request::Stop { step: "switch".into() }).unwrap();
+    let told = price(&table.plan, &table.state, None);
+    assert_eq!((told.undos.len(), told.undo_time), (1, Duration::from_secs(20)), "not one of the forty it baked");
+}
+
+#[test]
+fn an_opening_that_failed_is_not_counted_from() {
+    let mut table = Table::new(switch_only());
+    let count = |value| Report::Opening { metric: "rows".into(), value };
+    let since = |table: &Table| table.state.opening.as_ref().map(|opening| opening.value);
+    table.start("switch", Direction::Forward, &stages());
+    table.report(count(500.0));
+    assert_eq!(since(&table), Some(500.0));
+    table.end("switch", Outcome::Failed { trouble: trouble() });
+    assert_eq!(since(&table), None, "replication goes on, and loses nothing");
+    table.now += 600;
+    table.start("switch", Direction::Forward, &stages());
+    table.report(count(900.0));
+    assert_eq!(since(&table), Some(900.0), "this one opened it");
+}
+
+#[test]
 fn a_scaling_that_was_tried_twice_goes_back_to_where_it_came_from() {
     let service = |from, to| Change::Service { cluster: "c".into(), service: "worker".into(), from, to };
     let mut table = Table::new({

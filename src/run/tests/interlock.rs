@@ -54,7 +54,6 @@ fn only_what_an_act_touches_is_judged_and_both_sides_of_one_act_together() {
     assert_eq!(matrix.after(&[], &[]), []);
     let moved = [(Side::Old, Role::Worker, false), (Side::New, Role::Worker, true)];
     assert_eq!(matrix.after(&moved, &[]), []);
-    assert_eq!(matrix.doubled().collect::<Vec<_>>(), [Role::Cron]);
 }
 
 #[test]
@@ -124,9 +123,13 @@ fn moved() -> crate::plan::Plan {
 }
 
 fn seen(state: &mut State, old: Cell, new: Cell) {
+    seen_at(state, old, new, 0);
+}
+
+fn seen_at(state: &mut State, old: Cell, new: Cell, second: i64) {
     for (side, cell) in [(Side::Old, old), (Side::New, new)] {
         let what = What::RunnerChanged { side, role: Role::Worker, cell };
-        state.apply(&Event { seq: state.seq + 1, at: at(0), by: Actor::Engine, what }).unwrap();
+        state.apply(&Event { seq: state.seq + 1, at: at(second), by: Actor::Engine, what }).unwrap();
     }
 }
 
@@ -156,7 +159,7 @@ fn a_role_that_ran_and_runs_nowhere_is_missed_unless_a_step_meant_it() {
     assert_eq!(gone(&state, 500), [], "it has never run: nobody misses it");
     seen(&mut state, Cell::On, Cell::Off);
     assert_eq!(gone(&state, 500), []);
-    seen(&mut state, Cell::Off, Cell::Unknown);
+    seen(&mut state, Cell::Unknown, Cell::Off);
     assert_eq!(gone(&state, 500), [], "what cannot be seen is not missing");
     seen(&mut state, Cell::Off, Cell::Off);
     assert_eq!(gone(&state, 500), [Role::Worker], "somebody stopped it");
@@ -170,6 +173,62 @@ fn a_role_that_ran_and_runs_nowhere_is_missed_unless_a_step_meant_it() {
     // The way back: the new side ends, then the old one begins.
     state.steps.iter_mut().find(|step| step.id.0 == "scale").unwrap().applied.clear();
     assert_eq!(gone(&state, 7000), [], "undone: the step before it meant it");
+}
+
+#[test]
+fn a_violation_is_not_over_because_nobody_can_see_it_any_more() {
+    let plan = moved();
+    let texts = |state: &State, now: i64| -> Vec<_> {
+        let all = holds(&plan, state, at(now)).into_iter();
+        all.map(|hold| (hold.kind, hold.text.ends_with("(as read last: it cannot be read now)"))).collect()
+    };
+    let mut state = fresh(&plan);
+    seen(&mut state, Cell::On, Cell::On);
+    assert_eq!(texts(&state, 100), [(HoldKind::Doubled(Role::Worker), false)]);
+    seen_at(&mut state, Cell::Unknown, Cell::On, 100);
+    assert_eq!(texts(&state, 500), [(HoldKind::Doubled(Role::Worker), true)]);
+    // A step has moved it since: nobody knows what is so now.
+    done_at(&mut state, "stop", stopped(), 600);
+    assert_eq!(texts(&state, 1000), []);
+
+    // It was seen where it was ended, and then no more.
+    seen_at(&mut state, Cell::On, Cell::Off, 1000);
+    assert_eq!(texts(&state, 1000), [(HoldKind::Stray, false)]);
+    seen_at(&mut state, Cell::Unknown, Cell::Off, 1100);
+    assert_eq!(texts(&state, 2000), [(HoldKind::Stray, true)]);
+    seen_at(&mut state, Cell::Unknown, Cell::Unknown, 2100);
+    assert_eq!(texts(&state, 2200), [(HoldKind::Stray, true)], "of the other side nothing follows");
+    seen_at(&mut state, Cell::Off, Cell::Off, 2300);
+    assert_eq!(texts(&state, 2300), [], "it can be read, and is gone");
+
+    // Read last while the step that ended it was at work: that tells nothing.
+    let mut state = fresh(&plan);
+    seen(&mut state, Cell::On, Cell::Off);
+    done_at(&mut state, "stop", stopped(), 600);
+    seen_at(&mut state, Cell::Unknown, Cell::Off, 620);
+    assert_eq!(texts(&state, 2000), []);
+
+    // What runs nowhere runs nowhere also when one side cannot be read.
+    done_at(&mut state, "scale", scaled(2), 3000);
+    seen_at(&mut state, Cell::Off, Cell::Off, 4000);
+    assert_eq!(texts(&state, 4000), [(HoldKind::Missing(Role::Worker), false)]);
+    seen_at(&mut state, Cell::Off, Cell::Unknown, 4000);
+    assert_eq!(texts(&state, 5000), [(HoldKind::Missing(Role::Worker), true)]);
+}
+
+#[test]
+fn what_was_gone_past_is_asked_anew_once_a_step_has_moved_something() {
+    let plan = moved();
+    let mut state = fresh(&plan);
+    let told = |state: &mut State, what: What| {
+        state.apply(&Event { seq: state.seq + 1, at: at(10), by: Actor::Engine, what }).unwrap();
+        state.overrides.contains(&("scale".into(), ConditionId::Runners))
+    };
+    let overridden =
+        || What::Overridden { step: "scale".into(), condition: ConditionId::Runners, reason: "they told me".into() };
+    assert!(told(&mut state, overridden()));
+    assert!(told(&mut state, What::Ticked { step: "scale".into(), item: 0, done: true }), "it moves nothing");
+    assert!(!told(&mut state, What::Skipped { step: "stop".into(), reason: "it is off".into() }));
 }
 
 #[test]

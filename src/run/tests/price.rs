@@ -24,7 +24,7 @@ pub(super) fn done(state: &mut State, id: &str, changes: &[(Change, u64)], took:
         by: Vec::new(),
         parts: changes.iter().map(part).collect(),
         evidence: Evidence(String::new()),
-        part: 0,
+        part: u32::try_from(changes.len().saturating_sub(1)).unwrap(),
         token: String::new(),
         in_flight: false,
         observed: true,

@@ -41,7 +41,7 @@ fn matrix(scene: &Scene<'_>, pen: &mut Pen<'_>) {
 
 fn cell(scene: &Scene<'_>, pen: &mut Pen<'_>, side: Side, role: plan::Role, column: usize) {
     let glyphs = scene.theme.glyphs;
-    let doubled = scene.state().runners.doubled().any(|doubled| doubled == role);
+    let doubled = run::doubled(scene.plan(), scene.state()).contains(&role);
     let watched = scene.plan().runners.iter().any(|runner| runner.side == side && runner.role == role);
     let seen = scene.state().runners.get(side, role).or(watched.then_some(Cell::Unknown));
     let leaks = role == plan::Role::Writer && scene.state().leaks.contains_key(&side);
@@ -77,17 +77,21 @@ fn strays(scene: &Scene<'_>) -> Vec<String> {
         format!("{who} on {}: frozen for the application, not for them. Those rows stay behind.", label(*side))
     });
     let runners = misplaced(scene).map(|(side, role, step)| {
-        format!("{} is seen on {}, although `{step}` ended it.", role_word(role), label(side))
+        let as_of = run::as_of(scene.state(), role, &[side]);
+        format!("{} is seen on {}, although `{step}` ended it{as_of}.", role_word(role), label(side))
     });
     let gone = missing(scene).into_iter();
-    let gone = gone.map(|role| format!("{} runs on neither side, and no step meant it to.", role_word(role)));
+    let gone = gone.map(|role| {
+        let as_of = run::as_of(scene.state(), role, &[Side::Old, Side::New]);
+        format!("{} runs on neither side, and no step meant it to{as_of}.", role_word(role))
+    });
     gone.chain(leaks).chain(runners).collect()
 }
 
 /// In a word: the worst that is so. `holds` is said only when everything that is watched is known and as it should be.
 fn verdict(scene: &Scene<'_>) -> (Role, String) {
     let runners = &scene.state().runners;
-    let doubled: Vec<_> = runners.doubled().map(role_word).collect();
+    let doubled: Vec<_> = run::doubled(scene.plan(), scene.state()).into_iter().map(role_word).collect();
     if !doubled.is_empty() {
         return (Role::Bad, format!("TWO {}", doubled.join(", ")));
     }
