@@ -116,7 +116,9 @@ impl Form {
             About::Hold => vec![Field::new("why", Takes::Words)],
             About::Search => vec![Field::new("words", Takes::Anything)],
             About::Skip(step) => {
-                vec![Field::new(format!("type {step}"), typed(&step.0)), Field::new("why", Takes::Words)]
+                // Never what the step's gate asks for: typed too early, that may open this by a letter of its own.
+                let word = format!("skip {step}");
+                vec![Field::new(format!("type {word}"), typed(&word)), Field::new("why", Takes::Words)]
             }
             About::Override(_, condition) => {
                 let word = condition.word();
