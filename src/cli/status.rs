@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     plan::{GateLevel, Kind, Plan},
-    run::{AUTHORITY, Answer, ConditionId, Direction, Phase, State, clock_text, conditions, holds, price, seat_word},
+    run::{AUTHORITY, Answer, ConditionId, Direction, Phase, State, alarms, clock_text, conditions, price, seat_word},
     session::{Client, Status, status as look_at},
 };
 
@@ -36,7 +36,7 @@ pub(super) async fn status(session: Option<&str>, socket: Option<&Path>, json: b
     Ok(FINE)
 }
 
-/// Ten lines, and one more for each of: a gate that waits, a hold, a driver who is gone.
+/// Ten lines, and one more for each of: an alarm, a gate that waits, a driver who is gone.
 fn in_ten_lines(id: &str, status: &Status) -> String {
     let Status { live, plan, state, now } = status;
     let settled = state.steps.iter().filter(|step| step.phase.settled()).count();
@@ -51,13 +51,10 @@ fn in_ten_lines(id: &str, status: &Status) -> String {
         lines.push(format!("ROLLBACK begun by {}: {}", rollback.by, rollback.reason));
     }
     lines.push(format!("back     {}", way_back(plan, state)));
-    lines.extend(
-        holds(plan, state, *now)
-            .into_iter()
-            .filter(|hold| hold.blocking)
-            .take(2)
-            .map(|h| format!("hold     {}", h.text)),
-    );
+    lines.extend(alarms(plan, state, *now).into_iter().filter(|_| !state.ended).map(|hold| {
+        let label = if hold.blocking { "hold" } else { "alarm" };
+        format!("{label:<9}{}: {}", hold.kind.word(), hold.text)
+    }));
     lines.extend(gate(state));
     lines.push(format!("attached {}", people(*live, state)));
     let [first, second] = next(id, *live, plan, state, *now);

@@ -71,7 +71,7 @@ impl Finding {
         if now.is_empty() || told.is_empty() {
             return Self { fingerprints: then, ..newer };
         }
-        let reason = format!("since the session's first look {}", told.join(", "));
+        let reason = format!("{} since the session's first look", told.join(", "));
         let remedy = "find out who changed it (`heroku releases`), and take it over to AWS or set it back";
         Self { standing: Standing::ActionRequired, reason, remedy: Some(remedy.into()), fingerprints: then, ..newer }
     }

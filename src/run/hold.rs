@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    alarm::CREDENTIALS,
     conditions::{breached, clock_text, role_word},
-    event::{Trouble, TroubleKind},
+    event::{Expiring, Trouble, TroubleKind},
     interlock::{as_of, doubled, misplaced, missing},
     phase::Phase,
     state::{State, StepState},
@@ -39,7 +40,7 @@ pub struct Hold {
 }
 
 impl Hold {
-    fn new(kind: HoldKind, text: String) -> Self {
+    pub(super) fn new(kind: HoldKind, text: String) -> Self {
         Self { kind, text, since: None, step: None, source: None, next_try: None, blocking: false }
     }
 
@@ -76,6 +77,33 @@ pub enum HoldKind {
     Source,
     /// Something ends before the window does, or before the way back could be gone.
     Expiry,
+    /// The AWS credentials have ended: nothing on AWS can be read or done.
+    Credentials,
+    /// What must stay as it was has changed.
+    Changed,
+    /// Guardrails have no fresh data.
+    Blind,
+}
+
+impl HoldKind {
+    /// How the screen calls it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Doubt => "IN DOUBT",
+            Self::Doubled(_) => "TWO RUNNERS",
+            Self::Stray => "STRAY",
+            Self::Missing(_) => "NO RUNNER",
+            Self::Manual => "HOLD",
+            Self::Breach => "BREACH",
+            Self::Preview => "UNREADABLE",
+            Self::Source => "TROUBLE",
+            Self::Expiry => "EXPIRES",
+            Self::Credentials => "CREDENTIALS",
+            Self::Changed => "CHANGED",
+            Self::Blind => "BLIND",
+        }
+    }
 }
 
 /// Everything that holds the run at a session time, gravest first.
@@ -188,10 +216,12 @@ fn checked(source: &str) -> Option<(&str, &str)> {
     source.strip_prefix(CHECKS)?.rsplit_once(' ')
 }
 
-/// Whether the run waits for this step: what it needs is done, or it is the next to be undone.
+/// Whether the run waits for this step: what it needs is done, or it is the next to be undone. Rolled back, it waits for
+/// none.
 #[must_use]
 pub fn turn(plan: &Plan, state: &State, step: &StepState) -> bool {
     match &state.rollback {
+        None if state.rolled_back => false,
         Some(_) => state.next_undo().is_some_and(|next| next.id == step.id),
         None => step.phase.in_flight() || (!step.phase.settled() && state.needs_met(plan, &step.id)),
     }
@@ -208,6 +238,7 @@ fn expiries<'a>(plan: &Plan, state: &'a State) -> impl Iterator<Item = Hold> + u
         let missing = needed.map(|needed| clock_text(needed.duration_since(*until))).unwrap_or_default();
         let what = super::describe::expiring_word(*of);
         let text = format!("{what} end {missing} before the window and the way back after it do");
-        Hold::new(HoldKind::Expiry, text)
+        let source = (*of == Expiring::Credentials).then(|| CREDENTIALS.to_owned());
+        Hold { source, ..Hold::new(HoldKind::Expiry, text) }
     })
 }

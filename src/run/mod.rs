@@ -10,7 +10,7 @@
 //! | `state`, `apply` | what is true, and the fold that makes it so |
 //! | `phase` | the one table of transitions |
 //! | `command`, `decide/` | what may be asked, and what it leads to |
-//! | `gate`, `conditions`, `hold` | evidence and consent; what must hold; what holds the run |
+//! | `gate`, `conditions`, `hold`, `alarm` | evidence and consent; what must hold; what holds the run; what people are told |
 //! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
 //! | `finding` | what a preflight found |
 //! | `bill` | what CloudWatch bills for watching |
@@ -19,6 +19,7 @@
 //! | `by_hand`, `plight`, `way_back` | a change, an undo that failed, and the whole way back, as commands that a person can type |
 //! | `sample` | the lossy stream beside the log |
 
+mod alarm;
 mod apply;
 mod bill;
 mod by_hand;
@@ -48,6 +49,7 @@ mod task;
 mod tests;
 mod way_back;
 
+pub use alarm::alarms;
 pub use apply::{ALIAS_TTL, Illegal};
 pub use bill::{hourly_bill, metric_round};
 pub use by_hand::{ByHand, by_hand, command as shell_command};

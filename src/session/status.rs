@@ -113,7 +113,7 @@ pub struct Summary<'a> {
     pub steps: Vec<StepSummary<'a>>,
     /// The armed gate.
     pub gate: Option<&'a Gate>,
-    /// What holds the run, gravest first.
+    /// What holds the run and what must be known, gravest first.
     pub holds: Vec<run::Hold>,
     /// What the authoritative servers answer for each record.
     pub records: Vec<RecordSummary<'a>>,
@@ -193,7 +193,7 @@ impl Status {
             current: state.here().map(|step| &step.id),
             steps: steps.collect(),
             gate: state.gate.as_ref(),
-            holds: run::holds(plan, state, *now),
+            holds: run::alarms(plan, state, *now),
             records: records.collect(),
             operators: state.operators.iter().map(|(operator, seat)| (operator.name.as_str(), *seat)).collect(),
         }

@@ -2,15 +2,15 @@
 
 use super::{Alert, model};
 use crate::{
-    run::{HoldKind, holds},
+    run::{HoldKind, alarms},
     session::message::Snapshot,
 };
 
 /// What is worth a bell now, one line each.
 pub(super) fn worth(snapshot: &Snapshot) -> Vec<String> {
     let gate = model::asks(snapshot).map(|gate| format!("the gate of {} waits for you", gate.step));
-    let grave = |kind: &HoldKind| !matches!(kind, HoldKind::Preview | HoldKind::Source);
-    let all = holds(&snapshot.plan, &snapshot.state, snapshot.clock.now());
+    let grave = |kind: &HoldKind| !matches!(kind, HoldKind::Preview | HoldKind::Source | HoldKind::Blind);
+    let all = alarms(&snapshot.plan, &snapshot.state, snapshot.clock.now());
     let held = all.into_iter().filter(|hold| grave(&hold.kind)).map(|hold| hold.text);
     gate.into_iter().chain(held).collect()
 }

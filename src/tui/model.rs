@@ -11,8 +11,8 @@ use super::{
 use crate::{
     plan::{Bound, Kind, Plan, StepId},
     run::{
-        Answer, Condition, ConditionId, Direction, Forecast, Gate, Hold, HoldKind, Phase, Price, Seat, conditions,
-        forecast, holds, price, written,
+        Answer, Condition, ConditionId, Direction, Forecast, Gate, Hold, HoldKind, Phase, Price, Seat, alarms,
+        conditions, forecast, holds, price, written,
     },
     session::message::{Snapshot, Telemetry},
 };
@@ -85,7 +85,7 @@ impl<'a> Scene<'a> {
             Price { written: written(plan, state, data), ..price(plan, state, cached_ttl(&snapshot.telemetry, now)) };
         let forecast = forecast(plan, state, &price, now);
         let conditions = conditions(plan, state, &target.step, target.direction, now);
-        let mut holds = holds(plan, state, now);
+        let mut holds = alarms(plan, state, now);
         for hold in &mut holds {
             // The log says when a trouble began and its first next try; the later ones are only told.
             let told = hold.retried().and_then(|of| snapshot.telemetry.next_tries.get(of)).copied();

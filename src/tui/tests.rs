@@ -7,3 +7,4 @@ mod night;
 mod people;
 mod screens;
 mod tired;
+mod trials;

@@ -243,6 +243,11 @@ impl State {
         Ok(())
     }
 
+    /// The way turns: what could not be read the one way tells nothing of the other.
+    fn turned(&mut self) {
+        self.steps.iter_mut().for_each(|step| step.trouble = None);
+    }
+
     /// Remembers what caches may still hold after a change of records.
     fn drain(&mut self, change: &Change, in_sync: Timestamp) {
         let Change::Records { before, after, .. } = change else { return };
@@ -307,8 +312,12 @@ impl State {
             }
             What::HoldRaised { reason } => self.hold = Some(ManualHold { at, by, reason: reason.clone() }),
             What::HoldReleased => self.hold = None,
-            What::RollbackStarted { reason } => self.rollback = Some(Rollback { at, by, reason: reason.clone() }),
+            What::RollbackStarted { reason } => {
+                self.rollback = Some(Rollback { at, by, reason: reason.clone() });
+                self.turned();
+            }
             What::RollbackEnded { complete } => {
+                self.turned();
                 self.rollback = None;
                 self.rolled_back = *complete;
             }

@@ -465,7 +465,7 @@ fn what_must_stay_is_held_against_the_first_look_for_as_long_as_the_session_last
         [What::FindingChanged { finding, .. }] => Some((finding.standing, finding.reason.clone())),
         other => panic!("{other:?}"),
     };
-    let since = |what: &str| Some((Standing::ActionRequired, format!("since the session's first look {what}")));
+    let since = |what: &str| Some((Standing::ActionRequired, format!("{what} since the session's first look")));
     let moved = [("DATABASE_URL", "ffff"), ("REDIS_URL", "2c3d")];
     assert_eq!(told(&moved), since("DATABASE_URL has another value"));
     assert_eq!(told(&moved), None, "told once");

@@ -1,5 +1,6 @@
 //! Tables: what follows from what, edge by edge. Whole sessions are played in `tests/run_properties`.
 
+mod alarm;
 mod bill;
 mod change;
 mod decide;

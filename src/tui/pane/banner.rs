@@ -54,9 +54,10 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
         let words = format!("since {}, {}: {left} to undo", text::time(rollback.at, scene.tz), rollback.reason);
         all.push(banner(Role::WarnFill, "ROLLING BACK", words, "F turns forward again"));
     }
-    all.extend(scene.holds.iter().map(|hold| held(scene, hold)));
+    let (blind, holds): (Vec<_>, Vec<_>) = scene.holds.iter().partition(|hold| hold.kind == HoldKind::Blind);
+    all.extend(holds.into_iter().map(|hold| held(scene, hold)));
     all.extend(state.gate.as_ref().and_then(|gate| gate_of(scene, gate)));
-    all.extend(blind(scene));
+    all.extend(blind.into_iter().map(|hold| held(scene, hold)));
     if scene.lost.is_some() {
         // What they say to press or to wait for needs an engine.
         all.iter_mut().skip(1).for_each(|banner| banner.hint.clear());
@@ -91,17 +92,21 @@ fn held(scene: &Scene<'_>, hold: &crate::run::Hold) -> Banner {
     let since =
         hold.since.map_or_else(String::new, |since| format!(" (for {})", text::clock(text::since(since, scene.now))));
     let words = format!("{}{since}", hold.text);
-    match hold.kind {
-        HoldKind::Doubt => banner(Role::BadFill, "IN DOUBT", words, "l looks again, u decides"),
-        HoldKind::Doubled(_) => banner(Role::BadFill, "TWO RUNNERS", words, "stop one side"),
-        HoldKind::Missing(_) => banner(Role::BadFill, "NO RUNNER", words, "start it"),
-        HoldKind::Stray => banner(Role::BadFill, "STRAY", words, "stop it"),
-        HoldKind::Manual => banner(Role::WarnFill, "HOLD", words, "h releases"),
-        HoldKind::Breach => breach(scene, &words, hold.blocking),
-        HoldKind::Expiry => banner(Role::WarnFill, "EXPIRES", words, "renew it"),
-        HoldKind::Preview => banner(Role::WarnFill, "UNREADABLE", words, next_try(scene, hold, "l looks again")),
-        HoldKind::Source => banner(Role::WarnFill, "TROUBLE", words, next_try(scene, hold, "retried by itself")),
-    }
+    let (role, hint) = match hold.kind {
+        HoldKind::Doubt => (Role::BadFill, "l looks again, u decides".to_owned()),
+        HoldKind::Doubled(_) => (Role::BadFill, "stop one side".to_owned()),
+        HoldKind::Missing(_) => (Role::BadFill, "start it".to_owned()),
+        HoldKind::Stray => (Role::BadFill, "stop it".to_owned()),
+        HoldKind::Manual => (Role::WarnFill, "h releases".to_owned()),
+        HoldKind::Breach => return breach(scene, &words, hold.blocking),
+        HoldKind::Expiry => (Role::WarnFill, "renew it".to_owned()),
+        HoldKind::Preview => (Role::WarnFill, next_try(scene, hold, "l looks again")),
+        HoldKind::Source => (Role::WarnFill, next_try(scene, hold, "retried by itself")),
+        HoldKind::Credentials => (Role::BadFill, String::new()),
+        HoldKind::Changed => (Role::WarnFill, String::new()),
+        HoldKind::Blind => (Role::InfoFill, String::new()),
+    };
+    banner(role, hold.kind.word(), words, hint)
 }
 
 /// When it is tried again; `else_words` while that is not known, or just now.
@@ -127,18 +132,6 @@ fn measured(scene: &Scene<'_>, guardrail: &Guardrail) -> String {
     let value = verdict.value.map_or_else(String::new, |value| format!(", {}", text::value(unit, value)));
     let limit = verdict.threshold.map_or_else(String::new, |limit| format!(", limit {}", text::value(unit, limit)));
     format!("{value}{limit}")
-}
-
-/// Guardrails that cannot tell, all in one banner.
-fn blind(scene: &Scene<'_>) -> Option<Banner> {
-    let state = scene.state();
-    let cannot_tell = |guardrail: &&Guardrail| {
-        let verdict = state.verdicts.get(&guardrail.id).map(|verdict| verdict.kind);
-        crate::run::active(state, guardrail) && verdict == Some(crate::run::VerdictKind::Blind)
-    };
-    let names: Vec<_> = scene.plan().guardrails.iter().filter(cannot_tell).map(|g| g.title.as_str()).collect();
-    let words = format!("no fresh data for {}: not green", names.join(", "));
-    (!names.is_empty()).then(|| banner(Role::InfoFill, "BLIND", words, ""))
 }
 
 pub(super) fn render(scene: &Scene<'_>, banners: &[Banner], area: Rect, buf: &mut Buffer) {
