@@ -63,7 +63,8 @@ fn credentials(plan: &Plan, state: &State) -> Option<Hold> {
     let reason = &failing.first()?.reason;
     let calls: BTreeSet<_> = failing.iter().map(|trouble| trouble.call.as_str()).collect();
     let calls = calls.into_iter().collect::<Vec<_>>().join(", ");
-    let text = format!("ended: {}; until then fail: {calls} ({reason})", remedy(plan, state, reason));
+    let code = reason.split(':').next().unwrap_or(reason);
+    let text = format!("ended ({code}): {}; until then fail: {calls}", remedy(plan, state, reason));
     Some(Hold::new(HoldKind::Credentials, text))
 }
 
@@ -78,7 +79,7 @@ fn remedy(plan: &Plan, state: &State, reason: &str) -> String {
     let engine = session.and_then(|session| Some((&session.id, session.engine.as_ref()?.0)));
     match engine {
         _ if plan.environment.kind == EnvironmentKind::Sandbox => {
-            format!("in a real night {login}, or new keys and a new engine; here the scenario goes on")
+            format!("in a real night {login}, or an engine with new keys")
         }
         Some((id, pid)) if !reason.starts_with("no credentials") => {
             format!("q, and in a shell with new keys `kill {pid}; cutover join {id} --role driver`")

@@ -42,9 +42,12 @@ fn keys_that_were_given_to_the_engine_are_given_anew_by_starting_it() {
     assert_eq!((told[0].0, told[1].0), (HoldKind::Credentials, HoldKind::Source));
     let text = &told[0].1;
     assert!(text.contains("`kill 4711; cutover join 20260308-0200 --role driver`"), "{text}");
-    assert!(text.contains("until then fail: ecs:Read, route53:Read (ExpiredToken"), "{text}");
+    assert!(
+        text.starts_with("ended (ExpiredToken): ") && text.ends_with("until then fail: ecs:Read, route53:Read"),
+        "{text}"
+    );
     plan.environment.kind = EnvironmentKind::Sandbox;
-    assert!(alarms(&plan, &state, at(0))[0].text.contains("here the scenario goes on"), "a rehearsal has none to give");
+    assert!(alarms(&plan, &state, at(0))[0].text.contains("in a real night"), "a rehearsal has none to give");
     ill(&mut state, "ecs", "AccessDenied: no such permission");
     ill(&mut state, "route53", "AccessDenied: no such permission");
     assert!(alarms(&plan, &state, at(0)).iter().all(|hold| hold.kind == HoldKind::Source), "a permission is none");

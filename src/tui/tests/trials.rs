@@ -102,7 +102,7 @@ fn credentials_that_have_ended_are_one_alarm_that_says_what_renews_them() {
     fixture.engine(What::PreviewFailed { step, direction: Direction::Forward, trouble });
     for size in SIZES {
         let screen = fixture.text(size);
-        assert!(screen.contains("CREDENTIALS  ended: `aws sso login --profile acme`"), "{screen}");
+        assert!(screen.contains("CREDENTIALS  ended (no credentials): `aws sso login --profile"), "{screen}");
         assert!(!screen.contains("TROUBLE") && !screen.contains("UNREADABLE"), "{screen}");
     }
     fixture.ui.overlay = Some(crate::tui::ui::Overlay::Alarms(0));
