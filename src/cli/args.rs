@@ -191,6 +191,10 @@ pub(super) struct Screen {
     /// The same as a notification of the terminal (OSC 9)
     #[arg(long)]
     pub(super) osc9: bool,
+    /// Take the mouse: a click looks at a pane or a step, the wheel scrolls; text is selected with Shift then. It passes
+    /// no gate
+    #[arg(long)]
+    pub(super) mouse: bool,
 }
 
 /// A seat as typed.

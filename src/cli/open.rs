@@ -275,7 +275,8 @@ pub(super) async fn cockpit(
 pub(super) async fn show(link: Link, args: &args::Screen, guide: tui::Guidance, detached: &str) -> Result<ExitCode> {
     let theme = tui::Theme::detect(&args.theme, args.ascii, |name| std::env::var(name).ok());
     let alert = tui::Alert { bell: args.bell, osc9: args.osc9 };
-    let options = tui::Options { theme, tz: jiff::tz::TimeZone::system(), guide, alert };
+    let tz = jiff::tz::TimeZone::system();
+    let options = tui::Options { theme, tz, guide, alert, mouse: args.mouse };
     match tui::run(link, options).await? {
         tui::Exit::Detached | tui::Exit::Hangup | tui::Exit::Terminated => {
             say(detached);

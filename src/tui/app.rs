@@ -1,6 +1,7 @@
 //! The loop: keys before news, news before time; a frame only when something changed and the last one has left.
 
 mod lost;
+mod pointer;
 mod wake;
 
 use std::{
@@ -255,6 +256,7 @@ impl App {
         for event in events {
             let intents = match event {
                 Event::Paste(text) => self.ui.paste(text, now),
+                Event::Mouse(mouse) => self.pointed(*mouse, now),
                 Event::Key(key) if key.kind != KeyEventKind::Release => {
                     let close = self.last_key.replace(now).is_some_and(|last| now.duration_since(last) < BURST);
                     let stroke = Stroke { key: *key, at: now, alone: !together && !close };

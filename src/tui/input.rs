@@ -4,6 +4,8 @@
 //! burst can no longer be told from typing, and at a hang-up with SIGHUP ignored (`nohup`) it spins for ever. Here one
 //! `read` is one [`Batch`]: what arrived together is known to have arrived together, and the end of the input is an end.
 
+mod mouse;
+
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -310,7 +312,11 @@ fn csi(rest: &[u8]) -> Token {
         return if rest.len() > 64 { Token::Whole(2, None) } else { Token::Part };
     };
     let parameters = std::str::from_utf8(&rest[..end]).unwrap_or_default();
-    Token::Whole(end + 3, csi_key(parameters, rest[end]))
+    let event = match parameters.strip_prefix('<') {
+        Some(report) => mouse::event(report, rest[end]),
+        None => csi_key(parameters, rest[end]),
+    };
+    Token::Whole(end + 3, event)
 }
 
 /// Parameters are numbers with sub-parameters: `code[:..] ; modifiers[:kind] ; ..`.

@@ -67,6 +67,8 @@ pub struct Options {
     pub guide: Guidance,
     /// How the terminal itself calls for attention.
     pub alert: Alert,
+    /// Whether the mouse may choose what is looked at; selecting text then needs the terminal's own key for it (Shift).
+    pub mouse: bool,
 }
 
 /// Whether a newcomer is led through the first rehearsal.
@@ -126,7 +128,7 @@ pub enum TuiError {
 /// # Errors
 /// [`TuiError`] when there is no terminal, or it fails.
 pub async fn run(link: Link, options: Options) -> Result<Exit, TuiError> {
-    let guard = terminal::Guard::take()?;
+    let guard = terminal::Guard::take(options.mouse)?;
     let app = app::App::new(link, options)?;
     app.run(&guard).await
 }

@@ -14,33 +14,42 @@ use super::TuiError;
 /// Alternate screen, cursor hidden, bracketed paste, and all of kitty's keyboard protocol where the terminal knows it
 /// (so that repeat and release can be told); others ignore it. Then the first question of [`super::pace`].
 const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[>31u\x1b[5n";
+/// Presses of buttons and the wheel, in SGR mode.
+const MOUSE: &str = "\x1b[?1000h\x1b[?1006h";
 /// Takes back the keyboard protocol that was entered last.
 const POP: &str = "\x1b[<u";
 /// The reverse, and the end of whatever a broken-off frame left open (synchronized output, styles).
-const LEAVE: &str = "\x1b[?2026l\x1b[<u\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
+const LEAVE: &str = "\x1b[?2026l\x1b[<u\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
 
 /// Whether the terminal is ours, so that it is given back once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Holds the terminal; dropping it gives the terminal back.
 #[derive(Debug)]
-pub(super) struct Guard(());
+pub(super) struct Guard {
+    mouse: bool,
+}
 
 impl Guard {
-    /// Takes the terminal over.
+    /// Takes the terminal over, with its mouse or without.
     ///
     /// # Errors
     /// If standard input or output is no terminal, or it does not obey.
-    pub(super) fn take() -> Result<Self, TuiError> {
+    pub(super) fn take(mouse: bool) -> Result<Self, TuiError> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Err(TuiError::NoTerminal);
         }
         hook_panics();
         enable_raw_mode().map_err(TuiError::Terminal)?;
         TAKEN.store(true, Ordering::SeqCst);
-        let guard = Self(());
-        send(ENTER).map_err(TuiError::Terminal)?;
+        let guard = Self { mouse };
+        guard.enter().map_err(TuiError::Terminal)?;
         Ok(guard)
+    }
+
+    fn enter(&self) -> io::Result<()> {
+        send(ENTER)?;
+        if self.mouse { send(MOUSE) } else { Ok(()) }
     }
 
     /// Gives it to the shell and stops; returns when the shell continues us (`fg`).
@@ -59,7 +68,7 @@ impl Guard {
         if TAKEN.swap(true, Ordering::SeqCst) {
             disable_raw_mode().and_then(|()| send(POP)).map_err(TuiError::Terminal)?;
         }
-        enable_raw_mode().and_then(|()| send(ENTER)).map_err(TuiError::Terminal)
+        enable_raw_mode().and_then(|()| self.enter()).map_err(TuiError::Terminal)
     }
 }
 

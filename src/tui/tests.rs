@@ -5,6 +5,7 @@ mod desk;
 mod keys;
 mod night;
 mod people;
+mod pointer;
 mod screens;
 mod tired;
 mod trials;

@@ -2,6 +2,7 @@
 //! should do; nothing here acts.
 
 mod commands;
+mod pointer;
 
 use std::time::{Duration, Instant};
 

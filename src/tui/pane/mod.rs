@@ -43,7 +43,7 @@ mod traffic;
 
 use ratatui::{
     buffer::Buffer,
-    layout::{Margin, Rect},
+    layout::{Margin, Position, Rect},
     style::Style,
     symbols::merge::MergeStrategy,
     widgets::{Block, Clear, Widget},
@@ -51,7 +51,7 @@ use ratatui::{
 
 use super::{
     keymap::View,
-    layout::{Wishes, layout, middle},
+    layout::{Layout, Wishes, layout, middle},
     model::Scene,
     pen::Pen,
     text,
@@ -120,19 +120,50 @@ impl Pane {
 
 pub(super) use plain::value;
 
-/// Draws a whole frame.
-pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
-    let banners = banner::banners(scene);
+/// What is at one place of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spot {
+    /// A line of the list of steps; its index.
+    Step(usize),
+    /// A pane of the cockpit, or its line.
+    Pane(Pane),
+    /// A view that fills the screen.
+    View,
+}
+
+/// What a frame of this area has at a place; None: nothing that has the focus.
+pub(super) fn at(scene: &Scene<'_>, area: Rect, place: Position) -> Option<Spot> {
+    let lines = guide::area(scene, area).map_or(0, |(area, _)| area.height);
+    let area = Rect { height: area.height - lines, ..area };
+    let layout = laid_out(scene, banner::banners(scene).len(), area)?;
+    // The last one lies on top.
+    let pane = layout.panes.iter().rev().chain(&layout.strips).find(|(_, area)| area.contains(place));
+    match pane {
+        Some((Pane::Steps, area)) if area.height > 1 => {
+            Some(steps::at(scene, *area, place.y).map_or(Spot::Pane(Pane::Steps), Spot::Step))
+        }
+        Some((pane, _)) => Some(Spot::Pane(*pane)),
+        None => layout.view.filter(|area| area.contains(place)).map(|_| Spot::View),
+    }
+}
+
+fn laid_out(scene: &Scene<'_>, banners: usize, area: Rect) -> Option<Layout> {
     let wishes = || Wishes {
         steps: scene.plan().steps.len(),
-        step: step::lines(scene, middle(buf.area.width)),
+        step: step::lines(scene, middle(area.width)),
         dns: dns::lines(scene),
         checks: scene.plan().checks.len() + 1,
     };
+    layout(area, scene.ui, banners, wishes)
+}
+
+/// Draws a whole frame.
+pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
+    let banners = banner::banners(scene);
     let guide = guide::area(scene, buf.area);
     let lines = guide.as_ref().map_or(0, |(area, _)| area.height);
     let area = Rect { height: buf.area.height - lines, ..buf.area };
-    let Some(layout) = layout(area, scene.ui, banners.len(), wishes) else {
+    let Some(layout) = laid_out(scene, banners.len(), area) else {
         too_small(scene.theme, buf);
         return Painted::default();
     };

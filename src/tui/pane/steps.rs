@@ -1,6 +1,9 @@
 //! All steps: where each stands, how long it took or will take, and how long people made it wait.
 
-use ratatui::{buffer::Buffer, layout::Rect};
+use ratatui::{
+    buffer::Buffer,
+    layout::{Margin, Rect},
+};
 
 use super::{Pane, Pen, Role, Scene, frame, text, word};
 use crate::{
@@ -26,6 +29,15 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         line(scene, &mut pen, index, step, state);
     }
     hidden(&mut pen, total - first - shown, "below");
+}
+
+/// The step that is shown on a line of the screen.
+pub(super) fn at(scene: &Scene<'_>, area: Rect, line: u16) -> Option<usize> {
+    let inside = area.inner(Margin::new(1, 1));
+    let (first, shown) = window(scene.target.index, usize::from(inside.height), scene.plan().steps.len());
+    let above = usize::from(first > 0);
+    let index = usize::from(line.checked_sub(inside.y)?).checked_sub(above)?;
+    (index < shown).then_some(first + index)
 }
 
 /// The first step that is shown and how many are: the one that is looked at, with what comes next below it. What does not

@@ -105,7 +105,7 @@ impl Ui {
         self.scroll = 0;
     }
 
-    fn focus(&mut self, pane: Pane) {
+    pub(super) fn focus(&mut self, pane: Pane) {
         self.view = View::Cockpit;
         self.focus = pane;
         self.scroll = 0;
@@ -266,7 +266,7 @@ impl Ui {
     }
 
     /// Moves through whatever has the focus.
-    fn travel(&mut self, snapshot: &Snapshot, target: &Target, command: Command) -> Vec<Intent> {
+    pub(super) fn travel(&mut self, snapshot: &Snapshot, target: &Target, command: Command) -> Vec<Intent> {
         let ticking = snapshot.state.step(&target.step).is_some_and(|step| step.phase == Phase::Running);
         let manual = matches!(snapshot.plan.step(&target.step).map(|step| &step.kind), Some(Kind::Manual { .. }));
         if self.contexts().contains(&Context::Graphs) {
@@ -306,7 +306,7 @@ impl Ui {
     }
 
     /// Looks at a step; its change is read if it is not known.
-    fn look_at(&mut self, snapshot: &Snapshot, index: usize) -> Vec<Intent> {
+    pub(super) fn look_at(&mut self, snapshot: &Snapshot, index: usize) -> Vec<Intent> {
         let index = index.min(snapshot.state.steps.len().saturating_sub(1));
         let here = model::target(snapshot, None).index;
         self.pinned = (index != here).then_some(index);
