@@ -28,6 +28,9 @@
 //! | [`sandbox`] | the embedded world for rehearsals, on loopback; knows nothing of the cockpit | clock |
 //! | `cli` | arguments; wires the rooms together; the only room that may import all | all |
 //!
+//! Two programs are made of it: `main.rs` is `cutover`, and `screen.rs` is `cutover-screen`, which the first becomes when
+//! it opens a cockpit. It reaches neither the engine nor the SDKs, so that the linker leaves them out (`cli/screen.rs`).
+//!
 //! `plan` and `run` import no clock, no I/O, no async. `tests/architecture.rs` reads the `use` lines and holds the table.
 
 pub mod cli;

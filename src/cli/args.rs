@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use serde::{Deserialize, Serialize};
 
 use crate::{run::Seat, tui};
 
@@ -109,6 +110,12 @@ pub(super) enum Command {
         /// The session's directory
         dir: PathBuf,
     },
+    /// A screen in this program: for the screens of another build, not by hand
+    #[command(hide = true)]
+    Screen {
+        /// What it is opened on
+        opening: String,
+    },
 }
 
 /// `cutover rehearse`
@@ -174,7 +181,7 @@ pub(super) struct Join {
 }
 
 /// How the cockpit looks, and who sits at it.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, clap::Args, Serialize, Deserialize)]
 pub(super) struct Screen {
     /// Draw with ASCII only [default: as the locale allows]
     #[arg(long)]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use color_eyre::eyre::Result;
+use serde::{Deserialize, Serialize};
 
 use super::process::layout;
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// Where a session was found.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum Place {
     /// In this user's own state.
     Own(SessionDir),

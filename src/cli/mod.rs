@@ -12,6 +12,7 @@ mod open;
 mod preflight;
 mod process;
 mod sandbox;
+mod screen;
 mod shared;
 mod status;
 
@@ -36,16 +37,38 @@ fn invalid() -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Reads the arguments and does what they say.
-///
-/// # Errors
-/// Whatever failed, with its causes; `main` prints it by [`failed`] and exits with 1.
-pub fn main() -> Result<ExitCode> {
+/// The program: reads the arguments and does what they say.
+#[must_use]
+pub fn main() -> ExitCode {
+    to_its_end(program)
+}
+
+/// The program that is nothing but a screen: `cutover-screen`, which [`main`] becomes when it opens one.
+#[must_use]
+pub fn screen_main() -> ExitCode {
+    to_its_end(screen::program)
+}
+
+/// Runs a program, and says what it fails of.
+fn to_its_end(program: fn() -> Result<ExitCode>) -> ExitCode {
+    let hooks = color_eyre::config::HookBuilder::default().display_location_section(false).display_env_section(false);
+    let plain = color_eyre::config::Theme::new();
+    let hooks = if colour() { hooks } else { hooks.theme(plain) };
+    hooks.install().and_then(|()| program()).unwrap_or_else(|error| failed(&error))
+}
+
+fn program() -> Result<ExitCode> {
     let args = Args::parse();
-    let runtime = runtime(&args.command).wrap_err("failed to start the runtime")?;
+    let working = matches!(args.command, Command::Engine { .. } | Command::Sandbox(_));
+    let runtime = runtime(working).wrap_err("failed to start the runtime")?;
     let prints = !matches!(
         args.command,
-        Command::Rehearse(_) | Command::Run(_) | Command::Join(_) | Command::Engine { .. } | Command::Sandbox(_)
+        Command::Rehearse(_)
+            | Command::Run(_)
+            | Command::Join(_)
+            | Command::Engine { .. }
+            | Command::Screen { .. }
+            | Command::Sandbox(_)
     );
     match runtime.block_on(dispatch(args.command)) {
         Err(error) if prints && was_enough(&error) => Ok(FINE),
@@ -55,8 +78,7 @@ pub fn main() -> Result<ExitCode> {
 
 /// Says what failed and what caused it. No backtrace, whatever the environment asks for: it is for a person who has other
 /// things on their mind, and a panic, which is ours, still prints one.
-#[must_use]
-pub fn failed(error: &color_eyre::Report) -> ExitCode {
+fn failed(error: &color_eyre::Report) -> ExitCode {
     let mut told = String::new();
     for (depth, cause) in error.chain().enumerate() {
         let cause = cause.to_string();
@@ -80,11 +102,9 @@ fn was_enough(error: &color_eyre::Report) -> bool {
 }
 
 /// A cockpit needs one thread; an engine and a sandbox have work for two.
-fn runtime(command: &Command) -> std::io::Result<tokio::runtime::Runtime> {
-    let mut builder = match command {
-        Command::Engine { .. } | Command::Sandbox(_) => tokio::runtime::Builder::new_multi_thread(),
-        _ => tokio::runtime::Builder::new_current_thread(),
-    };
+fn runtime(working: bool) -> std::io::Result<tokio::runtime::Runtime> {
+    let (single, multi) = (tokio::runtime::Builder::new_current_thread, tokio::runtime::Builder::new_multi_thread);
+    let mut builder = if working { multi() } else { single() };
     builder.worker_threads(2).enable_all().build()
 }
 
@@ -108,6 +128,7 @@ async fn dispatch(command: Command) -> Result<ExitCode> {
             Ok(FINE)
         }
         Command::Engine { dir } => process::engine(&dir).await,
+        Command::Screen { opening } => screen::here(&opening).await,
     }
 }
 
@@ -130,8 +151,7 @@ fn say_unless(silent: bool, text: &str) {
 }
 
 /// Whether stderr takes colours: a terminal, and `NO_COLOR` is not set (<https://no-color.org>).
-#[must_use]
-pub fn colour() -> bool {
+fn colour() -> bool {
     use std::io::IsTerminal as _;
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

@@ -1,6 +1,6 @@
 //! `rehearse`, `run` and `join`: everything that opens a cockpit.
 
-use std::{collections::BTreeMap, io, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use color_eyre::eyre::{Result, WrapErr as _, bail, eyre};
 
@@ -9,7 +9,9 @@ use super::{
     find::{Place, find},
     invalid,
     process::{connect, layout, start_engine, start_sandbox},
-    read_plan, say, shared, wanting,
+    read_plan, say,
+    screen::Opening,
+    shared, wanting,
 };
 use crate::{
     clock::{Clock, wall_now},
@@ -18,7 +20,7 @@ use crate::{
     plan::{self, EnvironmentKind, Plan, PlanErrors},
     run::{Origin, Request, Seat},
     sandbox::{Endpoints, scenario::Scenario},
-    session::{Client, ConnectError, DriveOptions, Link, News, drive, origin_here, status},
+    session::{DriveOptions, Link, News, drive, status},
     tui,
 };
 
@@ -70,11 +72,7 @@ pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
         Err(errors) => return Ok(refuse(&errors)),
     };
     begin(&dir, &plan, &source, endpoints.clock()).await?;
-    if args.autopilot {
-        autopilot(&dir, args).await
-    } else {
-        cockpit(dir, Seat::Driver, true, &args.screen, guide).await
-    }
+    if args.autopilot { autopilot(&dir, args).await } else { driving(dir, &args.screen).guided(guide).open().await }
 }
 
 /// Two rehearsals of one environment would share its lock and what its commands touch: the one that runs goes on.
@@ -84,7 +82,7 @@ async fn go_on(dir: SessionDir, args: &args::Rehearse) -> Result<ExitCode> {
         bail!("rehearsal {id} runs already: `cutover join {id} --role driver`, and Q there ends it");
     }
     say(&format!("rehearsal {id} goes on as it was begun; Q ends it"));
-    cockpit(dir, Seat::Driver, true, &args.screen, tui::Guidance::Off).await
+    driving(dir, &args.screen).open().await
 }
 
 /// A guided rehearsal is offered where nothing has ever run.
@@ -123,6 +121,11 @@ pub fn sandbox_variables(endpoints: &Endpoints, dir: &SessionDir) -> BTreeMap<St
         ("directory", dir.path().display().to_string()),
     ];
     values.into_iter().map(|(name, value)| (format!("sandbox.{name}"), value)).collect()
+}
+
+/// The cockpit of whoever begins a session or goes on with one.
+fn driving(dir: SessionDir, screen: &args::Screen) -> Opening {
+    Opening::new(Place::Own(dir), Seat::Driver, true, screen)
 }
 
 /// Freezes the plan into the session's directory and starts its engine.
@@ -166,7 +169,7 @@ pub(super) async fn run(args: &args::Run) -> Result<ExitCode> {
             dir
         }
     };
-    cockpit(dir, Seat::Driver, true, &args.screen, tui::Guidance::Off).await
+    driving(dir, &args.screen).open().await
 }
 
 /// The newest session of this plan and environment that has not ended.
@@ -197,31 +200,11 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
         return shared::join(url, &args.screen).await;
     }
     let seat = Seat::from(args.role);
-    let dir = match find(args.session.as_deref(), args.socket.as_deref()).await? {
+    let place = find(args.session.as_deref(), args.socket.as_deref()).await?;
+    let opening = |place| Opening::new(place, seat, seat == Seat::Driver, &args.screen);
+    let dir = match place {
         Place::Own(dir) => dir,
-        Place::Theirs(theirs) => {
-            say(&format!("session {} of {}", theirs.session, theirs.owner));
-            let origin = origin(&args.screen);
-            let connect = {
-                let (path, origin) = (theirs.path.clone(), origin.clone());
-                let restart = format!("as {}: cutover join {} --role driver", theirs.owner, theirs.session);
-                move || {
-                    let (path, origin, restart) = (path.clone(), origin.clone(), restart.clone());
-                    async move {
-                        let connected = Client::connect_as(&path, seat, false, origin).await;
-                        connected.map_err(|error| match error {
-                            // What keeps this login out tells nothing about the engine.
-                            ConnectError::Unreachable { source, .. } if nobody_there(&source) => {
-                                ConnectError::NotRunning { restart }
-                            }
-                            error => error,
-                        })
-                    }
-                }
-            };
-            let detached = format!("detached: the run goes on. Come back with\n  cutover join {}", theirs.session);
-            return show(Link::open(connect), &args.screen, tui::Guidance::Off, &detached).await;
-        }
+        theirs @ Place::Theirs(_) => return opening(theirs).open().await,
     };
     // A living engine says itself what there is to say; asking first would take a second snapshot before the first frame.
     if !dir.lives() {
@@ -235,66 +218,7 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
             return Ok(wanting());
         }
     }
-    cockpit(dir, seat, seat == Seat::Driver, &args.screen, tui::Guidance::Off).await
-}
-
-fn nobody_there(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound)
-}
-
-/// What is known of the person at this terminal. Behind a shared SSH login nothing says who they are: they are asked.
-fn origin(screen: &args::Screen) -> Origin {
-    use std::io::IsTerminal as _;
-    let known = origin_here(screen.name.as_deref());
-    if known.claim.is_some() || known.address.is_none() || !std::io::stdin().is_terminal() {
-        return known;
-    }
-    say("your name, for the others (it is shown as claimed; Enter for the login alone):");
-    let mut name = String::new();
-    match std::io::stdin().read_line(&mut name) {
-        Ok(_) => origin_here(Some(&name)),
-        Err(_) => known,
-    }
-}
-
-pub(super) async fn cockpit(
-    dir: SessionDir,
-    seat: Seat,
-    respawn: bool,
-    args: &args::Screen,
-    guide: tui::Guidance,
-) -> Result<ExitCode> {
-    let (id, journal, origin) = (dir.id().to_owned(), dir.journal(), origin(args));
-    let link = Link::open(move || connect(dir.clone(), (seat, false, origin.clone()), respawn)).with_journal(journal);
-    // Commands stand on a line of their own: a narrow terminal would break them.
-    let detached = format!("detached: the run goes on. Come back with\n  cutover join {id} --role driver");
-    show(link, args, guide, &detached).await
-}
-
-/// A screen on a link, to its end; `detached` is said when the person leaves.
-pub(super) async fn show(link: Link, args: &args::Screen, guide: tui::Guidance, detached: &str) -> Result<ExitCode> {
-    let theme = tui::Theme::detect(&args.theme, args.ascii, |name| std::env::var(name).ok());
-    let alert = tui::Alert { bell: args.bell, osc9: args.osc9 };
-    let tz = jiff::tz::TimeZone::system();
-    let options = tui::Options { theme, tz, guide, alert, mouse: args.mouse };
-    match tui::run(link, options).await? {
-        tui::Exit::Detached | tui::Exit::Hangup | tui::Exit::Terminated => {
-            say(detached);
-            Ok(FINE)
-        }
-        tui::Exit::Dead(restart) => {
-            say(&format!("detached: no engine runs, and nothing goes on until this starts it again:\n  {restart}"));
-            Ok(wanting())
-        }
-        tui::Exit::Over => {
-            say("the session is over. What happened: `cutover journal`");
-            Ok(FINE)
-        }
-        tui::Exit::Refused(reason) => {
-            say(&reason);
-            Ok(wanting())
-        }
-    }
+    opening(Place::Own(dir)).open().await
 }
 
 async fn autopilot(dir: &SessionDir, args: &args::Rehearse) -> Result<ExitCode> {
@@ -320,7 +244,7 @@ async fn autopilot(dir: &SessionDir, args: &args::Rehearse) -> Result<ExitCode> 
     }
     // With a screen: a person watches while the autopilot drives over a link of its own.
     let driving = tokio::spawn(async move { drive(&mut link, options).await });
-    let code = cockpit(dir.clone(), Seat::Viewer, false, &args.screen, tui::Guidance::Off).await;
+    let code = Opening::new(Place::Own(dir.clone()), Seat::Viewer, false, &args.screen).show().await;
     driving.abort();
     code
 }

@@ -5,6 +5,7 @@ use std::{
     os::unix::{fs::OpenOptionsExt as _, process::ExitStatusExt as _},
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
+    sync::{Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
@@ -26,6 +27,41 @@ const START: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(20);
 /// After this long the person is told what is waited for, wall time.
 const SILENCE: Duration = Duration::from_secs(1);
+
+/// The program that engines are started from, where this is another one.
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+/// Processes that were left to themselves.
+static LEFT: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// Engines are started from there; the first to say so is heard.
+pub(super) fn start_from(program: PathBuf) {
+    let _ = PROGRAM.set(program);
+}
+
+/// The program that engines are started from.
+pub(super) fn program() -> Result<PathBuf> {
+    let this = || std::env::current_exe().wrap_err("failed to find this program's own file");
+    PROGRAM.get().cloned().map_or_else(this, Ok)
+}
+
+/// Processes that this one has started and left to themselves.
+pub(super) fn left_alone() -> Vec<u32> {
+    LEFT.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+/// Waits for the ends of processes that this one started when it was another program.
+pub(super) fn take_over(children: &[u32]) {
+    let known = children.iter().filter_map(|pid| rustix::process::Pid::from_raw(i32::try_from(*pid).ok()?));
+    for child in known {
+        reap(move || rustix::process::waitpid(Some(child), rustix::process::WaitOptions::empty()));
+    }
+}
+
+/// A thread takes an exit status, so that no zombie stays behind.
+fn reap<T>(wait: impl FnOnce() -> T + Send + 'static) {
+    // Without a thread there is a zombie, and no other harm.
+    let _ = std::thread::Builder::new().name("reaper".into()).spawn(move || drop(wait()));
+}
 
 /// Runs the engine in this process: leaves the terminal's session first, so that no hang-up reaches it.
 pub(super) async fn engine(dir: &Path) -> Result<ExitCode> {
@@ -87,12 +123,11 @@ pub(super) struct Background {
 }
 
 impl Background {
-    /// Starts this program again with other arguments, its output going to `log`.
+    /// Starts the program again with other arguments, its output going to `log`.
     fn spawn(what: &'static str, args: &[&std::ffi::OsStr], log: PathBuf) -> Result<Self> {
-        let program = std::env::current_exe().wrap_err("failed to find this program's own file")?;
         let out = open_log(&log)?;
         let err = out.try_clone()?;
-        let mut command = Command::new(program);
+        let mut command = Command::new(program()?);
         command.args(args).stdin(Stdio::null()).stdout(out).stderr(err);
         // Endpoints from the environment belong to real worlds; the plan of a sandbox names its own.
         let child = command.spawn().wrap_err_with(|| format!("failed to start the {what}"))?;
@@ -134,10 +169,10 @@ impl Background {
         eyre!("the {} ended at once ({status}):\n{}\nsee {}", self.what, tail.join("\n"), self.log.display())
     }
 
-    /// Leaves it to itself; a thread takes its exit status, so that no zombie stays behind.
+    /// Leaves it to itself.
     fn release(mut self) {
-        let reaper = std::thread::Builder::new().name("reaper".into());
-        let _ = reaper.spawn(move || self.child.wait());
+        LEFT.lock().unwrap_or_else(PoisonError::into_inner).push(self.child.id());
+        reap(move || self.child.wait());
     }
 }
 

@@ -5,9 +5,12 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 use color_eyre::eyre::{Result, WrapErr as _, bail, eyre};
 
 use super::{
-    FINE, args, open,
+    FINE, args,
+    find::Place,
     process::{layout, start_engine},
-    say, wanting,
+    say,
+    screen::{Opening, show},
+    wanting,
 };
 use crate::{
     clock::{Clock, wall_now},
@@ -50,7 +53,8 @@ pub(super) async fn run(url: &str, plan: &Plan, source: &str, screen: &args::Scr
     if !dir.lives() {
         start_engine(&dir).await?;
     }
-    let code = open::cockpit(dir.clone(), Seat::Driver, true, screen, tui::Guidance::Off).await?;
+    // Here, because there may be more to look at afterwards.
+    let code = Opening::new(Place::Own(dir.clone()), Seat::Driver, true, screen).show().await?;
     // An engine that was taken over from ends; its people go on looking.
     let (trail, _) = Trail::whole(&remote).await?;
     match trail.writer() {
@@ -189,7 +193,7 @@ async fn follow(remote: &Remote, identity: Identity, screen: &args::Screen) -> R
     let id = identity.session.clone();
     let link: Link = watch_remote(remote.clone(), identity);
     let left = format!("no longer looking: the run of {id} goes on without this screen");
-    open::show(link, screen, tui::Guidance::Off, &left).await
+    show(link, screen, tui::Guidance::Off, &left).await
 }
 
 /// `cutover journal SESSION --copy-to URL`.

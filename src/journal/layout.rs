@@ -22,6 +22,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::lock::{Holder, Lock, LockError};
@@ -186,7 +187,7 @@ impl Layout {
 }
 
 /// The directory of one session: `.../PLAN/ENVIRONMENT/SESSION`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionDir {
     path: PathBuf,
 }

@@ -15,10 +15,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::peer::login_name;
 
 /// An engine's socket that this user can reach, perhaps of another user.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shared {
     /// The socket.
     pub path: PathBuf,

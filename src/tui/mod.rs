@@ -50,6 +50,7 @@ mod theme;
 mod ui;
 
 use jiff::tz::TimeZone;
+use serde::{Deserialize, Serialize};
 
 pub use offscreen::{Offscreen, Shown};
 pub use theme::{Depth, Palette, Theme, ThemeError};
@@ -72,7 +73,7 @@ pub struct Options {
 }
 
 /// Whether a newcomer is led through the first rehearsal.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Guidance {
     /// No; a key begins it.
     #[default]

@@ -17,7 +17,7 @@ fn cockpit() -> (Home, Terminal) {
 }
 
 /// The engine still answers, and a new cockpit attaches.
-fn goes_on(home: &Home) {
+pub(super) fn goes_on(home: &Home) {
     assert!(home.status().live, "the engine is gone");
     let mut screen = home.open(&["join"], SIZE);
     screen.wait_for("AWS environment");

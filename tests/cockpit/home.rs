@@ -23,7 +23,7 @@ use tokio::runtime::Runtime;
 
 use super::terminal::{PATIENCE, Size, Terminal};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_cutover");
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_cutover");
 const POLL: Duration = Duration::from_millis(30);
 /// The sandbox looks who asks and does not check signatures.
 const SIGNED: &str = "AWS4-HMAC-SHA256 Credential=AKIASANDBOX/20261124/us-east-1/route53/aws4_request";
@@ -34,6 +34,8 @@ const FOREIGN: [&str; 5] = ["NO_COLOR", "AWS_PROFILE", "AWS_ENDPOINT_URL", "HERO
 pub(crate) struct Home {
     folder: TempDir,
     runtime: Runtime,
+    /// What is started.
+    pub(crate) program: PathBuf,
 }
 
 impl Home {
@@ -42,7 +44,17 @@ impl Home {
         let folder = tempfile::Builder::new().prefix("cutover-").tempdir().unwrap();
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { folder, runtime }
+        Self { folder, runtime, program: PROGRAM.into() }
+    }
+
+    /// An empty home with a program in it that no other stands beside.
+    pub(crate) fn with_program_of_its_own() -> Self {
+        let mut home = Self::new();
+        let folder = home.path().join("bin");
+        fs::create_dir(&folder).unwrap();
+        home.program = folder.join("cutover");
+        fs::hard_link(PROGRAM, &home.program).or_else(|_| fs::copy(PROGRAM, &home.program).map(drop)).unwrap();
+        home
     }
 
     fn path(&self) -> PathBuf {
@@ -58,7 +70,7 @@ impl Home {
 
     /// Runs the program without a terminal, to its end.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(&self.program);
         command.args(args).env("XDG_STATE_HOME", self.path()).env("XDG_RUNTIME_DIR", self.path());
         FOREIGN.iter().for_each(|name| {
             command.env_remove(name);
@@ -79,7 +91,7 @@ impl Home {
 
     /// The same with more variables.
     pub(crate) fn open_with(&self, args: &[&str], size: Size, variables: &[(&str, &str)]) -> Terminal {
-        let mut command = CommandBuilder::new(PROGRAM);
+        let mut command = CommandBuilder::new(&self.program);
         command.args(args);
         command.env("XDG_STATE_HOME", self.path());
         command.env("XDG_RUNTIME_DIR", self.path());

@@ -22,7 +22,7 @@ pub(crate) type Size = (u16, u16);
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than two keys of one burst are apart (25 ms), so that each counts as a finger's.
 const BETWEEN_KEYS: Duration = Duration::from_millis(45);
-const POLL: Duration = Duration::from_millis(20);
+pub(crate) const POLL: Duration = Duration::from_millis(20);
 
 /// What the keys are called that send more than a letter.
 pub(crate) mod key {
@@ -164,6 +164,11 @@ impl Terminal {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = self.child.process_id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw).unwrap();
         kill_process(pid, signal).unwrap();
+    }
+
+    /// The file of the program that runs now.
+    pub(crate) fn program(&self) -> std::path::PathBuf {
+        std::fs::read_link(format!("/proc/{}/exe", self.child.process_id().unwrap())).unwrap()
     }
 
     /// Waits until the program is stopped, as its shell does.

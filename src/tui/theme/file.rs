@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr as _};
 
 use ratatui::style::{Color, Modifier, Style};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Depth, Role};
 
@@ -100,9 +100,11 @@ enum Emphasis {
     Reversed,
 }
 
-/// A theme that has been read: colours for every depth.
-#[derive(Debug, Clone)]
+/// A theme that has been read: colours for every depth. It is handed on by its name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Palette {
+    name: String,
     looks: Vec<[Style; 4]>,
 }
 
@@ -135,12 +137,26 @@ impl Palette {
             Ok(styles)
         };
         let looks: Result<_, ThemeError> = Role::ALL.into_iter().map(look).collect();
-        Ok(Self { looks: looks? })
+        Ok(Self { name: name.to_owned(), looks: looks? })
     }
 
     /// The styles of all roles for a terminal of this depth.
     pub(super) fn styles(&self, depth: Depth) -> Styles {
         Role::ALL.map(|role| self.looks.get(role.index()).map_or_else(Style::new, |styles| styles[depth as usize]))
+    }
+}
+
+impl TryFrom<String> for Palette {
+    type Error = ThemeError;
+
+    fn try_from(name: String) -> Result<Self, ThemeError> {
+        Self::load(&name)
+    }
+}
+
+impl From<Palette> for String {
+    fn from(palette: Palette) -> Self {
+        palette.name
     }
 }
 
