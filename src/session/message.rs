@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Version of this protocol. A peer of another version is turned away with a sentence.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// From a cockpit to the engine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,9 +58,10 @@ pub enum ToEngine {
     Resync,
 }
 
-/// From the engine to a cockpit.
+/// From the engine to a cockpit: `{"sample": ...}`. With the kind inside, as in [`ToEngine`], every message would be read
+/// into a tree of values first, and a cockpit reads a hundred of them a second.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "to_cockpit", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum ToCockpit {
     /// The connection is refused.
     Refused {
@@ -129,7 +130,7 @@ pub struct Telemetry {
     pub next_tries: BTreeMap<String, Timestamp>,
     /// Why the journal cannot be written.
     pub journal_trouble: Option<String>,
-    /// Connections and the step that each one's person looks at. No map: inside a tagged message, JSON's keys stay text.
+    /// Connections and the step that each one's person looks at. No map: JSON's keys are text.
     #[serde(default)]
     pub looking: Vec<(u64, StepId)>,
 }
