@@ -3,7 +3,10 @@
 //! Rejected: ratatui's `Terminal` with its crossterm backend. It resets the style at the end of every frame and moves
 //! the cursor by absolute position only; a clock that ticks then costs three times as much on a bad link.
 
-use std::{io, os::fd::OwnedFd};
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+};
 
 use ratatui::{buffer::Buffer, layout::Rect};
 use rustix::fs::{Mode, OFlags};
@@ -86,7 +89,7 @@ pub(super) struct Writer {
 #[derive(Debug)]
 enum Out {
     /// The terminal opened anew: what is set on that descriptor, not to block, the shell does not share.
-    Own { fd: AsyncFd<OwnedFd>, rest: Vec<u8>, failed: Option<io::Error> },
+    Own { fd: OwnedFd, rest: Vec<u8>, failed: Option<io::Error> },
     /// Where it may not be opened (it belongs to somebody else after `su`), a thread waits for it.
     Thread { frames: std::sync::mpsc::Sender<Vec<u8>>, written: tokio::sync::mpsc::UnboundedReceiver<io::Result<()>> },
 }
@@ -98,21 +101,15 @@ impl Writer {
     /// If it can be written to neither way.
     pub(super) fn stdout() -> io::Result<Self> {
         let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let own = rustix::fs::open("/proc/self/fd/1", flags, Mode::empty()).map_err(io::Error::from);
-        match own.and_then(Self::own) {
-            Ok(writer) => Ok(writer),
+        match rustix::fs::open("/proc/self/fd/1", flags, Mode::empty()) {
+            Ok(own) => Ok(Self::own(own)),
             Err(_) => Self::thread(std::fs::File::from(rustix::io::dup(io::stdout())?)),
         }
     }
 
     /// Writes to a descriptor that does not block.
-    #[expect(
-        deprecated,
-        reason = "its successor is unsafe, for types whose descriptor may change; an OwnedFd's does not"
-    )]
-    fn own(fd: OwnedFd) -> io::Result<Self> {
-        let fd = AsyncFd::with_interest(fd, tokio::io::Interest::WRITABLE)?;
-        Ok(Self { out: Out::Own { fd, rest: Vec::new(), failed: None }, busy: false })
+    const fn own(fd: OwnedFd) -> Self {
+        Self { out: Out::Own { fd, rest: Vec::new(), failed: None }, busy: false }
     }
 
     /// Writes on a thread, which ends with the writer.
@@ -140,7 +137,7 @@ impl Writer {
         self.busy = match &mut self.out {
             Out::Own { fd, rest, failed } => {
                 *rest = frame;
-                match write_some(fd.get_ref(), rest) {
+                match write_some(fd, rest) {
                     Ok(done) => !done,
                     Err(error) => {
                         *failed = Some(error);
@@ -185,10 +182,16 @@ fn write_some(fd: &OwnedFd, rest: &mut Vec<u8>) -> io::Result<bool> {
     Ok(true)
 }
 
-async fn write_rest(fd: &AsyncFd<OwnedFd>, rest: &mut Vec<u8>) -> io::Result<()> {
+/// The terminal is watched only as long as it has to be waited for: it would wake us for every frame that it takes.
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, for types whose descriptor may change; that of what is borrowed does not"
+)]
+async fn write_rest(fd: &OwnedFd, rest: &mut Vec<u8>) -> io::Result<()> {
+    let watched = AsyncFd::with_interest(fd.as_fd(), tokio::io::Interest::WRITABLE)?;
     loop {
-        let mut ready = fd.writable().await?;
-        if write_some(fd.get_ref(), rest)? {
+        let mut ready = watched.writable().await?;
+        if write_some(fd, rest)? {
             return Ok(());
         }
         ready.clear_ready();
@@ -220,7 +223,7 @@ mod tests {
     async fn a_frame_that_a_terminal_does_not_take_at_once_leaves_as_it_drains() {
         let (reader, end) = io::pipe().unwrap();
         rustix::io::ioctl_fionbio(&end, true).unwrap();
-        let mut writer = Writer::own(end.into()).unwrap();
+        let mut writer = Writer::own(end.into());
         writer.write(b"short".to_vec());
         assert!(writer.free());
         let frame: Vec<u8> = (0..400_000).map(|at: u32| at.to_le_bytes()[0]).collect();
@@ -242,7 +245,7 @@ mod tests {
     async fn a_terminal_that_is_gone_is_told_when_the_frame_is_waited_for() {
         let (reader, end) = io::pipe().unwrap();
         drop(reader);
-        let mut writer = Writer::own(end.into()).unwrap();
+        let mut writer = Writer::own(end.into());
         writer.write(b"frame".to_vec());
         assert!(!writer.free());
         writer.drained().await.unwrap_err();
