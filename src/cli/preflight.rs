@@ -84,7 +84,7 @@ async fn open(
         let loaded = plan::load(source, name, environment, &BTreeMap::new());
         return Ok(loaded.map(|plan| (plan, Clock::real(), None)));
     }
-    let scenario = Scenario::load("calm").wrap_err("failed to load the scenario")?.with_living_resolvers();
+    let scenario = Scenario::load("calm").wrap_err("failed to load the scenario")?;
     let config = SandboxConfig { clock: Clock::real(), scenario, state_dir: None, ports: Ports::default() };
     let sandbox = sandbox::start(config).await.wrap_err("failed to start the sandbox")?;
     let given = super::sandbox_variables(sandbox.endpoints(), &SessionDir::new(std::env::temp_dir()));

@@ -44,8 +44,8 @@ pub struct Facts {
     pub checks: Vec<CheckSample>,
     /// Record id and what stands at its name.
     pub records: Vec<(String, Answer<Vec<Found>>)>,
-    /// Name servers: what they are called, and why they did not answer.
-    pub servers: Vec<(String, Result<(), String>)>,
+    /// Name servers.
+    pub servers: Vec<ServerFacts>,
     /// Databases.
     pub databases: Vec<(Side, Answer<DatabaseFacts>)>,
     /// Instances that a step works on.
@@ -84,6 +84,17 @@ pub struct HerokuFacts {
     pub formation: BTreeMap<String, u32>,
     /// What its add-ons are of.
     pub addons: Answer<BTreeSet<String>>,
+}
+
+/// A name server that was asked for the zone's SOA.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerFacts {
+    /// What it is called.
+    pub name: String,
+    /// It speaks for the zone; else it is one of the plan's resolvers.
+    pub authority: bool,
+    /// How many seconds resolvers may remember that there is nothing at a name; None: its SOA does not tell.
+    pub negative_ttl: Answer<Option<u32>>,
 }
 
 /// An ECS service of a runner.

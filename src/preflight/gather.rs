@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     future::Future,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
 use super::{
-    facts::{Answer, Facts, HerokuFacts, Permission, ServiceFacts},
+    facts::{Answer, Facts, HerokuFacts, Permission, ServerFacts, ServiceFacts},
     needs::{Need, needs},
 };
 use crate::{
@@ -236,30 +237,21 @@ impl Asker<'_> {
     }
 
     /// Every resolver is asked for a zone's SOA, and so is every authoritative server.
-    async fn servers(&self) -> Vec<(String, Result<(), String>)> {
+    async fn servers(&self) -> Vec<ServerFacts> {
         let Some(record) = self.plan.records.first() else { return Vec::new() };
         let zone = record.zone_name.as_str();
         let listed = self.plan.dns.resolvers.iter();
-        let mut servers: Vec<_> =
-            listed.map(|one| (one.name.clone(), one.address, dns::ProbeOptions::resolver())).collect();
+        let mut servers: Vec<_> = listed.map(|one| (one.name.clone(), one.address, false)).collect();
         let mut all = Vec::new();
         match self.ask(&format!("dns:NS {zone}"), self.world.authority(zone)).await {
-            Ok(found) => servers
-                .extend(found.into_iter().map(|at| (format!("authority {at}"), at, dns::ProbeOptions::authority()))),
-            Err(trouble) => all.push(("authority".to_owned(), Err(trouble.reason))),
+            Ok(found) => servers.extend(found.into_iter().map(|at| (format!("authority {at}"), at, true))),
+            Err(trouble) => {
+                all.push(ServerFacts { name: "authority".into(), authority: true, negative_ttl: Err(trouble) });
+            }
         }
-        let asked = servers.into_iter().map(async |(name, address, options)| {
-            let probe = async {
-                let soa = RecordType::Other(OtherType::Soa);
-                let answer = dns::probe(address, zone, soa, options).await;
-                let answer =
-                    answer.map_err(|error| trouble("dns:SOA", TroubleKind::Unreachable, &error.to_string()))?;
-                let word = answer.rcode.to_string();
-                let refused = || trouble("dns:SOA", TroubleKind::Refused, &format!("it answers {word} for {zone}"));
-                if answer.rcode == dns::Rcode::NoError { Ok(()) } else { Err(refused()) }
-            };
-            let answer = self.ask(&format!("dns:{name}"), probe).await;
-            (name, answer.map_err(|trouble| trouble.reason))
+        let asked = servers.into_iter().map(async |(name, address, authority)| {
+            let negative_ttl = self.ask(&format!("dns:{name}"), negative_ttl(address, zone, authority)).await;
+            ServerFacts { name, authority, negative_ttl }
         });
         all.extend(join_all(asked).await);
         all
@@ -378,6 +370,25 @@ impl Asker<'_> {
             (group, answer)
         });
         join_all(asked).await
+    }
+}
+
+/// How long resolvers may remember that there is nothing at a name of a zone, as one server tells.
+///
+/// Source: RFC 2308, section 5, and RFC 9077: the smaller of the SOA's own TTL and its last field.
+async fn negative_ttl(server: SocketAddr, zone: &str, authority: bool) -> Answer<Option<u32>> {
+    let options = if authority { dns::ProbeOptions::authority() } else { dns::ProbeOptions::resolver() };
+    let answer = dns::probe(server, zone, RecordType::Other(OtherType::Soa), options).await;
+    let answer = answer.map_err(|error| trouble("dns:SOA", TroubleKind::Unreachable, &error.to_string()))?;
+    let said = |kind| trouble("dns:SOA", kind, &format!("it answers {} for {zone}", answer.rcode));
+    match answer.rcode {
+        dns::Rcode::NoError => Ok(answer.chain.last().and_then(|soa| {
+            let minimum = soa.value.rsplit(' ').next()?.parse().ok()?;
+            Some(soa.ttl.min(minimum))
+        })),
+        // It says that a zone does not exist which customers use.
+        dns::Rcode::NxDomain => Err(said(TroubleKind::Unexpected)),
+        _ => Err(said(TroubleKind::Refused)),
     }
 }
 

@@ -15,7 +15,7 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-pub use facts::{Answer, Facts, HerokuFacts, Permission, ServiceFacts};
+pub use facts::{Answer, Facts, HerokuFacts, Permission, ServerFacts, ServiceFacts};
 pub use gather::{Look, Progress, gather};
 pub use judge::judge;
 pub use needs::{Condition, Need, Way, needs};

@@ -272,11 +272,18 @@ impl Look<'_> {
     }
 }
 
+/// Whether those who were heard may speak for all who were asked: a resolver that never answers tells nothing; half of
+/// them silent is blindness.
+#[must_use]
+pub const fn enough_answer(heard: usize, asked: usize) -> bool {
+    heard * 2 > asked || asked == 0
+}
+
 /// Whether the resolvers agree on these records (ids) with a drained TTL, and the numbers either way.
 ///
 /// Before the switch the old value is the right one: a resolver that clings to it at TTL 0 is a finding of the panel,
-/// while one that stretches the TTL would keep customers on the old side for as long. A resolver that never answers
-/// tells nothing; half of them silent is blindness.
+/// while one that stretches the TTL would keep customers on the old side for as long. [`enough_answer`] says how many may
+/// be silent.
 ///
 /// # Errors
 /// Who does not agree, and how.
@@ -290,7 +297,7 @@ pub fn resolvers_agree(plan: &Plan, state: &State, records: &[String]) -> Result
     if !bad.is_empty() {
         return Err(bad.join(", "));
     }
-    if heard * 2 > asked || asked == 0 {
+    if enough_answer(heard, asked) {
         Ok(format!("{heard} of {asked} answer, all with the old value and a drained TTL"))
     } else {
         Err(format!("only {heard} of {asked} answer"))

@@ -55,7 +55,9 @@ pub use bill::{hourly_bill, metric_round};
 pub use by_hand::{ByHand, by_hand, command as shell_command};
 pub use change::{Change, Part, Preview, RdsChange, Row, side_of};
 pub use command::{Ask, Command, Refusal, Report, Request};
-pub use conditions::{active, answer_word, breached, clock_text, conditions, resolvers_agree, role_word, verdict_word};
+pub use conditions::{
+    active, answer_word, breached, clock_text, conditions, enough_answer, resolvers_agree, role_word, verdict_word,
+};
 pub use database::{Access, Grant, Position, access_sql, is_on, qualified, quoted};
 pub use decide::{DWELL, PATIENCE, decide, due};
 pub use describe::{describe, expiring_word, seat_word, side_word, target_word};

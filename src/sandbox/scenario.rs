@@ -235,14 +235,6 @@ impl Scenario {
         toml::from_str(text).map_err(|source| SandboxError::ParseScenario { origin: origin.to_owned(), source })
     }
 
-    /// The same world without the resolver that never answers: it is there to be seen in a rehearsal, and a preflight
-    /// would rightly find fault with it.
-    #[must_use]
-    pub fn with_living_resolvers(mut self) -> Self {
-        self.resolvers.insert("dead".into(), Habit::Honest);
-        self
-    }
-
     /// What one service allows per wall second at `speed`: a client that keeps session time asks `speed` times as
     /// often. Capped, so that an honest back-off is still rehearsed at high speeds.
     pub(super) fn route53_rate(&self, speed: f64) -> f64 {

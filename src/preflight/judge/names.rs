@@ -1,9 +1,10 @@
 //! Names and what is behind them: checks on both sides, records, batches, name servers.
 
-use super::{Facts, finding, passed, read, wanting};
+use super::{Facts, finding, passed, read, some, wanting};
 use crate::{
     plan::{Plan, Record, RecordSet, RecordType},
-    run::{CheckSample, Finding, Standing, Target},
+    preflight::facts::ServerFacts,
+    run::{CheckSample, Finding, Standing, Target, TroubleKind, enough_answer},
     world::route53::{Found, canonical},
 };
 
@@ -16,14 +17,8 @@ pub(super) fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
         let (id, title) = (format!("batch:{}", record.id), format!("Batches of {}", name_of(record)));
         [stands, read(sets, &id, &title, |sets| batches(plan, record, sets))]
     });
-    let servers = facts.servers.iter().map(|(name, answer)| {
-        let (id, title) = (format!("server:{name}"), format!("Name server {name}"));
-        match answer {
-            Ok(()) => passed(id, title, "it answers"),
-            Err(reason) => wanting(id, title, reason.clone(), "reach it from here, or take it out of `dns`"),
-        }
-    });
-    checks.chain(records).chain(servers).collect()
+    let authorities = facts.servers.iter().filter(|server| server.authority).map(authority);
+    checks.chain(records).chain(authorities).chain(resolvers(facts)).collect()
 }
 
 fn check(plan: &Plan, run: &CheckSample) -> Finding {
@@ -40,6 +35,45 @@ fn check(plan: &Plan, run: &CheckSample) -> Finding {
     }
     let reason = run.reason.clone().unwrap_or_else(|| "it fails".into());
     wanting(id, title, reason, format!("mend it on the {word} side before the window"))
+}
+
+/// A change is in force only when every server of the zone serves it. What they say of names that are not there matters
+/// should one ever be gone for a moment: the cutover changes a name in one batch, so that none is.
+fn authority(server: &ServerFacts) -> Finding {
+    let (id, title) = (format!("server:{}", server.name), format!("Name server {}", server.name));
+    match &server.negative_ttl {
+        Ok(Some(seconds)) => {
+            passed(id, title, format!("it answers; that a name is gone is remembered for {seconds} s"))
+        }
+        Ok(None) => passed(id, title, "it answers"),
+        Err(trouble) => wanting(id, title, trouble.reason.clone(), "reach it from here, or correct `dns.authority`"),
+    }
+}
+
+/// Judged as a run judges them: some may be silent, and half of them are too many. One that denies the zone never agrees.
+fn resolvers(facts: &Facts) -> Option<Finding> {
+    let (id, title) = ("resolvers", "Resolvers");
+    let asked: Vec<_> = facts.servers.iter().filter(|server| !server.authority).collect();
+    let unheard = asked.iter().filter_map(|server| server.negative_ttl.as_ref().err().map(|why| (server, why)));
+    let unheard: Vec<_> =
+        unheard.map(|(server, why)| (why.kind, format!("{} ({})", server.name, why.reason))).collect();
+    let denies = unheard.iter().filter(|(kind, _)| *kind == TroubleKind::Unexpected).map(|(_, text)| text);
+    let denies: Vec<_> = denies.collect();
+    let silent: Vec<_> = unheard.iter().map(|(_, text)| text).collect();
+    let heard = asked.len() - silent.len();
+    let (all, remedy) = (asked.len(), "reach them from here, or take them out of `dns.resolvers`");
+    (all > 0).then(|| match () {
+        () if !denies.is_empty() => wanting(id, title, format!("not of one mind: {}", some(&denies)), remedy),
+        () if silent.is_empty() => passed(id, title, format!("all {all} answer")),
+        () if enough_answer(heard, all) => {
+            passed(id, title, format!("{} of {all} answer, which is enough; silent: {}", heard, some(&silent)))
+        }
+        () => {
+            let blind = "a drain would not end, and no switch could be armed";
+            let reason = format!("only {} of {all} answer: {blind}; silent: {}", heard, some(&silent));
+            wanting(id, title, reason, remedy)
+        }
+    })
 }
 
 fn name_of(record: &Record) -> &str {

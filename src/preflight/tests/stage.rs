@@ -28,7 +28,7 @@ struct Stage {
 
 impl Stage {
     async fn open() -> Self {
-        let (clock, scenario) = (Clock::scaled(20.0), Scenario::load("calm").unwrap().with_living_resolvers());
+        let (clock, scenario) = (Clock::scaled(20.0), Scenario::load("calm").unwrap());
         let sandbox = start(SandboxConfig { clock, scenario, state_dir: None, ports: Ports::default() }).await.unwrap();
         let given = crate::cli::sandbox_variables(sandbox.endpoints(), &SessionDir::new("."));
         let plan =
@@ -65,6 +65,8 @@ async fn the_sandbox_passes_in_all_findings_and_a_quiet_look_in_those_that_stay(
     assert_eq!(wanting(&whole), Vec::<String>::new());
     let ids: std::collections::BTreeSet<_> = whole.iter().map(|finding| &finding.id).collect();
     assert_eq!(ids.len(), whole.len(), "each id once");
+    let resolvers = whole.iter().find(|finding| finding.id == "resolvers").unwrap();
+    assert!(resolvers.reason.starts_with("7 of 8 answer") && resolvers.reason.contains("dead"), "{resolvers:?}");
     let quiet = judge(&stage.plan, &stage.look(Look::Quiet { begun: stage.world.clock().now() }).await);
     assert_eq!(wanting(&quiet), Vec::<String>::new());
     let own: Vec<_> = quiet.iter().filter(|finding| !ids.contains(&finding.id)).map(|one| one.id.as_str()).collect();
@@ -253,11 +255,25 @@ const STAGED: &[(&str, Change, &str, Standing, &str)] = &[
         "the way back: a CNAME cannot stand at the zone's apex",
     ),
     (
-        "a dead resolver",
-        |facts, _| facts.servers[0].1 = Err("no answer".into()),
+        "a dead authority",
+        |facts, _| facts.servers.last_mut().unwrap().negative_ttl = Err(gone("dns:SOA")),
         "server:",
         Standing::ActionRequired,
         "no answer",
+    ),
+    (
+        "as many silent resolvers as others",
+        |facts, _| facts.servers[..3].iter_mut().for_each(|server| server.negative_ttl = Err(gone("dns:SOA"))),
+        "resolvers",
+        Standing::ActionRequired,
+        "only 4 of 8 answer",
+    ),
+    (
+        "a resolver that denies the zone",
+        |facts, _| facts.servers[1].negative_ttl = Err(trouble("dns:SOA", TroubleKind::Unexpected, "NXDOMAIN")),
+        "resolvers",
+        Standing::ActionRequired,
+        "NXDOMAIN",
     ),
     (
         "no database",

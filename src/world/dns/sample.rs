@@ -17,9 +17,9 @@ pub const fn asked_type(record: &Record) -> RecordType {
     }
 }
 
-/// The TTL of the moving record itself, which is the first hop.
+/// The TTL of the moving record itself, which is the first hop; of an empty answer how long it may be remembered.
 fn record_ttl(answer: &ProbeAnswer) -> Option<u32> {
-    answer.chain.first().map(|hop| hop.ttl)
+    answer.chain.first().map(|hop| hop.ttl).or(answer.negative_ttl)
 }
 
 /// One probe as the cockpit shows it. `at`: session time of the answer.
@@ -82,5 +82,8 @@ mod tests {
         assert_eq!(shown.chain[0], "shop.example.test. CNAME 40 acme.herokudns.test.");
         let shown = sample("shop", "dead", Timestamp::UNIX_EPOCH, Answer::Silent, &silence());
         assert_eq!((shown.rcode.as_str(), shown.ttl, shown.chain.len()), ("timeout", None, 0));
+        let gone = answer(Rcode::NxDomain, &[]).map(|said| ProbeAnswer { negative_ttl: Some(120), ..said });
+        let shown = sample("shop", "honest", Timestamp::UNIX_EPOCH, Answer::Negative, &gone);
+        assert_eq!((shown.rcode.as_str(), shown.ttl), ("NXDOMAIN", Some(120)), "how long nothing is remembered");
     }
 }
