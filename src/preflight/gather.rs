@@ -270,7 +270,7 @@ impl Asker<'_> {
 
     async fn instances(&self) -> Vec<(String, Answer<Option<crate::world::rds::Instance>>)> {
         let mut ids: Vec<&String> = Vec::new();
-        for step in self.plan.steps.iter().filter(|_| self.whole) {
+        for step in &self.plan.steps {
             if let Kind::Rds(RdsKind::Snapshot { instance: id, .. } | RdsKind::PromoteReplica { replica: id, .. }) =
                 &step.kind
                 && !ids.contains(&id)
@@ -284,9 +284,8 @@ impl Asker<'_> {
         join_all(found).await
     }
 
-    /// Once the session has begun the step's own preview looks at them.
     async fn snapshots(&self) -> Vec<(String, Answer<Vec<crate::world::rds::Snapshot>>)> {
-        let restored = self.plan.steps.iter().filter(|_| self.whole).filter_map(|step| match &step.kind {
+        let restored = self.plan.steps.iter().filter_map(|step| match &step.kind {
             Kind::Rds(RdsKind::RestoreSnapshot { instance, .. }) => Some(instance),
             _ => None,
         });

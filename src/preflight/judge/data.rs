@@ -16,7 +16,8 @@ pub(super) fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     let mut all = databases(plan, facts);
     all.extend(facts.instances.iter().map(|(id, found)| {
         let title = format!("Instance {id}");
-        read(found, &format!("instance:{id}"), &title, |found| instance(id, found.as_ref()))
+        let begun = facts.begun.is_some();
+        read(found, &format!("instance:{id}"), &title, |found| instance(id, found.as_ref(), begun))
     }));
     all.extend(plan.steps.iter().filter_map(|step| match &step.kind {
         Kind::Rds(RdsKind::RestoreSnapshot { instance, snapshot, max_age, .. }) => {
@@ -139,7 +140,8 @@ fn schema(old: &DatabaseFacts, new: &DatabaseFacts) -> Finding {
     wanting(id, title, told.join("; "), "apply the same migrations on both sides: DDL is not replicated")
 }
 
-fn instance(id: &str, found: Option<&Instance>) -> Finding {
+/// Once the run has begun its own steps work on it: that an instance is on its way somewhere is no news.
+fn instance(id: &str, found: Option<&Instance>, begun: bool) -> Finding {
     let (key, title) = (format!("instance:{id}"), format!("Instance {id}"));
     match found {
         None => wanting(key, title, "there is no such instance", "create it, or correct the plan"),
@@ -147,6 +149,7 @@ fn instance(id: &str, found: Option<&Instance>) -> Finding {
         Some(found) if found.broken() => {
             wanting(key, title, format!("it is {}", found.status), "mend it before the window")
         }
+        Some(found) if begun => passed(key, title, format!("it is {}", found.status)),
         Some(found) => super::finding(key, title, Standing::Unknown, format!("it is {}: look again", found.status)),
     }
 }
@@ -159,7 +162,9 @@ fn fresh(facts: &Facts, instance: &str, wanted: Option<&str>, max_age: Duration,
         let what = wanted.map_or_else(|| "no snapshot is available".to_owned(), |id| format!("{id} is not available"));
         return wanting(id, title, what, "take one, or correct the plan");
     };
-    let age = Duration::try_from(facts.at.duration_since(created)).unwrap_or(Duration::ZERO);
+    // A run that has begun with it does not outdate it; its step refuses one that has become too old.
+    let asked = facts.begun.unwrap_or(facts.at);
+    let age = Duration::try_from(asked.duration_since(created)).unwrap_or(Duration::ZERO);
     let (age_text, limit) = (hours(age), hours(max_age));
     if age > max_age {
         let reason = format!("{} is {age_text} old, and {limit} is what the plan takes", newest.id);
