@@ -1,5 +1,6 @@
 //! Needs and policies of the sample plan.
 
+mod least;
 mod stage;
 
 use std::collections::BTreeSet;

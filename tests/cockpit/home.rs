@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use aws_sdk_route53::types::{Change, ChangeAction, ChangeBatch, ResourceRecordSet, RrType};
 use cutover::{
     clock::{Clock, monotonic},
     journal::{Layout, SessionDir},
@@ -162,6 +163,46 @@ impl Home {
     pub(crate) fn record_sets(&self) -> String {
         let zone = &self.status().plan.records.first().unwrap().zone_id.clone();
         self.get(&format!("{}/2013-04-01/hostedzone/{zone}/rrset", self.endpoints().aws_route53))
+    }
+
+    /// The world's AWS, for somebody else.
+    fn aws(&self) -> aws_config::SdkConfig {
+        let keys = aws_credential_types::Credentials::new("AKIASOMEBODY", "none", None, None, "test");
+        let loader = aws_config::defaults(aws_config::BehaviorVersion::latest()).region("us-east-1");
+        let loader = loader.credentials_provider(keys).endpoint_url(self.endpoints().aws_route53);
+        self.runtime.block_on(loader.load())
+    }
+
+    fn route53(&self) -> aws_sdk_route53::Client {
+        aws_sdk_route53::Client::new(&self.aws())
+    }
+
+    /// From now on the session may do what `cutover iam` says of the sample plan, and nothing else.
+    pub(crate) fn grant_the_least(&self) {
+        let output = self.run(&["iam", "config/acme-shop.toml", "--env", "sandbox"]);
+        let (iam, policy) = (aws_sdk_iam::Client::new(&self.aws()), String::from_utf8(output.stdout).unwrap());
+        let put = iam.put_user_policy().user_name("sandbox").policy_name("cutover").policy_document(policy);
+        let delete = iam.delete_user_policy().user_name("sandbox").policy_name("everything");
+        self.runtime.block_on(async {
+            put.send().await.unwrap();
+            delete.send().await.unwrap();
+        });
+    }
+
+    /// The record set of this name and type.
+    pub(crate) fn record_set(&self, zone: &str, name: &str, kind: RrType) -> ResourceRecordSet {
+        let listed = self.route53().list_resource_record_sets().hosted_zone_id(zone);
+        let listed = self.runtime.block_on(listed.send()).unwrap();
+        let mut all = listed.resource_record_sets.into_iter();
+        all.find(|set| set.name == name && set.r#type == kind).unwrap()
+    }
+
+    /// Somebody changes the zone behind the session's back.
+    pub(crate) fn change_record(&self, zone: &str, action: ChangeAction, set: ResourceRecordSet) {
+        let change = Change::builder().action(action).resource_record_set(set).build().unwrap();
+        let batch = ChangeBatch::builder().changes(change).build().unwrap();
+        let change = self.route53().change_resource_record_sets().hosted_zone_id(zone).change_batch(batch);
+        self.runtime.block_on(change.send()).unwrap();
     }
 
     /// Formation, services and maintenance mode of both sides: what runs, without how busy it is.

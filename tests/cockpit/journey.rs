@@ -1,4 +1,5 @@
-//! A whole cutover by hand, there and back; leaving the screen, coming back, and an engine that dies on the way.
+//! A whole cutover by hand, there and back, with the permissions that `cutover iam` writes and no other; leaving the screen,
+//! coming back, and an engine that dies on the way.
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ const SOON: Duration = Duration::from_secs(60);
 fn by_hand_to_the_brink_and_back_and_the_world_is_as_before() {
     let home = Home::new();
     let mut screen = home.rehearse(&["--speed", SPEED], WIDE);
+    home.grant_the_least();
     let (records, runners) = (home.record_sets(), home.runners());
     drive(&home, &mut screen, "the drain", |status| {
         status.state.step(&"drain".into()).unwrap().phase == Phase::Running
@@ -67,6 +69,7 @@ fn by_hand_to_the_brink_and_back_and_the_world_is_as_before() {
 fn by_hand_to_the_very_end() {
     let home = Home::new();
     let mut screen = home.rehearse(&["--speed", SPEED], WIDE);
+    home.grant_the_least();
     drive(&home, &mut screen, "the end", |status| status.state.complete());
     let all = home.status().plan.steps.len();
     screen.wait_for(&format!("{all}/{all}"));

@@ -9,7 +9,11 @@
 //! `tests/peers/moto.sh` starts it and names it in `CUTOVER_MOTO`.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may panic as the test itself")]
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use aws_credential_types::Credentials;
 use aws_sdk_rds::{Client, config::Region};
@@ -249,18 +253,27 @@ async fn one_permission_less_is_named(peer: &Peer, policy: &Value) {
         let expected = if simulated { Standing::Unknown } else { Standing::Passed };
         assert_eq!(finding.standing, expected, "{finding:?}");
     }
-    for (action, id) in
-        [("rds:DescribeDBSnapshots", "snapshot:shop"), ("rds:DescribeDBInstances", "instance:warehouse")]
-    {
+    // Each action by itself: what the preflight reads is named by what it reads, and of no other it says that it is allowed.
+    let reads = [("rds:DescribeDBSnapshots", "snapshot:shop"), ("rds:DescribeDBInstances", "instance:warehouse")];
+    let all = policy["Statement"].as_array().unwrap().iter().flat_map(|one| one["Action"].as_array().unwrap());
+    let all: BTreeSet<_> = all.map(|action| action.as_str().unwrap()).collect();
+    assert!(all.len() > 8 && reads.iter().all(|(action, _)| all.contains(action)), "{all:?}");
+    for action in all {
         peer.enforce(Some(&without(policy, action))).await;
         let findings = peer.preflight().await;
-        let finding = findings.iter().find(|finding| finding.id == id).unwrap();
-        assert_eq!(finding.standing, Standing::ActionRequired, "{finding:?}");
-        assert!(finding.remedy.as_ref().unwrap().contains(action), "{finding:?}");
+        let of = |id: &str| findings.iter().find(|finding| finding.id == id);
+        let permission = of(&format!("permission:{action}")).unwrap();
+        assert!(permission.standing != Standing::Passed && permission.title.contains(action), "{permission:?}");
+        if let Some((_, id)) = reads.iter().find(|(known, _)| *known == action) {
+            let finding = of(id).unwrap();
+            assert_eq!(finding.standing, Standing::ActionRequired, "{finding:?}");
+            assert!(finding.remedy.as_ref().unwrap().contains(action), "{finding:?}");
+        }
     }
-    // A change that is not allowed is refused, and known to have had no effect.
+    // A change that is not allowed is refused, by its name, and known to have had no effect.
     peer.enforce(Some(&without(policy, "rds:CreateDBSnapshot"))).await;
     let refused = peer.world.rds().take("shop", "before-2", &[]).await.unwrap_err();
     assert!(!refused.in_doubt && refused.trouble.kind == TroubleKind::Credentials, "{refused}");
+    assert!(refused.to_string().contains("rds:CreateDBSnapshot"), "{refused}");
     peer.enforce(None).await;
 }
