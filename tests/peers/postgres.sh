@@ -12,13 +12,16 @@ cd "$(dirname "$0")/../.."
 postgres_programs
 echo "PostgreSQL in $bin"
 work=$(mktemp -d)
-trap 'postgres_stop old; postgres_stop new; rm -rf "$work"' EXIT
+trap 'postgres_stop old; postgres_stop new; postgres_stop plain; rm -rf "$work"' EXIT
 postgres_user
 postgres_pki
-old=$(free_port); new=$(free_port)
+old=$(free_port); new=$(free_port); plain=$(free_port)
 postgres_start old "$old"
 postgres_start new "$new" 'ssl = on' "ssl_cert_file = '$work/server.pem'" "ssl_key_file = '$work/server.key'"
+# Where logical replication is refused.
+postgres_start plain "$plain" 'wal_level = replica'
 
 export CUTOVER_TEST_POSTGRES=$old,$new CUTOVER_TEST_POSTGRES_CA=$work/ca.pem CUTOVER_TEST_POSTGRES_PASSWORD=secret
+export CUTOVER_TEST_POSTGRES_PLAIN=$plain AWS_ACCESS_KEY_ID=none AWS_SECRET_ACCESS_KEY=none AWS_EC2_METADATA_DISABLED=true
 # One at a time: transaction ids are the whole cluster's, and a test may look at them.
 cargo test --locked --test postgres -- --test-threads 1 --nocapture "$@"

@@ -5,7 +5,7 @@ mod faults;
 mod stage;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,9 +15,11 @@ use std::{
 
 use cutover::{
     clock::Clock,
-    plan::Side,
-    run::{Change, Direction, Observation, Outcome, TroubleKind, by_hand},
+    plan::{DatabaseAddress, Plan, Side},
+    preflight::{Look, Progress, gather, judge},
+    run::{Change, Direction, Finding, Observation, Outcome, Standing, TroubleKind, by_hand},
     steps,
+    world::World,
 };
 use stage::{Stage, client};
 use tokio::task::JoinSet;
@@ -228,12 +230,55 @@ async fn facts_tell_what_a_preflight_must_know() {
     assert_eq!(old.missing_on(&new), [("citext".to_owned(), true)]);
     assert_ne!(old.schema.fingerprint(), new.schema.fingerprint());
     assert_eq!(old.schema.differences(&new.schema).0, ["column public.keyless.n integer"]);
+    let found = findings(&stage.plan, &stage.world).await;
+    let finding = |id: &str| found.get(id).unwrap_or_else(|| panic!("{id}: {found:#?}"));
+    for (id, words) in [
+        ("database:keys", "no primary key: public.keyless"),
+        ("database:schema", "only on the old side: column public.keyless.n integer"),
+        ("database:extensions", "not installed: citext"),
+    ] {
+        let finding = finding(id);
+        assert_eq!(finding.standing, Standing::ActionRequired, "{finding:?}");
+        assert!(finding.reason.contains(words) && finding.remedy.is_some(), "{finding:?}");
+    }
+    for id in ["database:old", "database:new", "database:logical", "database:role", "database:version"] {
+        assert_eq!(finding(id).standing, Standing::Passed, "{id}");
+    }
+    refused(&stage).await;
     // What follows: the delete fails on the publisher, which is why it must be found before.
     stage.old.batch_execute("insert into keyless values (1)").await.unwrap();
     assert!(stage.old.batch_execute("delete from keyless").await.is_err());
     // And the published table that the subscription does not know is named.
     let replication = postgres.replication().await.unwrap();
     assert_eq!(replication.unknown, ["public.keyless"]);
+}
+
+/// What a preflight finds, by id.
+async fn findings(plan: &Plan, world: &World) -> BTreeMap<String, Finding> {
+    let facts = gather(plan, world, world.clock(), Look::Whole, &Progress::default()).await;
+    judge(plan, &facts).into_iter().map(|finding| (finding.id.clone(), finding)).collect()
+}
+
+/// A server without logical replication, and a role that may not replicate.
+async fn refused(stage: &Stage) {
+    let plain: u16 = std::env::var("CUTOVER_TEST_POSTGRES_PLAIN").unwrap().parse().unwrap();
+    for (id, words, at) in [
+        ("database:logical", "wal_level is replica, so Heroku refuses logical replication", Some(plain)),
+        ("database:role", "may not replicate", None),
+    ] {
+        let mut plan = (*stage.plan).clone();
+        let old = &mut plan.databases.as_mut().unwrap().old.address;
+        if let DatabaseAddress::Parts { port, name, user, .. } = old {
+            match at {
+                Some(at) => (*port, *name) = (at, "postgres".into()),
+                None => *user = stage.role("shop"),
+            }
+        }
+        let found = findings(&plan, &World::connect(&plan, quick()).await.unwrap()).await;
+        let finding = found.get(id).unwrap_or_else(|| panic!("{id}: {found:#?}"));
+        assert_eq!(finding.standing, Standing::ActionRequired, "{finding:?}");
+        assert!(finding.reason.contains(words) && finding.remedy.is_some(), "{finding:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
