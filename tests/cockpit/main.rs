@@ -7,12 +7,13 @@
 //! | `terminal` | a PTY with the program in it |
 //! | `hands` | a patient person at the keyboard |
 //! | `truth` | the journal against what really happened in the world |
-//! | `journey`, `kills`, `random_keys`, `endings`, `bad_input`, `outside`, `programs` | the tests |
+//! | `journey`, `kills`, `random_keys`, `endings`, `bad_input`, `outside`, `failures`, `programs` | the tests |
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may panic as the test itself")]
 #![expect(clippy::print_stderr, reason = "a test says what it counted")]
 
 mod bad_input;
 mod endings;
+mod failures;
 mod hands;
 mod home;
 mod journey;
