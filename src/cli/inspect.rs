@@ -63,11 +63,16 @@ fn list(dirs: &[SessionDir], open: &[(Shared, plan::Plan)], json: bool) -> Resul
 
 /// Where a session of this user stands.
 fn standing(dir: &SessionDir) -> String {
-    if dir.lives() {
-        return "running".to_owned();
-    }
     let Ok(status) = recorded(dir) else { return "its journal cannot be read: `cutover journal --verify`".to_owned() };
     let state = &status.state;
+    if dir.lives() {
+        let over = match (state.rolled_back, state.complete()) {
+            (true, _) => ", rolled back: Q ends it",
+            (false, true) => ", complete: Q ends it",
+            (false, false) => "",
+        };
+        return format!("running{over}");
+    }
     let at = state.at.map_or_else(String::new, |at| format!(" {}", at.strftime("%Y-%m-%d %H:%M UTC")));
     match (state.ended, state.rolled_back, state.complete()) {
         (true, true, _) => format!("rolled back, ended{at}"),
@@ -142,18 +147,31 @@ fn show_problems(found: &[(&str, &PlanErrors)], json: bool) -> Result<()> {
         writeln!(out)?;
         return Ok(());
     }
-    let mut told: Vec<String> = Vec::new();
-    for (environment, errors) in found.iter().filter(|(_, errors)| !errors.is_empty()) {
-        let text = errors.render(super::colour());
-        if !told.contains(&text) {
-            if !environment.is_empty() {
-                super::say(&format!("in environment `{environment}`:"));
-            }
-            super::say(&text);
-            told.push(text);
+    for (environments, text) in alike(found, |errors| errors.render(super::colour())) {
+        if !environments.is_empty() {
+            super::say(&format!("in {environments}:"));
         }
+        super::say(&text);
     }
     Ok(())
+}
+
+/// What is said, each once, with the environments of which it is: ``environments `staging` and `production` ``.
+fn alike(found: &[(&str, &PlanErrors)], render: impl Fn(&PlanErrors) -> String) -> Vec<(String, String)> {
+    let mut told: Vec<(Vec<String>, String)> = Vec::new();
+    for (environment, errors) in found.iter().filter(|(_, errors)| !errors.is_empty()) {
+        let (name, text) = (format!("`{environment}`"), render(errors));
+        match told.iter_mut().find(|(_, known)| *known == text) {
+            Some((names, _)) => names.push(name),
+            None => told.push((vec![name], text)),
+        }
+    }
+    let names = |names: Vec<String>| match names.as_slice() {
+        [one] if one == "``" => String::new(),
+        [one] => format!("environment {one}"),
+        all => format!("environments {}", all.join(" and ")),
+    };
+    told.into_iter().map(|(all, text)| (names(all), text)).collect()
 }
 
 pub(super) fn journal(session: Option<&str>, json: bool, check: bool) -> Result<ExitCode> {
@@ -256,7 +274,19 @@ fn verified(dir: &SessionDir) -> Result<ExitCode> {
 
 #[cfg(test)]
 mod tests {
-    use super::last_told;
+    use super::{alike, last_told};
+    use crate::plan;
+
+    #[test]
+    fn the_same_mistake_names_every_environment_that_has_it() {
+        let broken = include_str!("../../config/acme-shop.toml").replace("kind = \"watch\"", "kind = \"wach\"");
+        let errors = plan::check(&broken, "p.toml", "staging", &Default::default()).unwrap_err();
+        let fine = include_str!("../../config/acme-shop.toml");
+        let none = plan::check(fine, "p.toml", "sandbox", &plan::sandbox_placeholders()).unwrap().warnings;
+        let told = alike(&[("production", &errors), ("sandbox", &none), ("staging", &errors)], |_| "wrong".to_owned());
+        assert_eq!(told, [("environments `production` and `staging`".to_owned(), "wrong".to_owned())]);
+        assert_eq!(alike(&[("", &errors)], |_| "wrong".to_owned()), [(String::new(), "wrong".to_owned())]);
+    }
 
     #[test]
     fn an_engines_log_tells_how_far_its_journal_went() {
