@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{DWELL, Desk, PATIENCE, READABLE, changed_text, ripe};
+use super::{DWELL, Desk, PATIENCE, READABLE, all_ticked, changed_text, ripe};
 use crate::{
     plan::{Kind, StepId},
     run::{
@@ -70,15 +70,25 @@ impl Desk<'_> {
         self.state.session.as_ref().ok_or_else(|| Refusal::new("there is no session to run"))?;
         let closed = self.close("the engine was started again");
         let engine = What::EngineStarted { pid, host: host.to_owned(), version: version.to_owned() };
-        let taken_up = self.state.steps.iter().filter_map(|step| self.take_up(step));
+        let taken_up = self.state.steps.iter().flat_map(|step| self.take_up(step));
         // An engine may have died between the word that the last undo is done and the word that the rollback is.
         Ok(self.wind_up(closed.into_iter().chain([engine]).chain(taken_up).collect()))
     }
 
-    fn take_up(&self, step: &StepState) -> Option<What> {
+    fn take_up(&self, step: &StepState) -> Vec<What> {
+        match self.plan.step(&step.id).map(|step| &step.kind) {
+            // The last tick was written, and not what follows from it.
+            Some(Kind::Manual { items }) if step.phase == Phase::Running && step.ticked.len() == items.len() => {
+                all_ticked(&step.id, items.len()).to_vec()
+            }
+            Some(Kind::Manual { .. }) => Vec::new(),
+            _ => self.doubted(step).into_iter().collect(),
+        }
+    }
+
+    fn doubted(&self, step: &StepState) -> Option<What> {
         let attempt = step.attempt().filter(|attempt| attempt.in_flight)?;
-        let manual = self.plan.step(&step.id).is_some_and(|step| matches!(step.kind, Kind::Manual { .. }));
-        if !matches!(step.phase, Phase::Running | Phase::Undoing) || manual {
+        if !matches!(step.phase, Phase::Running | Phase::Undoing) {
             return None;
         }
         let reads_only = attempt.parts.get(attempt.part as usize).is_some_and(|part| part.change.is_nothing());

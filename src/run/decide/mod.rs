@@ -11,7 +11,7 @@ use super::{
     conditions::{conditions, role_word},
     describe::side_word,
     effect::Effect,
-    event::{Actor, Event, Outcome, Seat, What},
+    event::{Actor, Event, Observation, Outcome, Seat, What},
     gate::{ConditionId as Id, Gate},
     operator::Operator,
     phase::Direction,
@@ -178,6 +178,12 @@ fn changed_text(seen: &Preview, now: &Preview) -> String {
         Some((was, is)) => format!("{} would now become `{}`, not `{}`", was.label, is.after, was.after),
         None => "the change is no longer the one that was armed".into(),
     }
+}
+
+/// What follows from the last tick of a manual step.
+fn all_ticked(step: &StepId, items: usize) -> [What; 2] {
+    let outcome = Outcome::Done { in_sync: None, summary: format!("{items} items ticked") };
+    [What::Ended { step: step.clone(), outcome }, What::Observed { step: step.clone(), observation: Observation::Done }]
 }
 
 const fn stopped(step: StepId) -> What {

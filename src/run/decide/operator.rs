@@ -1,13 +1,13 @@
 //! What people may ask for.
 
-use super::{Desk, stopped};
+use super::{Desk, all_ticked, stopped};
 use crate::{
     plan::{GateLevel, Kind, StepId},
     run::{
         command::{Refusal, Request},
         conditions::conditions,
         describe::seat_word,
-        event::{Observation, Outcome, Seat, What},
+        event::{Seat, What},
         gate::{ConditionId, Evidence, typed_name},
         operator::Operator,
         phase::{Direction, Phase},
@@ -244,9 +244,7 @@ impl Desk<'_> {
         }
         let mut events = vec![What::Ticked { step: id.clone(), item, done }];
         if done && step.ticked.len() + 1 == items.len() {
-            let summary = format!("{} items ticked", items.len());
-            events.push(What::Ended { step: id.clone(), outcome: Outcome::Done { in_sync: None, summary } });
-            events.push(What::Observed { step: id.clone(), observation: Observation::Done });
+            events.extend(all_ticked(id, items.len()));
         }
         Ok(events)
     }

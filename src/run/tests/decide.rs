@@ -239,6 +239,20 @@ fn a_rollback_whose_end_was_not_written_ends_when_the_next_engine_starts() {
 }
 
 #[test]
+fn a_manual_step_whose_last_tick_alone_was_written_ends_when_the_next_engine_starts() {
+    let mut plan = plan();
+    plan.steps.retain(|step| step.id == "farewell".into());
+    plan.steps[0].needs.clear();
+    let mut table = Table::new(plan);
+    table.start("farewell", Direction::Forward, &[part(Change::Nothing, 0)]);
+    let tick = What::Ticked { step: "farewell".into(), item: 0, done: true };
+    table.state.apply(&Event { seq: table.state.seq + 1, at: at(table.now), by: Actor::Engine, what: tick }).unwrap();
+    assert_eq!(table.phase("farewell"), Phase::Running);
+    table.report(Report::Started { pid: 2, host: "h".into(), version: "v".into() });
+    assert_eq!(table.phase("farewell"), Phase::Done);
+}
+
+#[test]
 fn a_stage_that_ends_during_a_rollback_does_not_bake_on() {
     let mut table = Table::new(switch_only());
     table.start("switch", Direction::Forward, &stages());
