@@ -80,7 +80,7 @@ fn facts(scene: &Scene<'_>) -> Vec<Fact> {
         facts.push((2, label, hours(left.unsigned_abs()), role));
     }
     if scene.state().rolled_back {
-        facts.push((3, "", "ROLLED BACK".into(), Role::WarnFill));
+        facts.push((1, "", "ROLLED BACK".into(), Role::WarnFill));
     } else if scene.state().complete() {
         facts.push((3, "", "COMPLETE".into(), Role::Good));
     } else if scene.state().rollback.is_some() {
@@ -91,7 +91,7 @@ fn facts(scene: &Scene<'_>) -> Vec<Fact> {
     }
     // There is something to abort, a way back, and a window that it can fit into.
     let open = scene.forecast.window_end.is_some_and(|end| end > now) && scene.price.passed.is_none();
-    let open = open && scene.state().rollback.is_none();
+    let open = open && scene.state().rollback.is_none() && !scene.state().rolled_back;
     // Before that, the last moment to begin at which what is left fits the window.
     let (label, moment) = if scene.price.undos.is_empty() {
         ("latest start", scene.forecast.latest_start.filter(|_| !scene.state().complete()))
@@ -102,7 +102,8 @@ fn facts(scene: &Scene<'_>) -> Vec<Fact> {
         let passed = moment < now;
         let role = if passed { Role::Bad } else { Role::Text };
         let words = text::minute(moment, scene.tz);
-        facts.push((4, label, if passed { format!("{words} PASSED") } else { words }, role));
+        // Once it has passed nothing on this line is more important but what time it is.
+        facts.push(if passed { (0, label, format!("{words} PASSED"), role) } else { (4, label, words, role) });
     }
     if scene.snapshot.clock.speed() > 1.0 {
         facts.push((6, "time", format!("x{:.0}", scene.snapshot.clock.speed()), Role::Text));
