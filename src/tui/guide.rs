@@ -121,6 +121,13 @@ fn guided(scene: &Scene<'_>, seen: Seen) -> Advice {
     let Some(step) = scene.state().step(&scene.target.step) else {
         return advice("f goes to the step that the run is at", "the plan has nothing to look at here");
     };
+    if step.phase.settled() && scene.target.direction == Direction::Forward {
+        return advice("f goes to the step that the run is at", format!("this one is {}", step.phase.word()));
+    }
+    if let Some(hold) = scene.state().hold.as_ref().filter(|_| scene.state().rollback.is_none()) {
+        let why = format!("{} holds it: {}; what runs goes on, and nothing else begins", hold.by, hold.reason);
+        return advice("The run is held: h releases it", why);
+    }
     if step.phase.in_flight() { running(scene, step, seen) } else { ready(scene, step) }
 }
 
@@ -201,6 +208,10 @@ fn running(scene: &Scene<'_>, step: &StepState, seen: Seen) -> Advice {
         _ if !seen.graphs => advice("While it runs: 2 shows the graphs", "they tell whether customers notice"),
         _ if !seen.rollback => advice("R shows what going back would cost", "looking changes nothing: Esc leaves it"),
         _ if !seen.journal => advice("7 shows the journal", "everything that happened, and who did it"),
+        Some(Kind::DnsDrain { .. }) => advice(
+            "Nothing to press: name servers forget the old answer by themselves; 3 shows them",
+            "whoever was told the old address may keep it for as long as its TTL said",
+        ),
         _ => advice(
             "Wait, or press q: the run goes on, and `cutover join --role driver` comes back",
             "the engine outlives every screen",
@@ -227,10 +238,7 @@ fn wait_for(scene: &Scene<'_>, id: ConditionId) -> String {
     let (old, new) = (&scene.plan().sides.old.label, &scene.plan().sides.new.label);
     match id {
         ConditionId::Needs => "Not yet: other steps come before this one; f goes to the one it is at".to_owned(),
-        ConditionId::Hold => match scene.state().hold {
-            Some(_) => "The run is held: h releases it".to_owned(),
-            None => "Wait: something holds the whole run; ! says all of it".to_owned(),
-        },
+        ConditionId::Hold => "Wait: something holds the whole run; ! says all of it".to_owned(),
         ConditionId::Alone => "Wait until the step that is under way has ended".to_owned(),
         ConditionId::Preview => "Wait: what it would change cannot be read yet".to_owned(),
         ConditionId::Drain => "Wait: name servers may still remember the old answer".to_owned(),

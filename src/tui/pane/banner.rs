@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pen, Role, Rolled, Scene, dialog, more, rolled, scroll_keys, text, word};
+use super::{Pen, Role, Rolled, Scene, above, dialog, more, rolled, scroll_keys, text, word};
 use crate::{
     plan::{Consequence, Guardrail},
     run::{Gate, HoldKind, breached},
@@ -154,7 +154,7 @@ pub(super) fn render(scene: &Scene<'_>, banners: &[Banner], area: Rect, buf: &mu
 /// Every banner with all of its words, over the screen.
 pub(super) fn all(scene: &Scene<'_>, at: usize, buf: &mut Buffer) -> Rolled {
     let banners = banners(scene);
-    let size = (buf.area.width.min(100), buf.area.height.saturating_sub(2));
+    let size = (buf.area.width.min(100), above(scene, buf.area).height.saturating_sub(2));
     let columns = usize::from(size.0).saturating_sub(4);
     let lines = |banner: &Banner| text::wrap(&banner.text, columns).len() + usize::from(!banner.hint.is_empty()) + 2;
     let wanted = banners.iter().map(lines).sum::<usize>().max(1) + 3;

@@ -4,11 +4,11 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
     super::keymap::{Context, TABLE, View, labels},
-    Pane, Pen, Role, Rolled, Scene, dialog, more, rolled, scroll_keys, text, word,
+    Pane, Pen, Role, Rolled, Scene, above, dialog, more, rolled, scroll_keys, text, word,
 };
 
 pub(super) fn render(scene: &Scene<'_>, at: usize, buf: &mut Buffer) -> Rolled {
-    let size = (buf.area.width.min(100), buf.area.height.saturating_sub(2));
+    let size = (buf.area.width.min(100), above(scene, buf.area).height.saturating_sub(2));
     let inside = dialog(scene, size, &[word(Role::Text, "Help")], buf);
     let rolled = rolled(scene, inside, at, buf, |pen| keys(scene, pen));
     let frame = Rect { x: inside.x - 2, y: inside.y - 1, width: inside.width + 4, height: inside.height + 2 };

@@ -133,9 +133,7 @@ pub(super) enum Spot {
 
 /// What a frame of this area has at a place; None: nothing that has the focus.
 pub(super) fn at(scene: &Scene<'_>, area: Rect, place: Position) -> Option<Spot> {
-    let lines = guide::area(scene, area).map_or(0, |(area, _)| area.height);
-    let area = Rect { height: area.height - lines, ..area };
-    let layout = laid_out(scene, banner::banners(scene).len(), area)?;
+    let layout = laid_out(scene, banner::banners(scene).len(), above(scene, area))?;
     // The last one lies on top.
     let pane = layout.panes.iter().rev().chain(&layout.strips).find(|(_, area)| area.contains(place));
     match pane {
@@ -161,8 +159,7 @@ fn laid_out(scene: &Scene<'_>, banners: usize, area: Rect) -> Option<Layout> {
 pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
     let banners = banner::banners(scene);
     let guide = guide::area(scene, buf.area);
-    let lines = guide.as_ref().map_or(0, |(area, _)| area.height);
-    let area = Rect { height: buf.area.height - lines, ..buf.area };
+    let area = above(scene, buf.area);
     let Some(layout) = laid_out(scene, banners.len(), area) else {
         too_small(scene.theme, buf);
         return Painted::default();
@@ -438,9 +435,15 @@ fn scrolled_by(scene: &Scene<'_>, pane: Pane) -> usize {
     if focused(scene, pane) { scene.ui.scroll } else { 0 }
 }
 
-/// A box in the middle of the screen, over everything; returns what is inside.
+/// The screen above the guide's lines.
+fn above(scene: &Scene<'_>, area: Rect) -> Rect {
+    let lines = guide::area(scene, area).map_or(0, |(area, _)| area.height);
+    Rect { height: area.height - lines, ..area }
+}
+
+/// A box in the middle of the screen, over everything but the guide; returns what is inside.
 fn dialog(scene: &Scene<'_>, (width, height): (u16, u16), title: &[Word], buf: &mut Buffer) -> Rect {
-    let screen = buf.area;
+    let screen = above(scene, buf.area);
     let (width, height) = (width.min(screen.width), height.min(screen.height));
     let area =
         Rect { x: screen.x + (screen.width - width) / 2, y: screen.y + (screen.height - height) / 2, width, height };
