@@ -20,7 +20,7 @@ pub(super) async fn apply(context: &StepContext, records: &[String]) -> Outcome 
             if left <= SignedDuration::ZERO {
                 break;
             }
-            let text = format!("the old TTL drains for another {}", clock_text(left));
+            let text = format!("the old TTL, with the step's margin, drains for another {}", clock_text(left));
             context.progress(text, Some(1.0 - left.as_secs_f64() / whole));
             if !context.pause(LOOK).await {
                 return Outcome::Stopped;

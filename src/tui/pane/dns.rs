@@ -159,7 +159,7 @@ fn ttl_text(seconds: u32) -> String {
     }
 }
 
-/// What still drains, a line for each time of ending.
+/// What still drains by what stands in the zone; a step that waits for it adds its margin and asks the resolvers.
 fn drains(scene: &Scene<'_>) -> Vec<String> {
     let records = scene.plan().records.iter();
     let open = records.filter_map(|record| {
@@ -169,7 +169,7 @@ fn drains(scene: &Scene<'_>) -> Vec<String> {
     let mut open: Vec<_> = open.collect();
     open.sort_by_key(|(_, left)| std::cmp::Reverse(*left));
     let names: Vec<_> = open.iter().map(|(name, _)| *name).collect();
-    let longest = open.first().map(|(_, left)| format!("{} drains {}", names.join(", "), text::clock(*left)));
+    let longest = open.first().map(|(_, left)| format!("zone: {} drains {}", names.join(", "), text::clock(*left)));
     longest.into_iter().collect()
 }
 

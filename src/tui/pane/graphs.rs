@@ -9,13 +9,14 @@ use ratatui::{
 use super::{
     Pane, Pen, Role, Scene, frame, framed, outline, padded,
     reading::{self, Graph, graphs, newest, stale},
-    text, titles, word,
+    scroll_keys, text, titles, word,
 };
 use crate::{
     plan::{Metric, Side, Unit},
     run::VerdictKind,
     tui::{
         chart::{Chart, Rule, Series, runs},
+        keymap::View,
         model,
     },
 };
@@ -105,6 +106,12 @@ fn grid(scene: &Scene<'_>, all: &[Graph<'_>], area: Rect, shape: (usize, usize),
         draw(scene, graph, &Chart { gutter, ..chart }, place, here, buf);
     }
     legend(scene, area, buf);
+    let hidden = all.len().saturating_sub(columns * rows);
+    if hidden > 0 {
+        let key = if scene.ui.view == View::Graphs { scroll_keys(scene.theme) } else { "2" };
+        let line = Rect { x: area.x + 1, y: area.bottom() - 1, width: area.width.saturating_sub(2), height: 1 };
+        Pen::new(buf, scene.theme, line).right(Role::Warn, &format!(" +{hidden} more: {key} "));
+    }
 }
 
 /// On the lower border of all charts: which line is which side's.

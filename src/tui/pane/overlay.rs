@@ -239,6 +239,12 @@ fn meanwhile(scene: &Scene<'_>) -> String {
 /// The first row of what an undo puts back.
 fn puts_back(scene: &Scene<'_>, id: &StepId, pen: &mut Pen<'_>) {
     let applied = scene.state().step(id).and_then(|step| Change::reversal_of(&step.applied));
+    if let Some(Change::Sequences { to, .. }) = &applied {
+        // How many of them were used is read when its turn has come.
+        let all = text::count(to.len(), "sequence");
+        pen.gap(4).put(Role::Text, &format!("{all}, but for those that were used since")).line();
+        return;
+    }
     let rows = applied.map(|change| change.rows()).unwrap_or_default();
     let Some(row) = rows.first() else { return };
     let after = if row.after.is_empty() { "(none)" } else { &row.after };
