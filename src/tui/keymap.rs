@@ -165,7 +165,7 @@ pub(super) const TABLE: &[Binding] = &[
         "",
         "go past a condition that does not hold: typed, with a reason, journaled",
     ),
-    bind(C::Skip, &[Char('s')], Step, "", "go on without this step: typed, with a reason, journaled"),
+    bind(C::Skip, &[Char('s')], Step, "", "go on without this step: `skip` and its id typed, with a reason, journaled"),
     bind(C::Stop, &[Char('x')], Step, "", "stop what is running, if it can be stopped"),
     bind(C::Resolve, &[Char('u')], Step, "", "decide what a step in doubt did: typed, with a reason, journaled"),
     bind(C::Up, &[Up, Char('k')], List, "", "up"),
@@ -209,7 +209,7 @@ pub(super) const TABLE: &[Binding] = &[
     bind(C::Plain, &[Char('C')], Everywhere, "", "show what has the focus without borders, to be selected by mouse"),
     bind(C::Back, &[Esc], Everywhere, "", "back: crosshair, zoom, search, view"),
     bind(C::Detach, &[Char('q')], Everywhere, "detach", "leave the screen; the run goes on without it"),
-    bind(C::End, &[Char('Q')], Everywhere, "", "end the session: nothing more will happen in it"),
+    bind(C::End, &[Char('Q')], Everywhere, "end", "end the session: nothing more will happen in it"),
     ctrl(C::Redraw, &[Char('l')], "draw everything again"),
     ctrl(
         C::Suspend,

@@ -109,6 +109,12 @@ impl<'a> Scene<'a> {
         &self.snapshot.telemetry
     }
 
+    /// What to call where a step stands.
+    pub(super) fn standing(&self, phase: Phase) -> &'static str {
+        let held = self.state().hold.is_some() && self.state().rollback.is_none();
+        if held && phase == Phase::Ready { "HELD" } else { phase.word() }
+    }
+
     /// Where a step stands.
     pub(super) fn phase(&self, step: &StepId) -> Phase {
         self.state().phase(self.plan(), step)
@@ -165,10 +171,17 @@ pub(super) fn driven(snapshot: &Snapshot) -> Option<String> {
 }
 
 /// The first condition that does not hold and that a person may go past.
-pub(super) fn overridable(snapshot: &Snapshot, target: &Target) -> Option<ConditionId> {
-    let now = snapshot.clock.now();
-    let all = conditions(&snapshot.plan, &snapshot.state, &target.step, target.direction, now);
-    all.into_iter().find(|condition| !condition.holds && condition.id.overridable()).map(|condition| condition.id)
+///
+/// # Errors
+/// There is none, or another stands in the way that nobody goes past: to go past this one would be in vain.
+pub(super) fn overridable(conditions: &[Condition]) -> Result<ConditionId, String> {
+    let open = || conditions.iter().filter(|condition| !condition.holds);
+    let first = open().find(|condition| condition.id.overridable());
+    let first = first.ok_or("nothing here can be overridden")?;
+    match open().find(|condition| matches!(condition.id, ConditionId::Hold | ConditionId::Interlock)) {
+        Some(stands) => Err(format!("nobody goes past this: {}: {}", stands.id.word(), stands.detail)),
+        None => Ok(first.id),
+    }
 }
 
 /// What is to be ticked in a step.

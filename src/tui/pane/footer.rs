@@ -29,7 +29,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let room = pen.width().saturating_sub(text::width(&view) + 2);
     pen.gap(1);
     // The way back and the way out are offered in any case: room for them is kept.
-    let always = |binding: &&Binding| matches!(binding.command, Command::Rollback | Command::Detach);
+    let always = |binding: &&Binding| matches!(binding.command, Command::Rollback | Command::Detach | Command::End);
     let always = |binding: &&Binding| always(binding) && !binding.hint.is_empty() && acts(scene, binding.command);
     let columns = |binding: &Binding| text::width(&label(binding, scene.theme.ascii())) + text::width(binding.hint) + 3;
     let mut kept: usize = TABLE.iter().filter(always).map(columns).sum();
@@ -65,7 +65,9 @@ fn acts(scene: &Scene<'_>, command: Command) -> bool {
             let running = state.step(&scene.target.step).is_some_and(|step| step.phase == Phase::Running);
             running && !items(scene.plan(), &scene.target.step).is_empty()
         }
-        Command::Rollback => state.rollback.is_none() && scene.price.passed.is_none(),
+        // Before everything is done it is no usual thing to do.
+        Command::End => state.complete() || state.rolled_back,
+        Command::Rollback => state.rollback.is_none() && !state.rolled_back && scene.price.passed.is_none(),
         _ => true,
     }
 }

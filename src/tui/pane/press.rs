@@ -8,7 +8,7 @@ use crate::{
     run::{Condition, ConditionId, Direction, Gate, Outcome, Phase, Seat},
     tui::{
         gate::{Latch, Wants},
-        model::{seat, second_persons, withdraws},
+        model::{overridable, seat, second_persons, withdraws},
     },
 };
 
@@ -214,16 +214,21 @@ fn idle(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool) -> Vec<Vec<
             lines.push(driver([key("l", "look again"), key("u", "decide")].concat(), "to decide"));
             return lines;
         }
-        Phase::Done if !back => return vec![done(scene)],
+        Phase::Done if !back && !scene.state().rolled_back => return vec![done(scene)],
         _ => {}
     }
-    let mut lines = match scene.conditions.iter().find(|condition| !condition.holds) {
-        Some(open) => locked(scene, step, open, columns),
-        None if drives && !whole => vec![unseen(scene)],
-        None if drives && scene.ui.gate.asking() => vec![vec![word(Role::Focus, "Enter is taken: its gate opens")]],
-        None if drives => vec![enter(step, phase, back)],
-        None => Vec::new(),
-    };
+    // Rolled back, there is nothing to do but to end it; who wants to may begin again.
+    let mut lines = if scene.state().rolled_back { vec![over(scene, "rolled back")] } else { Vec::new() };
+    match scene.conditions.iter().find(|condition| !condition.holds) {
+        _ if phase == Phase::Done && !back => {}
+        Some(open) => lines.extend(locked(scene, step, open, columns)),
+        None if drives && !whole => lines.push(unseen(scene)),
+        None if drives && scene.ui.gate.asking() => {
+            lines.push(vec![word(Role::Focus, "Enter is taken: its gate opens")]);
+        }
+        None if drives => lines.push(enter(step, phase, back)),
+        None => {}
+    }
     if !drives {
         lines.push(take_seat("to arm it"));
     }
@@ -283,7 +288,10 @@ fn locked(scene: &Scene<'_>, step: &Step, open: &Condition, columns: usize) -> V
     if unread {
         keys.extend(key("l", "read it now"));
     }
-    if open.id.overridable() {
+    if open.id == ConditionId::Hold && scene.state().hold.is_some() {
+        keys.extend(key("h", "release it"));
+    }
+    if overridable(&scene.conditions).is_ok() {
         keys.extend(key("o", "go past it"));
     }
     if scene.state().needs_met(scene.plan(), &step.id) && !back {
@@ -304,14 +312,20 @@ fn doubt(scene: &Scene<'_>, step: &Step, columns: usize) -> Vec<Vec<Word>> {
 }
 
 fn done(scene: &Scene<'_>) -> Vec<Word> {
-    let mut words = vec![word(Role::Good, format!("{} done   ", scene.theme.glyphs.done))];
     if scene.state().complete() {
-        words.push(word(Role::Strong, "everything is done   "));
-        words.extend(key("Q", "end the session"));
-    } else if scene.ui.pinned.is_some() {
+        return over(scene, "done   everything is done");
+    }
+    let mut words = vec![word(Role::Good, format!("{} done   ", scene.theme.glyphs.done))];
+    if scene.ui.pinned.is_some() {
         words.extend(key("f", "to the step that the run is at"));
     }
     words
+}
+
+/// Nothing is left to be done.
+fn over(scene: &Scene<'_>, words: &str) -> Vec<Word> {
+    let words = word(Role::Good, format!("{} {words}   ", scene.theme.glyphs.done));
+    [vec![words], key("Q", "end the session")].concat()
 }
 
 fn enter(step: &Step, phase: Phase, back: bool) -> Vec<Word> {

@@ -37,7 +37,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
     let right = match phase {
         // What it did stands in the world still.
         Phase::Done if back => [word(Role::Warn, format!("{} not undone yet", scene.theme.glyphs.waiting))],
-        _ => [word(role, format!("{glyph} {}", phase.word()))],
+        _ => [word(role, format!("{glyph} {}", scene.standing(phase)))],
     };
     let inside = padded(frame(scene, Pane::Step, area, &[word(Role::Text, title)], &right, buf));
     let presses = press::lines(scene, step, usize::from(inside.width), true);
@@ -79,11 +79,12 @@ pub(super) fn lines(scene: &Scene<'_>, columns: u16) -> usize {
     essential(scene, step, state, columns).1 + presses.len() + 3
 }
 
-/// Lines of what it changes, and with what must hold: all that must be seen before a gate may be armed.
+/// Lines of what it changes, and with what going back costs and what must hold.
 fn essential(scene: &Scene<'_>, step: &Step, state: &StepState, columns: u16) -> (usize, usize) {
     let mut pen = Pen::measuring(scene.theme, columns.saturating_sub(4).max(8));
     essence(scene, step, state, &mut pen, false);
     let essence = pen.lines();
+    price(scene, &mut pen);
     needs(scene, state, &mut pen, true);
     (essence, pen.lines())
 }
@@ -101,8 +102,9 @@ fn content(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>, armed: usize) -> b
     if roomy {
         pen.line();
     }
-    needs(scene, state, pen, false);
+    // Before what must hold: an armed gate, where all of that holds, leaves less room, and never hides the way back.
     price(scene, pen);
+    needs(scene, state, pen, false);
     if scene.target.direction == Direction::Forward {
         facts(scene, state, pen);
     }
@@ -235,7 +237,7 @@ fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>, brief: bool) {
         pen.wrapped(Role::Text, &condition.detail);
     }
     let holding = || scene.conditions.iter().filter(|condition| condition.holds);
-    let long = !brief && pen.room() > holding().count() + 3;
+    let long = !brief && pen.room() > holding().count() + 1;
     pen.column(MARGIN);
     for condition in holding() {
         let (role, glyph) = if condition.overridden { (Role::Warn, glyphs.skipped) } else { (Role::Good, glyphs.done) };
@@ -366,7 +368,7 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let phase = scene.phase(&step.id);
     let (glyph, role) = symbol(scene.theme.glyphs, phase);
     pen.put(role, glyph).put(Role::Strong, &format!(" {} {} ", scene.target.index + 1, step.title));
-    pen.put(role, phase.word());
+    pen.put(role, scene.standing(phase));
     if let Some(open) = scene.conditions.iter().find(|condition| !condition.holds && !phase.in_flight()) {
         pen.gap(2).put(Role::Dim, &format!("{}: {}", open.id.word(), open.detail));
     }

@@ -7,8 +7,8 @@ use crossterm::event::KeyCode;
 use super::desk::Desk;
 use crate::{
     plan::StepId,
-    run::{Direction, Finding, Request, Standing, Trouble, TroubleKind, What},
-    tui::fixture::Fixture,
+    run::{Direction, Finding, Observation, Outcome, Request, Standing, Trouble, TroubleKind, What},
+    tui::{fixture::Fixture, guide::Guide, keymap::View, pane::Pane, ui::Overlay},
 };
 
 /// Every size that screens are held at.
@@ -105,7 +105,7 @@ fn credentials_that_have_ended_are_one_alarm_that_says_what_renews_them() {
         assert!(screen.contains("CREDENTIALS  ended (no credentials): `aws sso login --profile"), "{screen}");
         assert!(!screen.contains("TROUBLE") && !screen.contains("UNREADABLE"), "{screen}");
     }
-    fixture.ui.overlay = Some(crate::tui::ui::Overlay::Alarms(0));
+    fixture.ui.overlay = Some(Overlay::Alarms(0));
     let all = fixture.text((160, 48));
     assert!(all.contains("cloudwatch:GetMetricData") && all.contains("ecs:DescribeServices"), "{all}");
     // Something else that is refused is an alarm of its own.
@@ -113,4 +113,167 @@ fn credentials_that_have_ended_are_one_alarm_that_says_what_renews_them() {
     let trouble = Some(refused("heroku:app", "status 401"));
     fixture.engine(What::SourceChanged { source: "heroku".into(), trouble });
     assert!(fixture.text((160, 48)).contains("TROUBLE  heroku:app: status 401"));
+}
+
+#[test]
+fn text_is_pasted_into_what_takes_any_text() {
+    let mut desk = Desk::new("unfreeze");
+    desk.press(KeyCode::Char('n'));
+    desk.rest(50);
+    desk.paste("support says:\n  all is well\n");
+    desk.rest(50);
+    desk.press(KeyCode::Enter);
+    let note = Request::Note { text: "support says: all is well".into() };
+    assert!(desk.sent.contains(&note), "{:?}", desk.sent);
+}
+
+/// Everything that was changed is undone, last change first.
+fn rolled_back() -> Fixture {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("switch-shop");
+    fixture.person(What::RollbackStarted { reason: "why".into() });
+    while let Some(undo) = fixture.snapshot.state.next_undo().map(|step| step.id.clone()) {
+        let (preview, direction) = (fixture.undo_of(&undo), Direction::Back);
+        let part = preview.parts[0].clone();
+        fixture.engine(What::Previewed { step: undo.clone(), direction, preview });
+        let evidence = fixture.snapshot.state.evidence(&undo, direction).unwrap();
+        let (gate, level) = (fixture.snapshot.state.gates + 1, crate::plan::GateLevel::Confirm);
+        fixture.person(What::Armed { step: undo.clone(), direction, gate, level, evidence });
+        fixture.person(What::Consented { second: None });
+        fixture.engine(What::Intended {
+            step: undo.clone(),
+            direction,
+            attempt: u32::try_from(fixture.snapshot.state.step(&undo).unwrap().attempts.len()).unwrap() + 1,
+            part: 0,
+            parts: 1,
+            bake: part.bake,
+            token: "back".into(),
+            change: part.change,
+        });
+        fixture.end(&undo.0, Outcome::Done { in_sync: Some(fixture.now), summary: "undone".into() });
+        fixture.engine(What::Observed { step: undo, observation: Observation::Done });
+    }
+    fixture.engine(What::RollbackEnded { complete: true });
+    fixture
+}
+
+#[test]
+fn rolled_back_the_next_thing_is_to_end_the_session() {
+    let mut fixture = rolled_back();
+    let here = fixture.snapshot.state.here().unwrap().id.clone();
+    fixture.look(&here.0);
+    // Before the run has come here again nothing about the way forward is an alarm.
+    let trouble = Trouble { kind: TroubleKind::Unexpected, ..refused("postgres:access", "run sync-sequences first") };
+    fixture.engine(What::PreviewFailed { step: here, direction: Direction::Forward, trouble });
+    for size in SIZES {
+        let screen = fixture.text(size);
+        assert!(screen.contains("ROLLED BACK") && !screen.contains("PASSED"), "{screen}");
+        assert!(screen.contains("rolled back   [Q] end the session"), "{screen}");
+        assert!(screen.lines().last().unwrap().contains("Q end"), "{screen}");
+        assert!(!screen.contains("UNREADABLE"), "{screen}");
+    }
+}
+
+#[test]
+fn that_it_is_too_late_for_the_window_stands_in_the_header_at_every_size() {
+    let mut fixture = Fixture::new("production");
+    fixture.runners(false);
+    fixture.look("aws-ready");
+    let header = |fixture: &Fixture, size| fixture.text(size).lines().next().unwrap().to_owned();
+    assert!(!header(&fixture, (160, 48)).contains("PASSED"));
+    fixture.pass(3_600);
+    for size in SIZES {
+        assert!(header(&fixture, size).contains("latest start") && header(&fixture, size).contains("PASSED"));
+    }
+}
+
+#[test]
+fn the_help_hides_neither_the_keys_nor_the_guide() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("lower-ttl");
+    fixture.ui.guide = Guide::Off.toggled();
+    let last = |fixture: &Fixture, size| {
+        let screen = fixture.text(size);
+        screen.lines().rev().take(3).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for size in SIZES {
+        fixture.ui.overlay = Some(Overlay::Help(0));
+        let [why, guide, keys] = last(&fixture, size).try_into().unwrap();
+        assert!(
+            why.starts_with(" why") && guide.starts_with(" GUIDE") && keys.contains("? help"),
+            "{why} {guide} {keys}"
+        );
+    }
+}
+
+#[test]
+fn the_guide_says_what_fits_a_finished_step_a_hold_and_a_drain() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.up_to_drain();
+    fixture.ui.guide = Guide::Off.toggled();
+    [View::Graphs, View::Journal].into_iter().for_each(|view| fixture.ui.guide.saw(view));
+    fixture.ui.guide.saw_rollback();
+    let guide = |fixture: &Fixture| fixture.text((120, 40)).lines().nth(38).unwrap().trim().to_owned();
+    assert!(guide(&fixture).starts_with("GUIDE  Nothing to press: name servers forget"), "{}", guide(&fixture));
+    fixture.ui.pinned = Some(0);
+    assert_eq!(guide(&fixture), "GUIDE  f goes to the step that the run is at");
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("lower-ttl");
+    fixture.ui.guide = Guide::Off.toggled();
+    fixture.person(What::HoldRaised { reason: "lunch".into() });
+    assert_eq!(guide(&fixture), "GUIDE  The run is held: h releases it");
+    for size in SIZES {
+        let screen = fixture.text(size);
+        assert!(screen.contains("HELD") && !screen.contains("▷ ready"), "{screen}");
+        assert!(screen.contains("[h] release it"), "{screen}");
+    }
+}
+
+#[test]
+fn an_armed_gate_says_what_going_back_costs() {
+    for (environment, step) in [("sandbox", "switch-shop"), ("sandbox", "unfreeze"), ("production", "switch-shop")] {
+        let fixture = super::screens::armed(environment, step);
+        for size in SIZES {
+            let screen = fixture.text(size);
+            let back = screen.lines().any(|line| line.contains("back ") && line.contains(" to Heroku"));
+            assert!(back && screen.contains("ARMED"), "{screen}");
+        }
+    }
+}
+
+#[test]
+fn graphs_that_do_not_fit_are_counted() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("watch");
+    let all = crate::tui::model::graphs(&fixture.snapshot.plan).len();
+    for size in SIZES {
+        for view in [View::Cockpit, View::Graphs] {
+            (fixture.ui.view, fixture.ui.focus) = (view, Pane::Graphs);
+            let screen = fixture.text(size);
+            let shown = screen.matches("now│").count() + screen.matches("now┤").count();
+            let told = (1..all).find(|hidden| screen.contains(&format!("+{hidden} more: ")));
+            assert!(told.is_some() || shown == 0 || shown >= all, "{shown} of {all}: {screen}");
+        }
+    }
+}
+
+#[test]
+fn a_condition_is_not_offered_to_be_gone_past_where_another_stands() {
+    use crate::{
+        plan::{Role, Side},
+        run::Cell,
+    };
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("switch-api");
+    fixture.engine(What::ResolverChanged {
+        record: "api".into(),
+        resolver: "office".into(),
+        answer: crate::run::Answer::OldStretched,
+    });
+    assert!(fixture.text((120, 40)).contains("[o] go past it"));
+    for side in [Side::Old, Side::New] {
+        fixture.engine(What::RunnerChanged { side, role: Role::Cron, cell: Cell::On });
+    }
+    let screen = fixture.text((120, 40));
+    assert!(screen.contains("TWO RUNNERS") && !screen.contains("[o]"), "{screen}");
 }

@@ -7,7 +7,7 @@ use crossterm::event::KeyModifiers;
 use super::{Intent, Overlay, RANGES, Ui, Waiting};
 use crate::{
     plan::Kind,
-    run::{Direction, Phase, Request, Seat},
+    run::{Direction, Phase, Request, Seat, conditions},
     session::message::Snapshot,
     tui::{
         Exit,
@@ -214,10 +214,13 @@ impl Ui {
                 let words = doubted.map_or_else(|| "; no step is".to_owned(), |other| format!(", but {} is", other.id));
                 self.say(format!("u decides what is in doubt: {step} is not{words}"), false, now);
             }
-            Command::Override => match model::overridable(snapshot, target) {
-                Some(condition) => self.open(About::Override(step, condition), snapshot),
-                None => self.say("nothing here can be overridden", false, now),
-            },
+            Command::Override => {
+                let clock = snapshot.clock.now();
+                match model::overridable(&conditions(&snapshot.plan, state, &step, target.direction, clock)) {
+                    Ok(condition) => self.open(About::Override(step, condition), snapshot),
+                    Err(words) => self.say(words, false, now),
+                }
+            }
             _ => {}
         }
     }
