@@ -169,7 +169,8 @@ fn alike(found: &[(&str, &PlanErrors)], render: impl Fn(&PlanErrors) -> String) 
     let names = |names: Vec<String>| match names.as_slice() {
         [one] if one == "``" => String::new(),
         [one] => format!("environment {one}"),
-        all => format!("environments {}", all.join(" and ")),
+        [all @ .., last] => format!("environments {} and {last}", all.join(", ")),
+        [] => String::new(),
     };
     told.into_iter().map(|(all, text)| (names(all), text)).collect()
 }

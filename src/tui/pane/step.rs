@@ -295,7 +295,12 @@ fn price(scene: &Scene<'_>, pen: &mut Pen<'_>) {
 /// What was read from the world besides the change.
 fn facts(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
     let facts = state.preview(scene.target.direction).map_or(&[][..], |preview| preview.facts.as_slice());
-    if facts.is_empty() || (state.phase == Phase::Done && scene.target.direction == Direction::Forward) {
+    // What is on its way is no question any more, and what is read meanwhile is that it is so already.
+    let told = match state.phase {
+        Phase::Done => scene.target.direction == Direction::Forward,
+        phase => matches!(phase, Phase::Undoing | Phase::Verifying),
+    };
+    if facts.is_empty() || told {
         return;
     }
     section(pen, "seen");

@@ -7,7 +7,7 @@ use crossterm::event::KeyCode;
 use super::desk::Desk;
 use crate::{
     plan::StepId,
-    run::{Direction, Finding, Observation, Outcome, Request, Standing, Trouble, TroubleKind, What},
+    run::{Direction, Finding, Observation, Outcome, Phase, Request, Standing, Trouble, TroubleKind, What},
     tui::{fixture::Fixture, guide::Guide, keymap::View, pane::Pane, ui::Overlay},
 };
 
@@ -59,6 +59,10 @@ fn what_an_undo_costs_is_seen_before_it_is_armed() {
         assert!(screen.contains("orders_id_seq', 52)") || !whole, "it can be armed and is not seen: {screen}");
         assert!(size.0 < 120 || whole, "{screen}");
     }
+    // Under way it stands as it was sent.
+    let id = fixture.snapshot.state.next_undo().unwrap().id.clone();
+    fixture.snapshot.state.steps.iter_mut().find(|step| step.id == id).unwrap().phase = Phase::Undoing;
+    assert!(!fixture.text((160, 48)).contains("orders_id_seq', 52)"));
 }
 
 fn refused(call: &str, reason: &str) -> Trouble {
