@@ -84,6 +84,7 @@ fn essential(scene: &Scene<'_>, step: &Step, state: &StepState, columns: u16) ->
     let mut pen = Pen::measuring(scene.theme, columns.saturating_sub(4).max(8));
     essence(scene, step, state, &mut pen, false);
     let essence = pen.lines();
+    costs(scene, state, &mut pen);
     price(scene, &mut pen);
     needs(scene, state, &mut pen, true);
     (essence, pen.lines())
@@ -102,6 +103,7 @@ fn content(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>, armed: usize) -> b
     if roomy {
         pen.line();
     }
+    costs(scene, state, pen);
     // Before what must hold: an armed gate, where all of that holds, leaves less room, and never hides the way back.
     price(scene, pen);
     needs(scene, state, pen, false);
@@ -126,10 +128,6 @@ fn essence(scene: &Scene<'_>, step: &Step, state: &StepState, pen: &mut Pen<'_>,
     items(scene, state, pen);
     progress(scene, state, pen);
     change(scene, state, pen);
-    if scene.target.direction == Direction::Back {
-        // What going back costs is a part of what is consented to.
-        facts(scene, state, pen);
-    }
     plight(state, pen);
 }
 
@@ -290,6 +288,13 @@ fn price(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         pen.put(Role::Dim, &words);
     }
     pen.line();
+}
+
+/// What an undo costs besides its change, before everything else; but the way back is never shut for want of room.
+fn costs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
+    if scene.target.direction == Direction::Back {
+        facts(scene, state, pen);
+    }
 }
 
 /// What was read from the world besides the change.
