@@ -60,8 +60,14 @@ pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
         Ok(plan) => plan,
         Err(errors) => return Ok(refuse(&errors)),
     };
-    if let Some(dir) = layout()?.list_of(&draft.name, &environment)?.into_iter().find(SessionDir::lives) {
-        return go_on(dir, args).await;
+    let known = layout()?.list_of(&draft.name, &environment)?;
+    if let Some(dir) = known.iter().find(|dir| dir.lives()) {
+        return go_on(dir.clone(), args).await;
+    }
+    if let Some(dir) = known.last().filter(|_| !args.autopilot)
+        && left_behind(dir).await
+    {
+        return go_on(dir.clone(), args).await;
     }
     let guide = guidance(args)?;
     let dir = layout()?.create(&draft.name, &environment, wall_now())?;
@@ -73,6 +79,16 @@ pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
     };
     begin(&dir, &plan, &source, endpoints.clock()).await?;
     if args.autopilot { autopilot(&dir, args).await } else { driving(dir, &args.screen).guided(guide).open().await }
+}
+
+/// Whether its engine has died in the middle of it while the sandbox that it is about runs on.
+async fn left_behind(dir: &SessionDir) -> bool {
+    let address = dir.frozen().ok().and_then(|plan| plan.aws.endpoint?.parse::<axum::http::Uri>().ok());
+    let Some((host, port)) = address.as_ref().and_then(|uri| Some((uri.host()?, uri.port_u16()?))) else {
+        return false;
+    };
+    let ended = status(dir).await.is_ok_and(|status| status.state.ended);
+    !ended && tokio::net::TcpStream::connect((host, port)).await.is_ok()
 }
 
 /// Two rehearsals of one environment would share its lock and what its commands touch: the one that runs goes on.

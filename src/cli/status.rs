@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     plan::{GateLevel, Kind, Plan},
-    run::{AUTHORITY, Answer, ConditionId, Direction, Phase, State, alarms, clock_text, conditions, price, seat_word},
+    run::{
+        AUTHORITY, Answer, ConditionId, Direction, Phase, State, alarms, clock_text, conditions, price, seat_word,
+        written,
+    },
     session::{Client, Status, status as look_at},
 };
 
@@ -116,8 +119,15 @@ fn way_back(plan: &Plan, state: &State) -> String {
         (Some(step), _) => format!("no way back since `{step}`"),
         (None, 0) if state.rolled_back => "rolled back: every undo is done".to_owned(),
         (None, 0) => "nothing to put back".to_owned(),
-        (None, undos) => format!("{total}, {undos} undos"),
+        (None, undos) => format!("{total}, {undos} undos{}", lost_by_it(plan, state)),
     }
+}
+
+/// That something is lost by going back; how much of it, only those know who count.
+fn lost_by_it(plan: &Plan, state: &State) -> String {
+    let Some(written) = written(plan, state, |_| &[]) else { return String::new() };
+    let what = if written.rows { "rows" } else { "data" };
+    format!("; loses {what} written on {} since {} (the screen counts them)", plan.sides.new.label, written.since)
 }
 
 fn gate(state: &State) -> Option<String> {

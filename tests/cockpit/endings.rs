@@ -131,3 +131,14 @@ fn after_every_size_on_the_way() {
     assert!(screen.exit().success());
     screen.assert_given_back();
 }
+
+#[test]
+fn after_the_engine_died_without_a_cockpit_the_next_rehearsal_is_the_same_one() {
+    let (home, mut screen) = cockpit();
+    screen.press("q");
+    assert!(screen.exit().success());
+    assert!(home.kill_engine());
+    let screen = home.rehearse(&[], SIZE);
+    assert!(home.status().live && home.sessions().len() == 1, "it goes on: {:?}", home.sessions());
+    drop(screen);
+}

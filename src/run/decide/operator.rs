@@ -187,6 +187,9 @@ impl Desk<'_> {
         if self.armed().is_some_and(|gate| gate.step == *id) {
             return Err(Refusal::new("close its gate first"));
         }
+        if let Some(hold) = &self.state.hold {
+            return Err(Refusal::new(format!("{} holds the run: release it first", hold.by)));
+        }
         if step.undoable() {
             return Err(Refusal::new("a part of it stands: undo it or try again"));
         }

@@ -68,7 +68,8 @@ fn explanation(scene: &Scene<'_>, about: &About) -> (&'static str, String) {
         About::Hold => ("Hold", "Nothing goes forward until the hold is released; rolling back stays open.".into()),
         About::Search => ("Search", "Lines of the journal with all of these words; empty shows all.".into()),
         About::Skip(step) => {
-            ("Skip", format!("The run goes on as if {step} were done. What it was to change stays as it is."))
+            let title = scene.plan().step(step).map_or("", |step| &step.title);
+            ("Skip", format!("The run goes on as if `{title}` were done. What it was to change stays as it is."))
         }
         About::Override(_, condition) => {
             let detail = scene.conditions.iter().find(|c| c.id == *condition).map_or("", |c| c.detail.as_str());

@@ -294,7 +294,7 @@ fn locked(scene: &Scene<'_>, step: &Step, open: &Condition, columns: usize) -> V
     if overridable(&scene.conditions).is_ok() {
         keys.extend(key("o", "go past it"));
     }
-    if scene.state().needs_met(scene.plan(), &step.id) && !back {
+    if scene.state().needs_met(scene.plan(), &step.id) && !back && scene.state().hold.is_none() {
         keys.extend(key("s", "skip"));
     }
     lines.push(keys);

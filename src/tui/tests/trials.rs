@@ -280,3 +280,32 @@ fn a_condition_is_not_offered_to_be_gone_past_where_another_stands() {
     let screen = fixture.text((120, 40));
     assert!(screen.contains("TWO RUNNERS") && !screen.contains("[o]"), "{screen}");
 }
+
+#[test]
+fn a_held_run_and_one_that_is_rolled_back_skip_nothing() {
+    let mut desk = Desk::new("switch-api");
+    let id: StepId = "switch-api".into();
+    let skip = Request::Skip { step: id.clone(), reason: "why not".into() };
+    desk.ask(Request::Hold { reason: "phone".into() });
+    desk.ask(skip.clone());
+    assert_ne!(desk.snapshot().state.step(&id).unwrap().phase, Phase::Skipped);
+    desk.press(KeyCode::Char('s'));
+    let said = |desk: &Desk| desk.fixture.ui.toast.as_ref().map_or_else(String::new, |toast| toast.text.clone());
+    assert!(desk.fixture.ui.overlay.is_none() && said(&desk).contains("h releases it"), "{}", said(&desk));
+    desk.ask(Request::Release);
+    desk.ask(Request::BeginRollback { reason: "enough".into() });
+    desk.rest(1_000);
+    desk.press(KeyCode::Char('s'));
+    assert!(desk.fixture.ui.overlay.is_none() && said(&desk).contains("rolled back"), "{}", said(&desk));
+}
+
+#[test]
+fn a_crosshair_stays_with_the_graphs() {
+    let mut desk = Desk::new("switch-api");
+    desk.press(KeyCode::Char('2'));
+    desk.press(KeyCode::Left);
+    desk.press(KeyCode::Char('7'));
+    assert!(desk.fixture.ui.cross.is_some(), "the journal is read beside them");
+    desk.press(KeyCode::Char('1'));
+    assert_eq!(desk.fixture.ui.cross, None, "the cockpit shows what is so now");
+}

@@ -100,6 +100,8 @@ impl Ui {
 
     fn enter(&mut self, view: View) {
         self.view = view;
+        // Numbers of another moment are for who looks for them.
+        self.cross.take_if(|_| !matches!(view, View::Graphs | View::Journal));
         self.guide.saw(view);
         self.zoom = false;
         self.scroll = 0;
@@ -107,6 +109,7 @@ impl Ui {
 
     pub(super) fn focus(&mut self, pane: Pane) {
         self.view = View::Cockpit;
+        self.cross.take_if(|_| pane != Pane::Graphs);
         self.focus = pane;
         self.scroll = 0;
     }
@@ -205,6 +208,10 @@ impl Ui {
             Command::Confirmer => self.say("you are a confirmer already", false, now),
             Command::End if state.complete() || state.rolled_back => self.decide(Decision::End),
             Command::End => self.open(About::End, snapshot),
+            Command::Skip if state.rollback.is_some() => {
+                self.say("nothing is skipped while it is rolled back: F turns forward again", false, now);
+            }
+            Command::Skip if state.hold.is_some() => self.say("held: h releases it, then s skips", false, now),
             Command::Skip => self.open(About::Skip(step), snapshot),
             Command::Stop if phase.in_flight() => self.decide(Decision::Stop(step)),
             Command::Stop => self.say(format!("{step} is not under way: there is nothing to stop"), false, now),
