@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A whole cutover and its way back, by keys in a terminal, between servers that nobody here wrote: Route 53, CloudWatch and
-# ECS of ministack, a zone on Knot DNS that follows it, resolvers of three vendors with different habits, and two PostgreSQL
+# A whole cutover and its way back, by keys in a terminal, between servers that nobody here wrote: Route 53, CloudWatch,
+# ECS and SQS of ministack, a zone on Knot DNS that follows it, resolvers of three vendors with different habits, and two PostgreSQL
 # clusters with logical replication, while customers and workers write. Only Heroku is our sandbox's: there is no other.
 #
 #   tests/peers/cutover.sh           needs python3 with venv, openssl, cargo; installs the servers when they are missing

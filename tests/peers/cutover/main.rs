@@ -27,7 +27,7 @@ use cutover::{
 };
 use hands::{drive, end, roll_back};
 use home::Home;
-use stage::Stage;
+use stage::{Stage, WAITING};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -40,6 +40,12 @@ fn a_cutover_on_foreign_servers_loses_no_row_doubles_none_and_goes_back_to_the_l
     let variables = [("HEROKU_API_KEY", "sandbox")];
     let mut screen = home.open_with(&["run", &plan, "--env", "peers"], (160, 48), &variables);
     screen.wait_for("All is ready");
+    screen.press("2");
+    let depth = format!(" {WAITING} ");
+    screen.wait("how many messages wait", |text| {
+        text.lines().any(|line| line.contains("queue") && line.contains(&depth))
+    });
+    screen.press("1");
 
     drive(&home, &mut screen, "the end of the watch", |status| {
         status.state.current().is_some_and(|step| step.id == "retire-old-web".into()) && status.state.gate.is_none()

@@ -80,6 +80,7 @@ impl Stage {
                 .await;
             let zone = zone(&aws_sdk_route53::Client::new(&aws)).await;
             services(&aws_sdk_ecs::Client::new(&aws)).await;
+            queue(&aws_sdk_sqs::Client::new(&aws)).await;
             let old = replication().await;
             tokio::spawn(follow(aws.clone(), zone.clone()));
             let shop = Shop::open(databases(), &aws, heroku.endpoints().control.clone(), first_resolver()).await;
@@ -194,6 +195,16 @@ async fn services(ecs: &aws_sdk_ecs::Client) {
         ecs.register_task_definition().family(name).container_definitions(container).send().await.unwrap();
         let create = ecs.create_service().cluster("peers").service_name(name);
         create.task_definition(name).desired_count(desired).send().await.unwrap();
+    }
+}
+
+/// So many messages that nobody fetches.
+pub(crate) const WAITING: usize = 7;
+
+async fn queue(sqs: &aws_sdk_sqs::Client) {
+    let url = sqs.create_queue().queue_name("shop-jobs").send().await.unwrap().queue_url.unwrap();
+    for _ in 0..WAITING {
+        sqs.send_message().queue_url(&url).message_body("job").send().await.unwrap();
     }
 }
 
