@@ -92,13 +92,23 @@ fn failed(error: &color_eyre::Report) -> ExitCode {
     wanting()
 }
 
-/// Whoever read our output has closed it, as `head` does when it has enough.
+/// Whoever read our output has closed it, as `head` does when it has enough. An engine that hangs up on us breaks a pipe,
+/// too, and that is nothing to be silent about.
 fn was_enough(error: &color_eyre::Report) -> bool {
-    error.chain().any(|cause| {
+    let broken = error.chain().any(|cause| {
         let io = cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
         let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
         io.or(json) == Some(std::io::ErrorKind::BrokenPipe)
-    })
+    });
+    broken && nobody_reads(std::io::stdout())
+}
+
+/// Whether the other end of our output is gone.
+fn nobody_reads(out: impl std::os::fd::AsFd) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(&out, PollFlags::OUT)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut fds, Some(&at_once)).is_ok_and(|_| fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP))
 }
 
 /// A cockpit needs one thread; an engine and a sandbox have work for two.
@@ -154,4 +164,17 @@ fn say_unless(silent: bool, text: &str) {
 fn colour() -> bool {
     use std::io::IsTerminal as _;
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nobody_reads;
+
+    #[test]
+    fn only_who_has_closed_our_output_had_enough() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        assert!(!nobody_reads(&writer), "somebody reads: what broke was something else");
+        drop(reader);
+        assert!(nobody_reads(&writer));
+    }
 }
