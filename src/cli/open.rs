@@ -8,7 +8,7 @@ use super::{
     FINE, args,
     find::{Place, find},
     invalid,
-    process::{connect, layout, start_engine, start_sandbox},
+    process::{connect, layout, sandbox_of, start_engine, start_sandbox},
     read_plan, say,
     screen::Opening,
     shared, wanting,
@@ -83,12 +83,9 @@ pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
 
 /// Whether its engine has died in the middle of it while the sandbox that it is about runs on.
 async fn left_behind(dir: &SessionDir) -> bool {
-    let address = dir.frozen().ok().and_then(|plan| plan.aws.endpoint?.parse::<axum::http::Uri>().ok());
-    let Some((host, port)) = address.as_ref().and_then(|uri| Some((uri.host()?, uri.port_u16()?))) else {
-        return false;
-    };
-    let ended = status(dir).await.is_ok_and(|status| status.state.ended);
-    !ended && tokio::net::TcpStream::connect((host, port)).await.is_ok()
+    let Some(endpoints) = sandbox_of(dir) else { return false };
+    let goes_on = status(dir).await.is_ok_and(|status| !status.state.ended);
+    goes_on && tokio::net::TcpStream::connect(endpoints.authority).await.is_ok()
 }
 
 /// Two rehearsals of one environment would share its lock and what its commands touch: the one that runs goes on.

@@ -183,15 +183,23 @@ fn open_log(path: &Path) -> Result<File> {
 
 /// Starts a sandbox that serves until its session is over; returns its endpoints.
 pub(super) async fn start_sandbox(dir: &SessionDir, scenario: &str, speed: f64) -> Result<crate::sandbox::Endpoints> {
-    let file = dir.path().join("sandbox.json");
+    let file = sandbox_file(dir);
     let speed = speed.to_string();
     let args = ["sandbox", "--scenario", scenario, "--speed", &speed, "--serve-into"];
     let mut args: Vec<&std::ffi::OsStr> = args.iter().map(std::ffi::OsStr::new).collect();
     args.push(file.as_os_str());
     let background = Background::spawn("sandbox", &args, dir.path().join("sandbox.log"))?;
-    background
-        .until(|| std::future::ready(std::fs::read(&file).ok().and_then(|json| serde_json::from_slice(&json).ok())))
-        .await
+    background.until(|| std::future::ready(sandbox_of(dir))).await
+}
+
+/// Where a sandbox says where it listens.
+fn sandbox_file(dir: &SessionDir) -> PathBuf {
+    dir.path().join("sandbox.json")
+}
+
+/// Where the sandbox of a session listens, or did; None: it has none, or none yet.
+pub(super) fn sandbox_of(dir: &SessionDir) -> Option<crate::sandbox::Endpoints> {
+    serde_json::from_slice(&std::fs::read(sandbox_file(dir)).ok()?).ok()
 }
 
 /// Starts the session's engine and waits until it answers.
