@@ -150,8 +150,7 @@ pub fn doubled(plan: &Plan, state: &State) -> Vec<Role> {
 }
 
 /// What a sentence on runners has to end with: nothing, unless one of these cells cannot be read any more.
-#[must_use]
-pub fn as_of(state: &State, role: Role, sides: &[Side]) -> &'static str {
+pub(super) fn as_of(state: &State, role: Role, sides: &[Side]) -> &'static str {
     let unknown = |side: &Side| state.runners.get(*side, role) == Some(Cell::Unknown);
     if sides.iter().any(unknown) { " (as read last: it cannot be read now)" } else { "" }
 }

@@ -67,7 +67,7 @@ pub use finding::{Finding, Standing, tally};
 pub use gate::{Condition, ConditionId, Evidence, Gate, typed_name};
 pub use guardrail::{Datum, Verdict, VerdictKind, judge};
 pub use hold::{Hold, HoldKind, holds, turn};
-pub use interlock::{Cell, LastRead, Matrix, Violation, as_of, doubled, effects as runner_effects, misplaced, missing};
+pub use interlock::{Cell, LastRead, Matrix, Violation, doubled, effects as runner_effects, misplaced, missing};
 pub use maintenance::in_maintenance;
 pub use operator::{Claim, ClaimedBy, May, Operator, Origin};
 pub use phase::{Direction, Phase, Trigger};

@@ -17,15 +17,13 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::{
-    hands::drive,
+    hands::{LOOK, drive},
     home::Home,
     terminal::{Terminal, key},
 };
 
 const SIZE: (u16, u16) = (160, 48);
 const SOON: Duration = Duration::from_secs(60);
-/// What is on the screen is looked at for so long before a key.
-const LOOK: Duration = Duration::from_millis(850);
 const SAMPLE: &str = include_str!("../../config/acme-shop.toml");
 const ZONE: &str = "Z0SANDBOX00000000001";
 

@@ -18,7 +18,7 @@ use super::{
 /// A person waits no longer for the run to move, wall time.
 const STUCK: Duration = Duration::from_secs(120);
 /// What is about to be decided is looked at for so long: more than the cockpit wants (700 ms).
-const LOOK: Duration = Duration::from_millis(850);
+pub(crate) const LOOK: Duration = Duration::from_millis(850);
 /// How long the answer to a key is waited for.
 const ANSWER: Duration = Duration::from_secs(4);
 const POLL: Duration = Duration::from_millis(25);

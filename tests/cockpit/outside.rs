@@ -11,15 +11,13 @@ use cutover::{
 use serde_json::json;
 
 use super::{
-    hands::drive,
+    hands::{LOOK, drive},
     home::Home,
     terminal::{Terminal, key},
 };
 
 const SIZE: (u16, u16) = (160, 48);
 const SOON: Duration = Duration::from_secs(60);
-/// What is on the screen is looked at for so long before a key.
-const LOOK: Duration = Duration::from_millis(850);
 
 fn done(status: &Status, step: &str) -> bool {
     status.state.step(&step.into()).is_some_and(|step| step.phase == Phase::Done)

@@ -5,7 +5,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::{Pane, Pen, Role, Rolled, Scene, frame, padded, rolled, scrolled_by, text, word};
 use crate::{
     plan::{self, Side, StepId},
-    run::{self, Cell, role_word},
+    run::{self, Cell, HoldKind, role_word},
 };
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled {
@@ -71,21 +71,9 @@ fn missing(scene: &Scene<'_>) -> Vec<plan::Role> {
 }
 
 /// What is seen where nothing should be, and what is seen nowhere, a sentence each.
-fn strays(scene: &Scene<'_>) -> Vec<String> {
-    let label = |side| &scene.plan().sides.get(side).label;
-    let leaks = scene.state().leaks.iter().map(|(side, who)| {
-        format!("{who} on {}: frozen for the application, not for them. Those rows stay behind.", label(*side))
-    });
-    let runners = misplaced(scene).map(|(side, role, step)| {
-        let as_of = run::as_of(scene.state(), role, &[side]);
-        format!("{} is seen on {}, although `{step}` ended it{as_of}.", role_word(role), label(side))
-    });
-    let gone = missing(scene).into_iter();
-    let gone = gone.map(|role| {
-        let as_of = run::as_of(scene.state(), role, &[Side::Old, Side::New]);
-        format!("{} runs on neither side, and no step meant it to{as_of}.", role_word(role))
-    });
-    gone.chain(leaks).chain(runners).collect()
+fn strays(scene: &Scene<'_>) -> impl Iterator<Item = String> {
+    let strays = scene.holds.iter().filter(|hold| matches!(hold.kind, HoldKind::Stray | HoldKind::Missing(_)));
+    strays.map(|hold| format!("{}.", hold.text))
 }
 
 /// In a word: the worst that is so. `holds` is said only when everything that is watched is known and as it should be.
