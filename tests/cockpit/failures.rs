@@ -17,9 +17,9 @@ use jiff::SignedDuration;
 use serde_json::json;
 
 use super::{
-    hands::{LOOK, drive},
+    hands::drive,
     home::Home,
-    terminal::{Terminal, key},
+    terminal::{LOOK, Terminal, key},
 };
 
 const SIZE: (u16, u16) = (160, 48);

@@ -12,13 +12,11 @@ use cutover::{
 
 use super::{
     home::Home,
-    terminal::{Terminal, key},
+    terminal::{LOOK, Terminal, key},
 };
 
 /// A person waits no longer for the run to move, wall time.
 const STUCK: Duration = Duration::from_secs(120);
-/// What is about to be decided is looked at for so long: more than the cockpit wants (700 ms).
-pub(crate) const LOOK: Duration = Duration::from_millis(850);
 /// How long the answer to a key is waited for.
 const ANSWER: Duration = Duration::from_secs(4);
 const POLL: Duration = Duration::from_millis(25);
@@ -56,7 +54,7 @@ pub(crate) fn drive(home: &Home, terminal: &mut Terminal, what: &str, until: imp
 pub(crate) fn roll_back(home: &Home, terminal: &mut Terminal) {
     terminal.press("R");
     terminal.wait_for("[y] begin to roll back");
-    thread::sleep(LOOK);
+    terminal.until_read();
     terminal.press("y");
     home.wait("rolling back", ANSWER, |status| status.state.rollback.is_some());
 }
@@ -65,7 +63,7 @@ pub(crate) fn roll_back(home: &Home, terminal: &mut Terminal) {
 pub(crate) fn end(home: &Home, terminal: &mut Terminal) {
     terminal.press("Q");
     terminal.wait_for("End the session");
-    thread::sleep(LOOK);
+    terminal.until_read();
     if terminal.text().contains("type acme-shop") {
         terminal.type_in("acme-shop");
         terminal.press(key::ENTER);
@@ -103,7 +101,7 @@ fn confirm(terminal: &mut Terminal, status: &Status, typed: Option<&str>) {
     if status.state.gate.as_ref().is_some_and(|gate| gate.level == GateLevel::Start) {
         return;
     }
-    thread::sleep(LOOK);
+    terminal.until_read();
     match typed {
         None => terminal.press("y"),
         Some(word) => {

@@ -23,6 +23,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Longer than two keys of one burst are apart (25 ms), so that each counts as a finger's.
 const BETWEEN_KEYS: Duration = Duration::from_millis(45);
 pub(crate) const POLL: Duration = Duration::from_millis(20);
+/// What is about to be decided is looked at for so long: more than the cockpit wants (700 ms).
+pub(crate) const LOOK: Duration = Duration::from_millis(850);
 
 /// What the keys are called that send more than a letter.
 pub(crate) mod key {
@@ -127,6 +129,13 @@ impl Terminal {
     /// Waits until the screen shows these words.
     pub(crate) fn wait_for(&self, words: &str) {
         self.wait(words, |text| text.contains(words));
+    }
+
+    /// Reads what is about to be decided until the screen no longer asks for that: the cockpit's own clock begins when the
+    /// terminal has taken the frame, which is late on a busy machine.
+    pub(crate) fn until_read(&self) {
+        thread::sleep(LOOK);
+        self.wait("that it was read", |text| !text.contains("read it first"));
     }
 
     /// Sends bytes as they are, all at once. A terminal that is gone takes nothing.

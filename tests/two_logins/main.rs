@@ -28,7 +28,7 @@ const BOB: &str = "cutover-bob";
 const DAN: &str = "cutover-dan";
 const EVE: &str = "cutover-eve";
 const WIDE: (u16, u16) = (160, 48);
-/// Longer than a gate wants to be looked at (700 ms), and than a refusal takes.
+/// Longer than a refusal takes.
 const LOOK: Duration = Duration::from_millis(1200);
 /// How long nothing must happen to believe that it does not.
 const NEVER: Duration = Duration::from_secs(2);
@@ -187,7 +187,7 @@ fn arm_and_type(driver: &mut Terminal) {
     thread::sleep(LOOK);
     driver.press(key::ENTER);
     driver.wait_for("both read:");
-    thread::sleep(LOOK);
+    driver.until_read();
     driver.type_in("handshake");
     driver.press(key::ENTER);
 }
@@ -234,7 +234,7 @@ fn a_two_person_gate_opens_for_two_logins_and_never_for_one() {
     bob.wait_for("CONFIRM");
     assert_eq!(words_after(&bob.text(), "both read: "), words);
     assert!(ann.text().contains(&words), "the driver's screen lost its words:\n{}", ann.text());
-    thread::sleep(LOOK);
+    bob.until_read();
     bob.press("y");
     ann.wait("the step done", |_| stage.mark().exists());
     let journal = stage.journal();
@@ -248,7 +248,7 @@ fn a_two_person_gate_opens_for_two_logins_and_never_for_one() {
     ann.press(key::ESC);
     bob.press("t");
     bob.wait_for(&format!("{ANN} drives now"));
-    thread::sleep(LOOK);
+    bob.until_read();
     bob.press("y");
     ann.wait_for(&format!("{BOB} has taken over"));
     let taken = stage.journal();
@@ -279,7 +279,7 @@ fn a_second_person_who_comes_too_late_confirms_nothing() {
     // Typed anew it waits anew.
     arm_and_type(&mut ann);
     bob.wait_for("CONFIRM");
-    thread::sleep(LOOK);
+    bob.until_read();
     bob.press("y");
     ann.wait("the step done", |_| stage.mark().exists());
 }
