@@ -244,7 +244,7 @@ async fn autopilot(dir: &SessionDir, args: &args::Rehearse) -> Result<ExitCode> 
     let id = dir.id().to_owned();
     say(&format!("session {id}"));
     let theirs = dir.clone();
-    let mut link = Link::open(move || connect(theirs.clone(), (Seat::Driver, true, Origin::default()), true));
+    let mut link = Link::open(move |_| connect(theirs.clone(), (Seat::Driver, true, Origin::default()), true));
     let options = DriveOptions { then_roll_back: args.and_back, patience: AUTOPILOT_PATIENCE };
     if args.headless {
         let driven = drive(&mut link, options).await;

@@ -84,7 +84,11 @@ impl Opening {
         match self.place {
             Place::Own(dir) => {
                 let (id, journal, respawn) = (dir.id().to_owned(), dir.journal(), self.respawn);
-                let link = Link::open(move || connect(dir.clone(), (self.seat, false, origin.clone()), respawn));
+                // Who has taken the seat since, drives: after the engine as well. Who has lost it does not take it back.
+                let link = Link::open(move |had| {
+                    let (seat, respawn) = (had.unwrap_or(self.seat), respawn || had == Some(Seat::Driver));
+                    connect(dir.clone(), (seat, false, origin.clone()), respawn)
+                });
                 // Commands stand on a line of their own: a narrow terminal would break them.
                 let left = format!("detached: the run goes on. Come back with\n  cutover join {id} --role driver");
                 show(link.with_journal(journal), &self.screen, self.guide, &left).await
@@ -92,10 +96,11 @@ impl Opening {
             Place::Theirs(theirs) => {
                 let left = format!("detached: the run goes on. Come back with\n  cutover join {}", theirs.session);
                 let restart = format!("as {}: cutover join {} --role driver", theirs.owner, theirs.session);
-                let connect = move || {
+                let connect = move |had: Option<Seat>| {
+                    let seat = had.unwrap_or(self.seat);
                     let (path, origin, restart) = (theirs.path.clone(), origin.clone(), restart.clone());
                     async move {
-                        let connected = Client::connect_as(&path, self.seat, false, origin).await;
+                        let connected = Client::connect_as(&path, seat, false, origin).await;
                         connected.map_err(|error| match error {
                             // What keeps this login out tells nothing about the engine.
                             ConnectError::Unreachable { source, .. } if nobody_there(&source) => {

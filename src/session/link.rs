@@ -17,7 +17,7 @@ use super::{
 use crate::{
     journal::{ReadError, Reader},
     plan::StepId,
-    run::{Event, Refusal, Request},
+    run::{Event, Refusal, Request, Seat},
 };
 
 /// How many messages wait for the cockpit; further ones wait in the socket, and then the engine makes a snapshot of them.
@@ -51,6 +51,7 @@ pub enum News {
 enum Ask {
     Request { id: u64, request: Request },
     Looking(StepId),
+    Sits(Seat),
     Resync,
 }
 
@@ -76,17 +77,17 @@ impl Drop for Link {
 }
 
 impl Link {
-    /// Connects with `connect` now and whenever the connection breaks; it may start an engine that is not running.
-    /// Must be called inside a tokio runtime.
+    /// Connects with `connect` now and whenever the connection breaks; it may start an engine that is not running. It is
+    /// given the seat that the person had last ([`Link::sits`]), None at first. Must be called inside a tokio runtime.
     pub fn open<C, F>(connect: C) -> Self
     where
-        C: FnMut() -> F + Send + 'static,
+        C: FnMut(Option<Seat>) -> F + Send + 'static,
         F: Future<Output = Result<(Client, Box<Snapshot>), ConnectError>> + Send + 'static,
     {
         let (news_in, news) = mpsc::channel(NEWS);
         let (asks, asks_out) = mpsc::channel(2 * REPLIES);
         let aside = news_in.downgrade();
-        let keeper = Keeper { news: news_in, asks: asks_out, pending: BTreeSet::new() };
+        let keeper = Keeper { news: news_in, asks: asks_out, pending: BTreeSet::new(), seat: None };
         let task = tokio::spawn(async move {
             // None: the cockpit is gone, and nobody is left to be told.
             let _ = keeper.keep(connect).await;
@@ -103,7 +104,7 @@ impl Link {
         let (news_in, news) = mpsc::channel(NEWS);
         let (asks, asks_out) = mpsc::channel(2 * REPLIES);
         let aside = news_in.downgrade();
-        let mut keeper = Keeper { news: news_in.clone(), asks: asks_out, pending: BTreeSet::new() };
+        let mut keeper = Keeper { news: news_in.clone(), asks: asks_out, pending: BTreeSet::new(), seat: None };
         let feeding = feed(news_in);
         let task = tokio::spawn(async move {
             let refusing = async {
@@ -157,6 +158,12 @@ impl Link {
         self.asks.try_send(Ask::Looking(step)).is_ok()
     }
 
+    /// Tells which seat the person has, for when the connection has to be made again. False: it could not be told now.
+    #[must_use]
+    pub fn sits(&self, seat: Seat) -> bool {
+        self.asks.try_send(Ask::Sits(seat)).is_ok()
+    }
+
     /// Asks for a fresh snapshot.
     pub fn resync(&self) {
         // If it cannot be asked for now, the next event asks again: it is still missing something.
@@ -198,17 +205,20 @@ struct Keeper {
     news: mpsc::Sender<News>,
     asks: mpsc::Receiver<Ask>,
     pending: BTreeSet<u64>,
+    /// What the person had last.
+    seat: Option<Seat>,
 }
 
 impl Keeper {
     async fn keep<C, F>(mut self, mut connect: C) -> Option<()>
     where
-        C: FnMut() -> F,
+        C: FnMut(Option<Seat>) -> F,
         F: Future<Output = Result<(Client, Box<Snapshot>), ConnectError>>,
     {
         let mut wait = WAITS.0;
         loop {
-            let (reason, restart) = match self.meanwhile(connect()).await? {
+            let connecting = connect(self.seat);
+            let (reason, restart) = match self.meanwhile(connecting).await? {
                 Ok((client, snapshot)) => {
                     wait = WAITS.0;
                     self.tell(News::Up(snapshot)).await?;
@@ -240,6 +250,7 @@ impl Keeper {
                 done = &mut future => return Some(done),
                 ask = self.asks.recv() => match ask? {
                     Ask::Request { id, .. } => self.refuse(id, "there is no connection to the engine").await?,
+                    Ask::Sits(seat) => self.seat = Some(seat),
                     Ask::Looking(_) | Ask::Resync => {}
                 },
             }
@@ -261,6 +272,10 @@ impl Keeper {
                 ask = self.asks.recv() => match ask? {
                     Ask::Resync => sender.resync().await,
                     Ask::Looking(step) => sender.looking(step).await,
+                    Ask::Sits(seat) => {
+                        self.seat = Some(seat);
+                        Ok(())
+                    }
                     // The engine reads on only while no more replies than this wait, so sending never blocks for ever.
                     Ask::Request { id, .. } if self.pending.len() >= REPLIES => {
                         self.refuse(id, &busy().0).await?;

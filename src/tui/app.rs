@@ -87,6 +87,8 @@ pub(super) struct App {
     ahead: String,
     /// The step that the others were told this person looks at.
     told: Option<crate::plan::StepId>,
+    /// The seat that the link knows of.
+    sits: Option<Seat>,
     /// What the terminal has called for attention about.
     called: Vec<String>,
 }
@@ -126,6 +128,7 @@ impl App {
             looked: None,
             ahead: String::new(),
             told: None,
+            sits: None,
             called: Vec::new(),
         })
     }
@@ -389,6 +392,8 @@ impl App {
         if self.told.as_ref() != Some(&target.step) && self.lost.is_none() && self.link.looking(target.step.clone()) {
             self.told = Some(target.step.clone());
         }
+        let sits = Some(seat(snapshot)).filter(|seat| self.sits != Some(*seat) && self.lost.is_none());
+        self.sits = sits.filter(|seat| self.link.sits(*seat)).or(self.sits);
         let Some(step) = snapshot.state.step(&target.step) else { return intents };
         let unknown = step.preview(target.direction).is_none() && step.trouble.is_none() && !step.phase.in_flight();
         let wanted = unknown && !step.phase.settled() && self.lost.is_none() && seat(snapshot) == Seat::Driver;

@@ -179,7 +179,7 @@ impl Home {
     pub(crate) fn link(&self, begins: impl Fn(State) + Send + Sync + 'static) -> Link {
         let (dir, engine, shim) = (self.dir.clone(), self.engine.clone(), Arc::clone(&self.shim));
         let (folder, begins) = (self.folder.path().to_owned(), Arc::new(begins));
-        Link::open(move || {
+        Link::open(move |_| {
             let (dir, engine, shim) = (dir.clone(), engine.clone(), Arc::clone(&shim));
             let (folder, begins) = (folder.clone(), Arc::clone(&begins));
             async move { connect(&dir, &engine, &shim, &folder, &*begins).await }

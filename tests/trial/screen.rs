@@ -145,7 +145,7 @@ impl<'a> Screen<'a> {
             }
         };
         let (way, log) = (PathBuf::from(&self.task.way), self.task.log.clone());
-        Link::open(move || {
+        Link::open(move |_| {
             Log::at(&log).say(Seen::Tries);
             let way = way.clone();
             async move { Client::connect(&way, seat, false).await }

@@ -5,7 +5,7 @@ use crate::session::message::ToCockpit;
 
 fn link(stage: &Stage, autopilot: bool) -> Link {
     let socket = stage.dir.socket();
-    Link::open(move || {
+    Link::open(move |_| {
         let socket = socket.clone();
         async move { Client::connect(&socket, Seat::Driver, autopilot).await }
     })
@@ -175,4 +175,27 @@ async fn a_refused_link_ends() {
     let mut link = link(&stage, true);
     assert!(matches!(next(&mut link).await, News::Refused { .. }));
     assert!(tokio::time::timeout(LIMIT, link.recv()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn who_has_taken_the_seat_has_it_at_the_next_engine_too() {
+    let stage = Stage::new(EnvironmentKind::Sandbox);
+    let engine = stage.start();
+    let socket = stage.dir.socket();
+    let mut link = Link::open(move |had| {
+        let socket = socket.clone();
+        async move { Client::connect(&socket, had.unwrap_or(Seat::Viewer), false).await }
+    });
+    let mine = |follower: &Follower| {
+        let snapshot = follower.snapshot();
+        snapshot.state.operators.iter().find(|(who, _)| who.conn == snapshot.you.conn).map(|(_, seat)| *seat)
+    };
+    assert_eq!(mine(&up(&mut link).await), Some(Seat::Viewer));
+    assert!(link.sits(Seat::Driver));
+    // The link takes what it is told in order: once this is answered, it knows.
+    link.request(Request::Note { text: "here".into() }).unwrap();
+    while !matches!(next(&mut link).await, News::Message(ToCockpit::Reply { .. })) {}
+    engine.crash();
+    let _engine = stage.start();
+    assert_eq!(mine(&up(&mut link).await), Some(Seat::Driver));
 }
