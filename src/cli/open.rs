@@ -95,13 +95,14 @@ async fn go_on(dir: SessionDir, args: &args::Rehearse) -> Result<ExitCode> {
         bail!("rehearsal {id} runs already: `cutover join {id} --role driver`, and Q there ends it");
     }
     let over = status(&dir).await.is_ok_and(|status| status.state.complete() || status.state.rolled_back);
-    say(&if over {
+    let note = if over {
         format!("rehearsal {id} has come to its end: Q there ends it, and the next `rehearse` begins anew")
     } else {
         format!("rehearsal {id} goes on as it was begun, with its own plan, scenario and speed; Q there ends it")
-    });
+    };
+    say(&note);
     let guide = if args.guided { tui::Guidance::On } else { tui::Guidance::Off };
-    driving(dir, &args.screen).guided(guide).open().await
+    driving(dir, &args.screen).guided(guide).saying(note).open().await
 }
 
 /// A guided rehearsal is offered where nothing has ever run.

@@ -44,6 +44,8 @@ pub(super) struct Opening {
     respawn: bool,
     screen: args::Screen,
     guide: tui::Guidance,
+    /// What is said at first.
+    note: Option<String>,
     /// Processes that were started for it: their ends are waited for, so that no zombie stays.
     children: Vec<u32>,
 }
@@ -51,12 +53,17 @@ pub(super) struct Opening {
 impl Opening {
     pub(super) fn new(place: Place, seat: Seat, respawn: bool, screen: &args::Screen) -> Self {
         let children = Vec::new();
-        Self { place, seat, respawn, screen: screen.clone(), guide: tui::Guidance::Off, children }
+        Self { place, seat, respawn, screen: screen.clone(), guide: tui::Guidance::Off, note: None, children }
     }
 
     /// The same, for somebody who is led.
     pub(super) fn guided(self, guide: tui::Guidance) -> Self {
         Self { guide, ..self }
+    }
+
+    /// The same, with something to say in the cockpit: what is said before lies behind it.
+    pub(super) fn saying(self, note: String) -> Self {
+        Self { note: Some(note), ..self }
     }
 
     /// Opens the cockpit, in the program that is nothing else where there is one. Nothing may be left to do afterwards.
@@ -91,7 +98,7 @@ impl Opening {
                 });
                 // Commands stand on a line of their own: a narrow terminal would break them.
                 let left = format!("detached: the run goes on. Come back with\n  cutover join {id} --role driver");
-                show(link.with_journal(journal), &self.screen, self.guide, &left).await
+                show(link.with_journal(journal), &self.screen, (self.guide, self.note), &left).await
             }
             Place::Theirs(theirs) => {
                 let left = format!("detached: the run goes on. Come back with\n  cutover join {}", theirs.session);
@@ -110,7 +117,7 @@ impl Opening {
                         })
                     }
                 };
-                show(Link::open(connect), &self.screen, self.guide, &left).await
+                show(Link::open(connect), &self.screen, (self.guide, self.note), &left).await
             }
         }
     }
@@ -163,11 +170,16 @@ fn origin(screen: &args::Screen) -> Origin {
 }
 
 /// A screen on a link, to its end; `detached` is said when the person leaves.
-pub(super) async fn show(link: Link, args: &args::Screen, guide: tui::Guidance, detached: &str) -> Result<ExitCode> {
+pub(super) async fn show(
+    link: Link,
+    args: &args::Screen,
+    (guide, note): (tui::Guidance, Option<String>),
+    detached: &str,
+) -> Result<ExitCode> {
     let theme = tui::Theme::detect(&args.theme, args.ascii, |name| std::env::var(name).ok());
     let alert = tui::Alert { bell: args.bell, osc9: args.osc9 };
     let tz = jiff::tz::TimeZone::system();
-    let options = tui::Options { theme, tz, guide, alert, mouse: args.mouse };
+    let options = tui::Options { theme, tz, guide, note, alert, mouse: args.mouse };
     match tui::run(link, options).await? {
         tui::Exit::Detached | tui::Exit::Hangup | tui::Exit::Terminated => {
             say(detached);

@@ -193,7 +193,7 @@ async fn follow(remote: &Remote, identity: Identity, screen: &args::Screen) -> R
     let id = identity.session.clone();
     let link: Link = watch_remote(remote.clone(), identity);
     let left = format!("no longer looking: the run of {id} goes on without this screen");
-    show(link, screen, tui::Guidance::Off, &left).await
+    show(link, screen, (tui::Guidance::Off, None), &left).await
 }
 
 /// `cutover journal SESSION --copy-to URL`.

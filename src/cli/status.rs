@@ -12,8 +12,8 @@ use super::{
 use crate::{
     plan::{GateLevel, Kind, Plan},
     run::{
-        AUTHORITY, Answer, ConditionId, Direction, Phase, State, alarms, clock_text, conditions, price, seat_word,
-        written,
+        AUTHORITY, Answer, ConditionId, Direction, Phase, State, alarms, clock_text, conditions, forecast, price,
+        seat_word, written,
     },
     session::{Client, Status, status as look_at},
 };
@@ -39,7 +39,7 @@ pub(super) async fn status(session: Option<&str>, socket: Option<&Path>, json: b
     Ok(FINE)
 }
 
-/// Ten lines, and one more for each of: an alarm, a gate that waits, a driver who is gone.
+/// Ten lines, and one more for each of: a window, an alarm, a gate that waits, a driver who is gone.
 fn in_ten_lines(id: &str, status: &Status) -> String {
     let Status { live, plan, state, now } = status;
     let settled = state.steps.iter().filter(|step| step.phase.settled()).count();
@@ -54,6 +54,7 @@ fn in_ten_lines(id: &str, status: &Status) -> String {
         lines.push(format!("ROLLBACK begun by {}: {}", rollback.by, rollback.reason));
     }
     lines.push(format!("back     {}", way_back(plan, state)));
+    lines.extend(window(plan, state, *now));
     lines.extend(alarms(plan, state, *now).into_iter().filter(|_| !state.ended).map(|hold| {
         let label = if hold.blocking { "hold" } else { "alarm" };
         format!("{label:<9}{}: {}", hold.kind.word(), hold.text)
@@ -121,6 +122,28 @@ fn way_back(plan: &Plan, state: &State) -> String {
         (None, 0) => "nothing to put back".to_owned(),
         (None, undos) => format!("{total}, {undos} undos{}", lost_by_it(plan, state)),
     }
+}
+
+/// How much of the window is left, and what still fits it; None: the plan has none, or it does not matter any more.
+fn window(plan: &Plan, state: &State, now: Timestamp) -> Option<String> {
+    let over = state.ended || state.complete() || state.rolled_back || state.session.is_none();
+    let way_back = price(plan, state, None);
+    let forecast = forecast(plan, state, &way_back, now);
+    let end = forecast.window_end.filter(|_| !over)?;
+    let left = end.duration_since(now);
+    let minute = |at: Timestamp| at.strftime("%H:%M UTC");
+    let mut line = match left.is_negative() {
+        true => format!("window   OVER by {}, since {}", clock_text(left.abs()), minute(end)),
+        false => format!("window   {} left, until {}", clock_text(left), minute(end)),
+    };
+    if state.rollback.is_none() {
+        line += &format!("; the rest ends at {} if nobody waits", minute(forecast.finish));
+    }
+    let abort = forecast.latest_abort.filter(|_| !left.is_negative() && way_back.passed.is_none());
+    if let Some(abort) = abort.filter(|_| !way_back.undos.is_empty() && state.rollback.is_none()) {
+        line += &format!(", latest abort {}{}", minute(abort), if abort < now { " PASSED" } else { "" });
+    }
+    Some(line)
 }
 
 /// That something is lost by going back; how much of it, only those know who count.

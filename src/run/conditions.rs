@@ -230,7 +230,13 @@ impl Look<'_> {
             })
             .map(|g| format!("{} {}", g.title, verdict_word(verdict(self.state, g))))
             .collect();
-        let detail = if bad.is_empty() { format!("{} watched", counted().count()) } else { bad.join(", ") };
+        let blind = counted().filter(|guardrail| verdict(self.state, guardrail) == VerdictKind::Blind).count();
+        let detail = match (bad.is_empty(), blind) {
+            (false, _) => bad.join(", "),
+            (true, 0) => format!("{} watched", counted().count()),
+            // It stands in nobody's way here, and is no green either.
+            (true, blind) => format!("{blind} of {} blind, no breach seen", counted().count()),
+        };
         self.condition(ConditionId::Guardrails, bad.is_empty(), detail)
     }
 

@@ -107,6 +107,9 @@ impl App {
             Guidance::Offered => Guide::Offered,
             Guidance::On => Guide::Off.toggled(),
         };
+        if let Some(note) = &options.note {
+            ui.say(note, false, now);
+        }
         Ok(Self {
             link,
             options,

@@ -144,7 +144,9 @@ impl Form {
         match stroke.key.code {
             KeyCode::Esc => return FormTurn::Closes,
             // Enter inside a paste is a line break, not a decision.
-            KeyCode::Enter if !stroke.alone => {}
+            KeyCode::Enter if !stroke.alone => {
+                self.complaint = Some("Enter came right behind another key: press it alone".into());
+            }
             KeyCode::Enter => return self.entered(),
             KeyCode::Tab | KeyCode::Down => self.at = (self.at + 1) % self.fields.len(),
             KeyCode::BackTab | KeyCode::Up => self.at = (self.at + self.fields.len() - 1) % self.fields.len(),

@@ -66,6 +66,8 @@ pub struct Options {
     pub tz: TimeZone,
     /// Whether a newcomer is led.
     pub guide: Guidance,
+    /// What is said at first; None: nothing.
+    pub note: Option<String>,
     /// How the terminal itself calls for attention.
     pub alert: Alert,
     /// Whether the mouse may choose what is looked at; selecting text then needs the terminal's own key for it (Shift).

@@ -170,6 +170,17 @@ pub(super) fn driven(snapshot: &Snapshot) -> Option<String> {
     }
 }
 
+/// Why this person cannot begin to roll back; None: they can.
+pub(super) fn barred(snapshot: &Snapshot) -> Option<String> {
+    let way_back = price(&snapshot.plan, &snapshot.state, None);
+    match way_back.passed {
+        _ if snapshot.state.rollback.is_some() => Some("it is rolled back already".into()),
+        Some(step) => Some(format!("there is no way back since {step}")),
+        None if way_back.undos.is_empty() => Some("there is nothing to put back".into()),
+        None => driven(snapshot),
+    }
+}
+
 /// The first condition that does not hold and that a person may go past.
 ///
 /// # Errors

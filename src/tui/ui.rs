@@ -12,10 +12,11 @@ use jiff::Timestamp;
 use super::{
     Exit,
     deaf::{Deaf, Heard, Rhythm},
-    form::{Form, FormTurn, Question},
+    form::{Decision, Form, FormTurn, Question},
     gate::{Gatekeeper, Held, Latch, Ruling, Shown, Stroke, Turn},
     guide::Guide,
     keymap::{Context, View, command},
+    model::barred,
     pane::Pane,
     sift::{Kinds, Past},
 };
@@ -391,17 +392,24 @@ impl Ui {
                 self.overlay = Some(Overlay::Question(question));
                 Vec::new()
             }
-            Some(Overlay::Question(mut question)) => {
-                match question.latch.stroke(stroke) {
-                    Turn::Closes(reason) => self.drop_question(reason, stroke.at),
-                    turn => {
-                        if turn == Turn::Opens {
-                            self.waiting.put(stroke.at, Waiting::Decide);
-                        }
-                        self.overlay = Some(Overlay::Question(question));
-                    }
-                }
+            Some(Overlay::Question(question)) => {
+                self.decided(snapshot, question, stroke);
                 Vec::new()
+            }
+        }
+    }
+
+    /// A key on a decision.
+    fn decided(&mut self, snapshot: Option<&Snapshot>, mut question: Question, stroke: &Stroke) {
+        let barred = snapshot.filter(|_| matches!(question.about, Decision::Rollback(_))).and_then(barred);
+        match (question.latch.stroke(stroke), barred) {
+            (_, Some(reason)) if stroke.plain() == Some(KeyCode::Char('y')) => self.drop_question(reason, stroke.at),
+            (Turn::Closes(reason), _) => self.drop_question(reason, stroke.at),
+            (turn, _) => {
+                if turn == Turn::Opens {
+                    self.waiting.put(stroke.at, Waiting::Decide);
+                }
+                self.overlay = Some(Overlay::Question(question));
             }
         }
     }

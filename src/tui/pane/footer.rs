@@ -11,6 +11,7 @@ use crate::{
     tui::{
         gate::{Latch, Wants},
         model::{items, seat, unarmable},
+        ui::Overlay,
     },
 };
 
@@ -25,13 +26,18 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         armed(latch, &mut pen);
         return;
     }
+    if let Some(overlay) = &scene.ui.overlay {
+        above(overlay, scene.theme.ascii(), &mut pen);
+        return;
+    }
     let view = views(scene, pen.width());
     let room = pen.width().saturating_sub(text::width(&view) + 2);
     pen.gap(1);
     // The way back and the way out are offered in any case: room for them is kept.
     let always = |binding: &&Binding| matches!(binding.command, Command::Rollback | Command::Detach | Command::End);
     let always = |binding: &&Binding| always(binding) && !binding.hint.is_empty() && acts(scene, binding.command);
-    let columns = |binding: &Binding| text::width(&label(binding, scene.theme.ascii())) + text::width(binding.hint) + 3;
+    let columns =
+        |binding: &Binding| text::width(&label(binding, scene.theme.ascii())) + text::width(hint(scene, binding)) + 3;
     let mut kept: usize = TABLE.iter().filter(always).map(columns).sum();
     let mut used = 1;
     for context in scene.ui.contexts() {
@@ -49,10 +55,44 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
                 continue;
             }
             used += columns(binding);
-            pen.put(Role::Key, &key).gap(1).put(Role::Dim, binding.hint).gap(2);
+            pen.put(Role::Key, &key).gap(1).put(Role::Dim, hint(scene, binding)).gap(2);
         }
     }
     pen.right(Role::Dim, &view);
+}
+
+/// What a key does, in a word.
+fn hint(scene: &Scene<'_>, binding: &Binding) -> &'static str {
+    let held = scene.state().hold.is_some();
+    if binding.command == Command::Hold && held { "release" } else { binding.hint }
+}
+
+/// While something lies over the screen, keys belong to it.
+fn above(overlay: &Overlay, ascii: bool, pen: &mut Pen<'_>) {
+    let mut key = |key: &str, does: &str| {
+        pen.gap(1).put(Role::Key, key).gap(1).put(Role::Dim, does).gap(1);
+    };
+    match overlay {
+        Overlay::Form(form) => {
+            key("Enter", "done");
+            if form.fields.len() > 1 {
+                key("Tab", "next line");
+            }
+            key("Esc", "leave it");
+        }
+        Overlay::Question(_) => {
+            key("y", "does it");
+            key("Esc", "leave it");
+            pen.put(Role::Dim, "  any other key leaves it too");
+        }
+        Overlay::Help(_) | Overlay::Plain(_) | Overlay::Alarms(_) => {
+            key(if ascii { "j k" } else { "↑ ↓" }, "scroll");
+            pen.put(Role::Dim, "  any other key closes it");
+        }
+        Overlay::People => {
+            pen.put(Role::Dim, " any key closes it");
+        }
+    }
 }
 
 /// Whether a key does something now: what only says why it does not is not offered.

@@ -13,7 +13,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled 
     let mut right = vec![word(role, verdict)];
     if let Some(left) = scene.telemetry().heroku.as_ref().and_then(|seen| seen.remaining) {
         let role = if left < super::step::SCARCE { Role::Warn } else { Role::Dim };
-        right.push(word(role, format!(" API {left}")));
+        right.push(word(role, format!("  API {left} left")));
     }
     let inside = frame(scene, Pane::Interlock, area, &[word(Role::Text, "Interlock")], &right, buf);
     rolled(scene, padded(inside), scrolled_by(scene, Pane::Interlock), buf, |pen| matrix(scene, pen))
@@ -76,7 +76,7 @@ fn strays(scene: &Scene<'_>) -> impl Iterator<Item = String> {
     strays.map(|hold| format!("{}.", hold.text))
 }
 
-/// In a word: the worst that is so. `holds` is said only when everything that is watched is known and as it should be.
+/// In a word: the worst that is so. It is ticked only when everything that is watched is known and as it should be.
 fn verdict(scene: &Scene<'_>) -> (Role, String) {
     let runners = &scene.state().runners;
     let doubled: Vec<_> = run::doubled(scene.plan(), scene.state()).into_iter().map(role_word).collect();
@@ -97,7 +97,7 @@ fn verdict(scene: &Scene<'_>) -> (Role, String) {
     let unknown = watched.filter(|(side, role)| runners.get(*side, *role).unwrap_or_default() == Cell::Unknown).count();
     match (scene.plan().runners.is_empty(), unknown) {
         (true, _) => (Role::Dim, "not watched".into()),
-        (_, 0) => (Role::Good, "never two: holds".into()),
+        (_, 0) => (Role::Good, format!("{} never two", scene.theme.glyphs.done)),
         (_, unknown) => (Role::Warn, format!("{} unknown", text::count(unknown, "cell"))),
     }
 }

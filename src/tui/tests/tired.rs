@@ -27,7 +27,7 @@ fn a_freeze_that_leaks_is_never_said_to_hold() {
     let mut fixture = Fixture::new("sandbox");
     fixture.to("start-workers");
     assert_eq!(misplaced(&fixture.snapshot.plan, &fixture.snapshot.state, fixture.now), []);
-    assert!(fixture.text((160, 48)).contains("never two: holds"));
+    assert!(fixture.text((160, 48)).contains("✔ never two"));
     let who = Some("reports (metabase) writes to public.orders".to_owned());
     fixture.engine(What::LeakChanged { side: Side::Old, who });
     for size in [(160, 48), (120, 40), (80, 24)] {
@@ -39,7 +39,7 @@ fn a_freeze_that_leaks_is_never_said_to_hold() {
     (fixture.ui.focus, fixture.ui.zoom) = (Pane::Interlock, true);
     assert!(fixture.text((80, 24)).contains("reports (metabase) writes to public.orders on Heroku"));
     fixture.engine(What::LeakChanged { side: Side::Old, who: None });
-    assert!(fixture.text((160, 48)).contains("never two: holds"));
+    assert!(fixture.text((160, 48)).contains("✔ never two"));
 }
 
 #[test]
@@ -330,4 +330,42 @@ fn the_guide_asks_for_enter_only_where_all_of_the_change_is_seen() {
         assert_eq!(screen.contains("Press z: all of the change must be on the screen"), cramped, "{screen}");
     }
     assert_eq!(seen, [true, true], "both were looked at");
+}
+
+#[test]
+fn the_last_line_knows_what_lies_above_it_and_that_the_run_is_held() {
+    let mut desk = Desk::new("lower-ttl");
+    let last = |desk: &mut Desk| shown(desk, (120, 40)).lines().last().unwrap().trim().to_owned();
+    assert!(last(&mut desk).contains("h hold"));
+    desk.fixture.person(What::HoldRaised { reason: "lunch".into() });
+    assert!(last(&mut desk).contains("h release"), "{}", last(&mut desk));
+    desk.press(KeyCode::Char('h'));
+    assert!(last(&mut desk).starts_with("y does it"), "{}", last(&mut desk));
+    desk.rest(1_000);
+    desk.press(KeyCode::Esc);
+    desk.fixture.ui.toast = None;
+    desk.rest(1_000);
+    desk.press(KeyCode::Char('n'));
+    let form = last(&mut desk);
+    assert!(form.starts_with("Enter done") && !form.contains("Tab"), "{form}");
+}
+
+#[test]
+fn who_cannot_begin_to_roll_back_is_told_why_and_not_that_it_was_too_early() {
+    let told = |desk: &mut Desk| {
+        desk.press(KeyCode::Char('R'));
+        desk.rest(1_000);
+        desk.press(KeyCode::Char('y'));
+        desk.rest(100);
+        desk.fixture.ui.toast.as_ref().map(|toast| toast.text.clone()).unwrap_or_default()
+    };
+    let mut desk = Desk::new("watch");
+    desk.fixture.person(What::RollbackStarted { reason: "why".into() });
+    assert!(told(&mut desk).contains("it is rolled back already"), "{}", told(&mut desk));
+    let mut desk = Desk::new("watch");
+    let bob = Operator::new(7, "bob", 1001);
+    desk.fixture.apply(crate::run::Actor::Operator(bob.clone()), What::Attached { seat: Seat::Viewer });
+    desk.fixture.snapshot.you = bob;
+    assert!(told(&mut desk).contains("ann drives: t takes the seat"), "{}", told(&mut desk));
+    assert!(!desk.sent.iter().any(|request| matches!(request, Request::BeginRollback { .. })));
 }
