@@ -154,7 +154,7 @@ const FAILURES: &[Failure] = &[
     ),
     (
         "credentials end inside the window",
-        "EXPIRES, and a finding of the preflight",
+        "EXPIRES, a finding of the preflight, and always their end against that of the window and the way back",
         &["tests/cockpit/failures.rs::credentials_end_inside_the_window"],
     ),
     (
@@ -167,7 +167,7 @@ const FAILURES: &[Failure] = &[
     ),
     (
         "the old side's certificate ends",
-        "EXPIRES, and its date beside the price of going back",
+        "EXPIRES, its date beside the price of going back, and on the checks view the end of every host's on both sides",
         &["tests/cockpit/failures.rs::the_old_certificate_ends_before_the_window"],
     ),
     (

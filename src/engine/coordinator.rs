@@ -199,7 +199,7 @@ impl Coordinator {
                 {
                     self.counted = data.last().map(|datum| (metric.clone(), datum.value));
                 }
-                if let Some(report) = self.expiries.hear(&sample) {
+                if let Some(report) = self.expiries.hear(&self.plan, &sample) {
                     self.report(report);
                 }
                 self.sample(sample);

@@ -16,22 +16,24 @@ const SILENT: f64 = 0.05;
 /// Data of requests whose newest period ended longer ago than this tell nothing about now: CloudWatch is two minutes late.
 const STALE: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
-/// Remembers when the certificates end that the checks were shown.
+/// Remembers when the certificates end that the checks were shown, by side, host and check.
 #[derive(Debug, Default)]
-pub(super) struct Expiries(BTreeMap<(Expiring, String), Timestamp>);
+pub(super) struct Expiries(BTreeMap<(Expiring, String, String), Timestamp>);
 
 impl Expiries {
-    /// Takes the end of a certificate out of a check of one side; says when the first of that side ends.
-    pub(super) fn hear(&mut self, sample: &Sample) -> Option<Report> {
+    /// Takes the end of a certificate out of a check of one side; says when the first that its host shows there ends.
+    pub(super) fn hear(&mut self, plan: &Plan, sample: &Sample) -> Option<Report> {
         let Sample::Check(run) = sample else { return None };
         let of = match run.target {
             Target::Old => Expiring::OldCertificate,
             Target::New => Expiring::NewCertificate,
             Target::Live => return None,
         };
-        self.0.insert((of, run.check.clone()), run.certificate_until?);
-        let until = self.0.iter().filter(|((known, _), _)| *known == of).map(|(_, until)| *until).min();
-        Some(Report::Expiry { of, until })
+        let host = plan.checks.iter().find(|check| check.id == run.check)?.host().to_owned();
+        self.0.insert((of, host.clone(), run.check.clone()), run.certificate_until?);
+        let same = |(known, at, _): &(Expiring, String, String)| *known == of && *at == host;
+        let until = self.0.iter().filter(|(key, _)| same(key)).map(|(_, until)| *until).min();
+        Some(Report::Expiry { of, host: Some(host), until })
     }
 }
 
@@ -157,10 +159,11 @@ mod tests {
     }
 
     #[test]
-    fn the_first_certificate_of_a_side_is_told() {
+    fn the_first_certificate_of_a_host_is_told_for_each_side() {
+        let plan = sample(include_str!("../../config/acme-shop.toml"));
         let mut expiries = Expiries::default();
         let mut hear = |check: &str, target, until| {
-            expiries.hear(&Sample::Check(CheckSample {
+            let sample = CheckSample {
                 check: check.into(),
                 target,
                 at: at(0),
@@ -171,13 +174,19 @@ mod tests {
                 certificate_until: until,
                 served_by: None,
                 wait: None,
-            }))
+            };
+            expiries.hear(&plan, &Sample::Check(sample))
         };
-        let old = |minutes| Some(Report::Expiry { of: Expiring::OldCertificate, until: Some(at(minutes)) });
+        let told =
+            |of, host: &str, minutes| Some(Report::Expiry { of, host: Some(host.into()), until: Some(at(minutes)) });
+        let old = |minutes| told(Expiring::OldCertificate, "shop.example.com", minutes);
         assert_eq!(hear("home", Target::Old, Some(at(90))), old(90));
-        assert_eq!(hear("api", Target::Old, Some(at(60))), old(60));
+        assert_eq!(hear("cart", Target::Old, Some(at(60))), old(60), "of two that one host shows the first");
         assert_eq!(hear("home", Target::Old, Some(at(90))), old(60));
-        assert_eq!(hear("api", Target::Old, Some(at(900))), old(90), "it was renewed");
+        assert_eq!(hear("cart", Target::Old, Some(at(900))), old(90), "it was renewed");
+        let api = told(Expiring::OldCertificate, "api.example.com", 5);
+        assert_eq!(hear("api-health", Target::Old, Some(at(5))), api, "a host of its own");
+        assert_eq!(hear("home", Target::New, Some(at(70))), told(Expiring::NewCertificate, "shop.example.com", 70));
         assert_eq!(hear("home", Target::Live, Some(at(1))), None);
         assert_eq!(hear("plain", Target::New, None), None, "no certificate, no end");
     }

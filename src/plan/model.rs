@@ -235,6 +235,16 @@ pub struct Check {
     pub ca_file: Option<PathBuf>,
 }
 
+impl Check {
+    /// The host of its URL, with the port where it names one: who shows a certificate.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+        authority.rsplit('@').next().unwrap_or(authority)
+    }
+}
+
 /// What a JSON body must hold.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JsonAssertion {

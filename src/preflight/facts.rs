@@ -28,14 +28,14 @@ pub type Answer<T> = Result<T, Trouble>;
 pub struct Facts {
     /// When, session time.
     pub at: Timestamp,
-    /// When, by the wall clock: what expires does so by it.
-    pub wall: Timestamp,
     /// When the session began, session time; None: it has not.
     pub begun: Option<Timestamp>,
     /// Who we are.
     pub caller: Answer<Caller>,
-    /// When the credentials expire, by the wall clock; None: they do not say.
+    /// When the AWS credentials end; None: they do not say.
     pub credentials_until: Answer<Option<Timestamp>>,
+    /// When Heroku's key ends; None: it does not, or does not say. None of either: the plan has no app.
+    pub heroku_until: Option<Answer<Option<Timestamp>>>,
     /// What may be done.
     pub permissions: Vec<Permission>,
     /// The Heroku app; None: the plan has none.

@@ -17,7 +17,7 @@ use super::{
     needs::{Need, needs},
 };
 use crate::{
-    clock::{Clock, wall_now},
+    clock::Clock,
     plan::{Kind, OtherType, Plan, Preflight, RdsKind, RecordType, RunnerSource, SecretStore, Side},
     run::{CheckSample, Target, Trouble, TroubleKind},
     world::{
@@ -80,9 +80,10 @@ pub async fn gather(plan: &Plan, world: &World, clock: Clock, look: Look, progre
     let first = asker.identity();
     let (caller, heroku, checks, records, servers, databases) =
         tokio::join!(first, asker.heroku(), asker.checks(), asker.records(), asker.servers(), asker.databases());
-    let (permissions, credentials_until, services, tasks, instances, snapshots, secrets) = tokio::join!(
+    let (permissions, credentials_until, heroku_until, services, tasks, instances, snapshots, secrets) = tokio::join!(
         asker.permissions(&caller),
         asker.ask("aws:credentials", world.aws().credentials_until()),
+        asker.heroku_key(),
         asker.services(),
         asker.tasks(),
         asker.instances(),
@@ -92,13 +93,13 @@ pub async fn gather(plan: &Plan, world: &World, clock: Clock, look: Look, progre
     let logs = asker.logs(&services, &tasks, clock).await;
     Facts {
         at: clock.now(),
-        wall: wall_now(),
         begun: match look {
             Look::Whole => None,
             Look::Quiet { begun } => Some(begun),
         },
         caller,
         credentials_until,
+        heroku_until,
         permissions,
         heroku,
         checks,
@@ -215,6 +216,14 @@ impl Asker<'_> {
             let fingerprints = salt.map(|_| config_vars).unwrap_or_default();
             Ok(HerokuFacts { config_vars: names, fingerprints, formation, addons })
         }))
+    }
+
+    async fn heroku_key(&self) -> Option<Answer<Option<Timestamp>>> {
+        self.plan.heroku.as_ref()?;
+        Some(match self.world.heroku() {
+            Ok(heroku) => self.ask("heroku:authorizations", heroku.key_until()).await,
+            Err(trouble) => Err(trouble),
+        })
     }
 
     /// The watch runs them all the time, once a session has begun.

@@ -277,6 +277,8 @@ pub enum Report {
     Expiry {
         /// What ends.
         of: Expiring,
+        /// The host that shows the certificate.
+        host: Option<String>,
         /// When; None: it does not, or does not say.
         until: Option<Timestamp>,
     },

@@ -215,8 +215,11 @@ fn watch(what: &What) -> String {
             let lasting = SignedDuration::try_from(*lasting).map(clock_text).unwrap_or_default();
             format!("no request has reached the old side for {lasting}")
         }
-        What::ExpirySeen { of, until: Some(until) } => format!("{} end at {until:.0}", expiring_word(*of)),
-        What::ExpirySeen { of, until: None } => format!("{} do not say when they end", expiring_word(*of)),
+        What::ExpirySeen { of, host, until } => {
+            let of_host = host.as_ref().map_or_else(String::new, |host| format!(" of {host}"));
+            let end = until.map_or_else(|| "do not say when they end".to_owned(), |until| format!("end at {until:.0}"));
+            format!("{}{of_host} {end}", expiring_word(*of))
+        }
         What::SourceChanged { source, trouble: Some(trouble) } => {
             format!("{source}: {}: {}", trouble.call, trouble.reason)
         }
@@ -230,6 +233,7 @@ fn watch(what: &What) -> String {
 pub const fn expiring_word(of: Expiring) -> &'static str {
     match of {
         Expiring::Credentials => "the AWS credentials",
+        Expiring::HerokuKey => "the Heroku credentials",
         Expiring::OldCertificate => "the old side's certificates",
         Expiring::NewCertificate => "the new side's certificates",
     }

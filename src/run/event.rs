@@ -329,6 +329,9 @@ pub enum What {
     ExpirySeen {
         /// What ends.
         of: Expiring,
+        /// The host that shows the certificate.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        host: Option<String>,
         /// When; None: it does not, or does not say.
         until: Option<Timestamp>,
     },
@@ -342,9 +345,11 @@ pub enum What {
 pub enum Expiring {
     /// The AWS credentials of the engine: after them nothing can be undone either.
     Credentials,
-    /// The first certificate of the old side: it is not renewed once DNS has left.
+    /// The key that Heroku is called with.
+    HerokuKey,
+    /// A certificate of the old side: it is not renewed once DNS has left.
     OldCertificate,
-    /// The first certificate of the new side.
+    /// A certificate of the new side.
     NewCertificate,
 }
 

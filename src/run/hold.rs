@@ -10,6 +10,7 @@ use super::{
     conditions::{breached, clock_text, role_word},
     event::{Expiring, Trouble, TroubleKind},
     interlock::{as_of, doubled, misplaced, missing},
+    lasting::{Ending, needed},
     phase::Phase,
     state::{State, StepState},
 };
@@ -227,18 +228,25 @@ pub fn turn(plan: &Plan, state: &State, step: &StepState) -> bool {
     }
 }
 
-/// What does not last until the window is over and everything could have been undone after it.
-fn expiries<'a>(plan: &Plan, state: &'a State) -> impl Iterator<Item = Hold> + use<'a> {
-    let started = state.session.as_ref().map(|session| session.started_at);
-    let end = started.zip(plan.window).and_then(|(start, window)| start.checked_add(window).ok());
-    let back = super::price::price(plan, state, None).total;
-    let needed = end.and_then(|end| end.checked_add(back).ok());
-    let short = state.expiries.iter().filter(move |(_, until)| needed.is_some_and(|needed| **until < needed));
-    short.zip(std::iter::repeat(needed)).map(|((of, until), needed)| {
-        let missing = needed.map(|needed| clock_text(needed.duration_since(*until))).unwrap_or_default();
-        let what = super::describe::expiring_word(*of);
-        let text = format!("{what} end {missing} before the window and the way back after it do");
-        let source = (*of == Expiring::Credentials).then(|| CREDENTIALS.to_owned());
+/// What does not last until the window is over and everything could have been undone after it: the first end of each.
+fn expiries(plan: &Plan, state: &State) -> Vec<Hold> {
+    let Some(session) = &state.session else { return Vec::new() };
+    let needed = needed(plan, state, session.started_at);
+    let mut first: BTreeMap<Expiring, (Timestamp, &Ending)> = BTreeMap::new();
+    for (ending, until) in state.endings.iter().filter_map(|ending| Some((ending, ending.until?))) {
+        let known = first.entry(ending.of).or_insert((until, ending));
+        if until < known.0 {
+            *known = (until, ending);
+        }
+    }
+    let early = first.into_values().filter(|(until, _)| !needed.met(Some(*until)));
+    let told = early.map(|(until, ending)| {
+        let what = super::describe::expiring_word(ending.of);
+        let host = ending.host.as_ref().map_or_else(String::new, |host| format!(" ({host})"));
+        let missing = clock_text(needed.missing(until));
+        let text = format!("{what} end {missing} before the window and the way back after it do{host}");
+        let source = (ending.of == Expiring::Credentials).then(|| CREDENTIALS.to_owned());
         Hold { source, ..Hold::new(HoldKind::Expiry, text) }
-    })
+    });
+    told.collect()
 }

@@ -13,7 +13,7 @@ use super::{
     phase::{Direction, Phase},
     state::{Attempt, State, StepState},
 };
-use crate::plan::{DatabaseMeasure, Kind, Metric, MetricSource, Plan, RecordSet, Side, Step, StepId};
+use crate::plan::{DatabaseMeasure, Kind, Metric, MetricSource, Plan, RdsKind, RecordSet, Side, Step, StepId};
 
 /// What RDS needs to delete an instance.
 const DELETION: Duration = Duration::from_secs(90);
@@ -218,6 +218,18 @@ fn left_of(step: &Step, takes: Duration, state: &State, now: Timestamp) -> Durat
 
 fn settled(state: &State, id: &StepId) -> bool {
     state.step(id).is_some_and(|step| step.phase.settled())
+}
+
+/// How long the undo of a step takes, whether the step has been done yet or not.
+pub(super) fn undo_time(plan: &Plan, state: &State, id: &StepId) -> Duration {
+    let expected = plan.step(id).map_or(Duration::ZERO, |step| match &step.kind {
+        Kind::Rds(RdsKind::RestoreSnapshot { .. }) => DELETION,
+        Kind::DnsSwitch { stages, .. } => step.expected.saturating_sub(stages.iter().map(|stage| stage.bake).sum()),
+        _ => step.expected,
+    });
+    let done = state.step(id).filter(|step| !step.applied.is_empty());
+    let rehearsed = state.rehearsed.as_ref().and_then(|rehearsal| rehearsal.back.get(id)).copied();
+    done.map_or_else(|| expected.max(rehearsed.unwrap_or_default()), |step| undo_duration(plan, state, step))
 }
 
 /// An undo takes as long as the same change took going forward (both wait for the same service), and not less than it

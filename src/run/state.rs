@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     change::{Change, Part, Preview},
-    event::{Answer, Event, Expiring, Outcome, Seat, Target, Trouble},
+    event::{Answer, Event, Outcome, Seat, Target, Trouble},
     finding::Finding,
     gate::{ConditionId, Evidence, Gate},
     guardrail::VerdictKind,
     interlock::{LastRead, Matrix},
+    lasting::Ending,
     operator::Operator,
     phase::{Direction, Phase},
     rehearsal::Rehearsal,
@@ -83,9 +84,9 @@ pub struct State {
     /// fulfilled, else zero. None: it is not measured.
     #[serde(default)]
     pub silence: Option<Duration>,
-    /// When something ends that the run, or the way back, needs.
+    /// When everything ends that the run, or the way back, needs; one each of what, and of which host.
     #[serde(default)]
-    pub expiries: BTreeMap<Expiring, Timestamp>,
+    pub endings: Vec<Ending>,
     /// Sources that cannot be read.
     pub troubles: BTreeMap<String, Trouble>,
     /// What the preflight found, in its order; empty: it has not looked yet.

@@ -29,6 +29,9 @@ const BOOT: Duration = Duration::from_secs(8);
 const MAX_TOKENS: f64 = 4500.0;
 const TOKENS_PER_MINUTE: f64 = 75.0;
 
+/// The version of the oldest release that is listed.
+const FIRST_RELEASE: usize = 229;
+
 /// Names as an app has them; the values are made up and look it.
 const CONFIG_VARS: [(&str, &str); 9] = [
     ("DATABASE_URL", "postgres://sandbox:not-a-secret@db.example.test:5432/acme"),
@@ -48,6 +51,8 @@ pub(super) struct App {
     maintenance: bool,
     formation: Vec<ProcessType>,
     config_vars: BTreeMap<String, String>,
+    /// When and what, oldest first.
+    releases: Vec<(Timestamp, String)>,
     created: Timestamp,
     updated: Timestamp,
     tokens: f64,
@@ -77,6 +82,9 @@ impl App {
                 process("worker", "bundle exec sidekiq", 1),
             ],
             config_vars: CONFIG_VARS.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+            releases: [229, 230, 231]
+                .map(|version: u32| (created, format!("Deploy {:08x}", 0x5eed_0000 + version)))
+                .into(),
             created,
             updated: booted,
             tokens: MAX_TOKENS,
@@ -93,6 +101,13 @@ impl App {
             })
         };
         Processes { web: up("web"), worker: up("worker"), scheduler: up("clock"), maintenance: self.maintenance }
+    }
+
+    /// Makes a release; gives its version.
+    fn release(&mut self, now: Timestamp, description: String) -> usize {
+        self.releases.push((now, description));
+        self.updated = now;
+        FIRST_RELEASE + self.releases.len() - 1
     }
 
     fn take_token(&mut self, now: Timestamp) -> bool {
@@ -171,6 +186,7 @@ fn serve(world: &World, call: &Call, now: Timestamp, request_id: &str) -> Result
         ["account", "rate-limits"] => {
             return Ok((StatusCode::OK, json!({ "remaining": lock(&world.heroku).tokens as u64 })));
         }
+        ["oauth", "authorizations"] => return Ok((StatusCode::OK, authorizations_json(world, call, now))),
         ["apps"] => return Ok((StatusCode::OK, json!([app_json(&lock(&world.heroku))]))),
         ["apps", app, rest @ ..] => (*app, rest),
         _ => return Err(not_found()),
@@ -192,6 +208,7 @@ fn serve(world: &World, call: &Call, now: Timestamp, request_id: &str) -> Result
             let mut changed = scale(world, &[update], now, request_id)?;
             Ok((StatusCode::OK, changed.pop().unwrap_or_default()))
         }
+        (&Method::POST, ["releases"]) => deploy(world, call, now, request_id),
         (&Method::PATCH, ["config-vars"]) => configure(world, call, now, request_id),
         (&Method::GET, [collection, item @ ..]) => read(world, collection, item, now),
         _ => Err(not_found()),
@@ -261,8 +278,35 @@ fn configure(world: &World, call: &Call, now: Timestamp, request_id: &str) -> Re
         let detail = json!({ "set": { "from": before.is_some(), "to": value.is_string() } });
         world.ledger.note(now, "heroku", "PATCH /apps/acme-shop/config-vars", name, detail, request_id);
     }
-    app.updated = now;
+    let names: Vec<_> = body.as_object().into_iter().flatten().map(|(name, _)| name.as_str()).collect();
+    app.release(now, format!("Set {} config vars", names.join(", ")));
     Ok((StatusCode::OK, json!(app.config_vars)))
+}
+
+/// A new release: of a slug (what a deploy comes down to), or an earlier release once more.
+fn deploy(world: &World, call: &Call, now: Timestamp, request_id: &str) -> Result<(StatusCode, Value), Refusal> {
+    let body = body(call)?;
+    let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
+    let description = match (text("slug"), text("release")) {
+        (Some(slug), _) => text("description").unwrap_or_else(|| format!("Deploy {slug}")),
+        (None, Some(earlier)) => format!("Rollback to v{earlier}"),
+        (None, None) => return Err((StatusCode::UNPROCESSABLE_ENTITY, "invalid_params", "Missing slug.".to_owned())),
+    };
+    let mut app = lock(&world.heroku);
+    let release = app.release(now, description);
+    world.ledger.note(now, "heroku", "POST /apps/acme-shop/releases", APP, json!({ "release": release }), request_id);
+    Ok((StatusCode::CREATED, release_json(&app, app.releases.len() - 1)))
+}
+
+/// The one authorization that there is: of the key that asks.
+fn authorizations_json(world: &World, call: &Call, now: Timestamp) -> Value {
+    let token = call.header("authorization").strip_prefix("Bearer ").unwrap_or_default().trim().to_owned();
+    let until = later(world.started, Duration::from_secs(u64::from(world.scenario.heroku.key_hours) * 3600));
+    let left = until.duration_since(now).as_secs().max(0);
+    json!([{
+        "id": APP_ID, "description": "Heroku CLI login", "scope": ["global"],
+        "access_token": { "id": APP_ID, "token": token, "expires_in": left },
+    }])
 }
 
 /// Scales all or nothing.
@@ -357,16 +401,18 @@ fn addons_json() -> Value {
 }
 
 fn releases_json(app: &App) -> Value {
-    let release = |version: u32| {
-        json!({
-            "id": format!("e0000000-0000-0000-0000-{version:012}"), "app": app_reference(), "version": version,
-            "description": format!("Deploy {:08x}", 0x5eed_0000_u32 + version), "status": "succeeded",
-            "current": version == 231, "created_at": app.created.to_string(), "updated_at": app.created.to_string(),
-            "user": { "id": "01234567-0000-0000-0000-456789abcdef", "email": "operator@example.test" },
-            "slug": { "id": format!("50000000-0000-0000-0000-{version:012}") },
-        })
-    };
-    Value::Array([229, 230, 231].map(release).into())
+    Value::Array((0..app.releases.len()).map(|place| release_json(app, place)).collect())
+}
+
+fn release_json(app: &App, place: usize) -> Value {
+    let (version, (at, description)) = (FIRST_RELEASE + place, &app.releases[place]);
+    json!({
+        "id": format!("e0000000-0000-0000-0000-{version:012}"), "app": app_reference(), "version": version,
+        "description": description, "status": "succeeded", "current": place + 1 == app.releases.len(),
+        "created_at": at.to_string(), "updated_at": at.to_string(),
+        "user": { "id": "01234567-0000-0000-0000-456789abcdef", "email": "operator@example.test" },
+        "slug": { "id": format!("50000000-0000-0000-0000-{version:012}") },
+    })
 }
 
 fn domains_json() -> Value {

@@ -58,6 +58,8 @@ pub struct Scenario {
     pub traffic: Traffic,
     /// Certificates of the two origins.
     pub certificates: Certificates,
+    /// What Heroku's API is called with.
+    pub heroku: HerokuWorld,
     /// CloudWatch's habits.
     pub metrics: MetricsWorld,
     /// Resolvers that differ from the usual ones, or come on top: name and habit.
@@ -112,6 +114,14 @@ pub struct Certificates {
     pub new_days: u32,
 }
 
+/// Heroku's API.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HerokuWorld {
+    /// Hours from the start until the key ends that it is called with.
+    pub key_hours: u32,
+}
+
 /// CloudWatch's habits.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -150,6 +160,7 @@ impl Default for Scenario {
             dns: DnsWorld::default(),
             traffic: Traffic::default(),
             certificates: Certificates::default(),
+            heroku: HerokuWorld::default(),
             metrics: MetricsWorld::default(),
             resolvers: BTreeMap::new(),
             users: usual_users(),
@@ -199,6 +210,12 @@ impl Default for Traffic {
 impl Default for Certificates {
     fn default() -> Self {
         Self { old_days: 19, new_days: 300 }
+    }
+}
+
+impl Default for HerokuWorld {
+    fn default() -> Self {
+        Self { key_hours: 720 }
     }
 }
 

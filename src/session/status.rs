@@ -115,6 +115,8 @@ pub struct Summary<'a> {
     pub gate: Option<&'a Gate>,
     /// What holds the run and what must be known, gravest first.
     pub holds: Vec<run::Hold>,
+    /// When certificates and credentials end, and whether they last until the window is over and the way back after it.
+    pub lasting: Vec<run::Lasting>,
     /// What the authoritative servers answer for each record.
     pub records: Vec<RecordSummary<'a>>,
     /// Who is attached: name and seat.
@@ -194,6 +196,7 @@ impl Status {
             steps: steps.collect(),
             gate: state.gate.as_ref(),
             holds: run::alarms(plan, state, *now),
+            lasting: run::lasting(plan, state),
             records: records.collect(),
             operators: state.operators.iter().map(|(operator, seat)| (operator.name.as_str(), *seat)).collect(),
         }

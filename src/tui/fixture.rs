@@ -1,5 +1,6 @@
 //! Sessions built by hand for tests: real events folded by the real state, numbers from plain formulas, a fixed clock.
 
+mod lasting;
 mod plain;
 mod rds;
 
@@ -378,6 +379,7 @@ impl Fixture {
 
     /// Runs of all checks; one may fail on the new side.
     pub(super) fn checks(&mut self, failing: Option<&str>) {
+        self.snapshot.state.endings = lasting::endings(&self.snapshot.plan, self.now);
         let ids: Vec<String> = self.snapshot.plan.checks.iter().map(|check| check.id.clone()).collect();
         for (number, id) in (0u64..).zip(ids) {
             for target in [Target::Old, Target::New, Target::Live] {

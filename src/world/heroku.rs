@@ -235,6 +235,45 @@ impl Heroku {
         Ok(all.into_iter().map(|addon| clean(&addon.addon_service.name)).collect())
     }
 
+    /// When the key ends, session time, give or take a second. None: it does not, or the API does not say: who has only a
+    /// part of the rights may not ask.
+    ///
+    /// The API has no call for one's own key alone. The others that come along are compared and not kept.
+    ///
+    /// Source: Platform API reference, "OAuth Authorization": `access_token.expires_in` is in seconds from now, or null.
+    ///
+    /// # Errors
+    /// The call failed.
+    pub async fn key_until(&self) -> Result<Option<Timestamp>, Trouble> {
+        #[derive(Deserialize)]
+        struct Authorization {
+            access_token: Option<Token>,
+        }
+        #[derive(Deserialize)]
+        struct Token {
+            token: String,
+            expires_in: Option<i64>,
+        }
+        let call = "heroku:authorizations";
+        self.left_alone(call)?;
+        let asked = self.call_at(call, Method::GET, "/oauth/authorizations", Some("id ..; max=1000"), None);
+        let forbidden = |trouble: &Trouble| {
+            trouble.kind == TroubleKind::Credentials
+                && ["forbidden", "status 403"].iter().any(|word| trouble.reason.starts_with(word))
+        };
+        let all: Vec<Authorization> = match asked.await.map_err(Trouble::from) {
+            Ok(all) => all,
+            Err(trouble) if forbidden(&trouble) => return Ok(None),
+            Err(trouble) => return Err(trouble),
+        };
+        let own = |token: &Token| {
+            let key = self.key.as_ref().and_then(|key| key.to_str().ok()?.strip_prefix("Bearer "));
+            key == Some(token.token.as_str())
+        };
+        let left = all.into_iter().filter_map(|one| one.access_token).find(own).and_then(|token| token.expires_in);
+        Ok(left.and_then(|left| self.clock.now().checked_add(SignedDuration::from_secs(left)).ok()))
+    }
+
     /// The newest release. None: nothing was ever deployed.
     ///
     /// # Errors
@@ -258,6 +297,17 @@ impl Heroku {
         range: Option<&str>,
         body: Option<Value>,
     ) -> Result<T, Failure> {
+        self.call_at(call, method, &format!("/apps/{}{path}", self.app), range, body).await
+    }
+
+    async fn call_at<T: DeserializeOwned>(
+        &self,
+        call: &str,
+        method: Method,
+        path: &str,
+        range: Option<&str>,
+        body: Option<Value>,
+    ) -> Result<T, Failure> {
         let no_key = || Failure::none_sent(call, TroubleKind::Credentials, NO_KEY);
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/vnd.heroku+json; version=3"));
@@ -265,7 +315,7 @@ impl Heroku {
         if let Some(range) = range.and_then(|range| HeaderValue::from_str(range).ok()) {
             headers.insert(RANGE, range);
         }
-        let url = format!("{}/apps/{}{path}", self.base.as_str().trim_end_matches('/'), self.app);
+        let url = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
         let mut request = self.client.request(method, url).headers(headers);
         if let Some(body) = &body {
             request = request.json(body);

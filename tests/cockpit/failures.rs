@@ -9,7 +9,7 @@ use cutover::{
     clock::{Clock, wall_now},
     journal::SessionDir,
     plan::{Role, Side},
-    run::{Answer, Cell, ConditionId, Direction, HoldKind, Phase, conditions},
+    run::{Answer, Cell, ConditionId, Direction, Expiring, HoldKind, Phase, conditions},
     sandbox::{Ports, SandboxConfig, scenario::Scenario, start},
     session::Status,
 };
@@ -78,7 +78,7 @@ fn what_goes_wrong_with_names_and_owners_is_on_the_screen() {
     let (plan, night) = (home.file("plan.toml", &plan()), home.file("night.toml", NIGHT));
     let mut screen = home.open(&["rehearse", "--plan", &plan, "--scenario", &night, "--speed", "120"], SIZE);
     screen.wait_for("Lower TTL");
-    the_old_certificate_ends_before_the_window(&home, &screen);
+    the_old_certificate_ends_before_the_window(&home, &mut screen);
     a_chain_is_as_slow_as_its_longest_ttl(&mut screen);
     a_missing_name_is_remembered(&home, &mut screen);
     route_53_is_busy_and_slow(&home, &mut screen);
@@ -171,10 +171,30 @@ fn fill_in(screen: &mut Terminal, opens: &str, lines: &[&str]) {
     }
 }
 
-fn the_old_certificate_ends_before_the_window(home: &Home, screen: &Terminal) {
+fn the_old_certificate_ends_before_the_window(home: &Home, screen: &mut Terminal) {
     home.wait("its end", SOON, |status| held(status, HoldKind::Expiry, "the old side's certificates end"));
     screen.wait("its end", |text| line(text, &["EXPIRES", "the old side's certificates end", "renew it"]).is_some());
     screen.wait_for("Heroku certificate to ");
+    // What ends late enough is shown as well: both sides, every host, and the credentials of both clouds.
+    screen.press("4");
+    screen.wait("all ends", |text| {
+        let late = |words: &[&str]| line(text, words).is_some_and(|line| !line.contains("too early"));
+        line(text, &["Certificates and credentials", "must last to ", "back "]).is_some()
+            && line(text, &["Heroku", "shop.example.test", "too early"]).is_some()
+            && line(text, &["Heroku", "api.example.test", "too early"]).is_some()
+            && late(&["AWS", "shop.example.test", " d "])
+            && late(&["AWS ", "credentials", "no end is told"])
+            && late(&["Heroku ", "credentials", " d "])
+    });
+    let status = home.status();
+    let lasting = status.summary().lasting.into_iter();
+    let lasts: Vec<_> = lasting.map(|one| (one.of, one.host.is_some(), one.seen, one.lasts)).collect();
+    assert_eq!(lasts.iter().filter(|one| **one == (Expiring::OldCertificate, true, true, Some(false))).count(), 2);
+    assert_eq!(lasts.iter().filter(|one| **one == (Expiring::NewCertificate, true, true, Some(true))).count(), 2);
+    for of in [Expiring::Credentials, Expiring::HerokuKey] {
+        assert!(lasts.contains(&(of, false, true, Some(true))), "{lasts:?}");
+    }
+    screen.press("1");
 }
 
 /// Every hop with its own TTL, and the longest of them.

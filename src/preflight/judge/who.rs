@@ -1,21 +1,21 @@
 //! Who we are, what we may do, and for how long.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::{Facts, finding, passed, read, unread, wanting};
+use super::{Answer, Facts, finding, passed, read, unread, wanting};
 use crate::{
-    plan::{Class, Kind, Plan},
+    plan::{Plan, Side},
     preflight::{facts::Permission, needs::Way},
-    run::{Finding, Standing},
+    run::{Finding, Needed, Standing, State, Target, needed, side_word},
     world::Caller,
 };
 
 pub(super) fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     let identity = read(&facts.caller, "identity", "AWS identity", |caller| identity(plan, caller));
     let permissions = facts.permissions.iter().map(permission);
-    [identity].into_iter().chain(permissions).chain([credentials(plan, facts)]).collect()
+    [identity].into_iter().chain(permissions).chain(lasting(plan, facts)).collect()
 }
 
 fn identity(plan: &Plan, caller: &Caller) -> Finding {
@@ -64,44 +64,68 @@ fn ways(uses: &[(Way, String)]) -> String {
     told.join(" and ")
 }
 
-/// Credentials must outlast the window, and the way back from its very end.
-fn credentials(plan: &Plan, facts: &Facts) -> Finding {
-    let (id, title) = ("credentials", "AWS credentials last");
-    let until = match &facts.credentials_until {
-        Ok(until) => until,
-        Err(trouble) => return unread(id, title, trouble),
-    };
-    let Some(until) = until else {
-        return passed(id, title, "they name no end: keys that nobody refreshes, or long-lived ones");
-    };
-    let back = way_back(plan);
-    let window = plan.window.unwrap_or_else(|| plan.steps.iter().map(|step| step.expected).sum());
-    // The window counts in session time, which outside of a sandbox is the wall's.
-    let spent = facts
-        .begun
-        .map_or(Duration::ZERO, |begun| Duration::try_from(facts.at.duration_since(begun)).unwrap_or(Duration::ZERO));
-    let wanted = facts.wall.checked_add(window.saturating_sub(spent) + back).unwrap_or(Timestamp::MAX);
-    let (until_text, wanted_text) = (minute(*until), minute(wanted));
-    if *until >= wanted {
-        return passed(id, title, format!("until {until_text}; window and way back end by {wanted_text}"));
+/// Credentials and certificates must outlast the window, and the way back from its very end.
+fn lasting(plan: &Plan, facts: &Facts) -> Vec<Finding> {
+    // A session that has not begun begins now.
+    let needed = needed(plan, &State::default(), facts.begun.unwrap_or(facts.at));
+    let mut all = vec![lasts(&needed, &facts.credentials_until, "credentials", "AWS credentials last", LOG_IN)];
+    all.extend(facts.heroku_until.iter().map(|until| {
+        lasts(
+            &needed,
+            until,
+            "heroku-credentials",
+            "Heroku credentials last",
+            "log in anew (`heroku login`) before the engine starts",
+        )
+    }));
+    all.extend(certificates(plan, facts).into_iter().map(|((side, host), until)| {
+        let (label, word) = (&plan.sides.get(side).label, side_word(side));
+        let (id, title) = (format!("certificate:{word}:{host}"), format!("Certificates of {host} on {label} last"));
+        lasts(
+            &needed,
+            &Ok(Some(until)),
+            &id,
+            &title,
+            "renew it before the window: once DNS has left nobody may be able to",
+        )
+    }));
+    all
+}
+
+const LOG_IN: &str = "log in anew, or take a role with longer sessions, before the engine starts";
+
+/// The first end of what a host shows on a side, as the checks were shown it.
+fn certificates<'a>(plan: &'a Plan, facts: &Facts) -> BTreeMap<(Side, &'a str), Timestamp> {
+    let mut first = BTreeMap::new();
+    for run in &facts.checks {
+        let side = if run.target == Target::New { Side::New } else { Side::Old };
+        let check = plan.checks.iter().find(|check| check.id == run.check);
+        if let Some((check, until)) = check.zip(run.certificate_until) {
+            let known = first.entry((side, check.host())).or_insert(until);
+            *known = until.min(*known);
+        }
     }
-    wanting(
-        id,
-        title,
-        format!("they expire at {until_text}, before the window and the way back are over"),
-        "log in anew, or take a role with longer sessions, before the engine starts",
-    )
+    first
+}
+
+fn lasts(needed: &Needed, until: &Answer<Option<Timestamp>>, id: &str, title: &str, remedy: &str) -> Finding {
+    let wanted = format!("window and way back end by {}", minute(needed.until));
+    match until {
+        Err(trouble) => unread(id, title, trouble),
+        Ok(None) => passed(id, title, "they name no end: keys that nobody refreshes, or long-lived ones"),
+        Ok(Some(until)) if needed.met(Some(*until)) => passed(id, title, format!("until {}; {wanted}", minute(*until))),
+        Ok(Some(until)) => {
+            let end = minute(*until);
+            wanting(
+                id,
+                title,
+                format!("they expire at {end}, before the window and the way back are over ({wanted})"),
+                remedy,
+            )
+        }
+    }
 }
 
 fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%MZ").to_string()
-}
-
-/// As long as going back from the end may take: what was changed forward, once more.
-fn way_back(plan: &Plan) -> Duration {
-    let undone = |step: &&crate::plan::Step| {
-        step.kind.class() != Class::ReadOnly && !step.kind.is_final() && !matches!(step.kind, Kind::Manual { .. })
-    };
-    let steps = plan.steps.iter().take_while(|step| !step.point_of_no_return);
-    steps.filter(undone).map(|step| step.expected).sum()
 }

@@ -124,7 +124,7 @@ const STAGED: &[(&str, Change, &str, Standing, &str)] = &[
     ),
     (
         "credentials that end early",
-        |facts, _| facts.credentials_until = Ok(Some(facts.wall + SignedDuration::from_mins(100))),
+        |facts, _| facts.credentials_until = Ok(Some(facts.at + SignedDuration::from_mins(100))),
         "credentials",
         Standing::ActionRequired,
         "expire at",
@@ -135,6 +135,23 @@ const STAGED: &[(&str, Change, &str, Standing, &str)] = &[
         "credentials",
         Standing::ActionRequired,
         "none",
+    ),
+    (
+        "a key of Heroku's that ends early",
+        |facts, _| facts.heroku_until = Some(Ok(Some(facts.at + SignedDuration::from_mins(100)))),
+        "heroku-credentials",
+        Standing::ActionRequired,
+        "expire at",
+    ),
+    (
+        "a certificate that ends early",
+        |facts, _| {
+            let new = facts.checks.iter_mut().filter(|run| run.target == crate::run::Target::New);
+            new.for_each(|run| run.certificate_until = Some(run.at + SignedDuration::from_mins(100)));
+        },
+        "certificate:new:shop.example.test",
+        Standing::ActionRequired,
+        "expire at",
     ),
     (
         "a failing check",

@@ -10,6 +10,7 @@ use super::{
     event::{Actor, Event, Observation, Outcome, Seat, What},
     gate::{ConditionId, Gate},
     interlock::{Cell, LastRead},
+    lasting::Ending,
     phase::{Direction, Phase, Trigger},
     state::{
         AnswerState, Away, CheckState, Disarmed, Drain, LOG_LENGTH, ManualHold, Opening, Rollback, Session, State,
@@ -337,10 +338,11 @@ impl State {
                 self.answers.push(AnswerState { record, resolver, answer: *answer, since: at });
             }
             What::SilenceChanged { lasting } => self.silence = *lasting,
-            What::ExpirySeen { of, until } => match until {
-                Some(until) => drop(self.expiries.insert(*of, *until)),
-                None => drop(self.expiries.remove(of)),
-            },
+            What::ExpirySeen { of, host, until } => {
+                self.endings.retain(|known| known.of != *of || known.host != *host);
+                self.endings.push(Ending { of: *of, host: host.clone(), until: *until });
+                self.endings.sort_by(|one, other| (one.of, &one.host).cmp(&(other.of, &other.host)));
+            }
             What::RunnerChanged { side, role, cell } => self.runner_seen(*side, *role, *cell, at),
             What::OpeningCounted { metric, value } => {
                 self.opening = Some(Opening { at, metric: metric.clone(), value: *value });

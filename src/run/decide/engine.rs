@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::{DWELL, Desk, PATIENCE, READABLE, all_ticked, changed_text, ripe};
 use crate::{
     plan::{Kind, StepId},
@@ -343,9 +345,10 @@ impl Desk<'_> {
                 (self.state.leaks.get(&side) != who.as_ref()).then_some(What::LeakChanged { side, who })
             }
             Report::Silence(lasting) => (self.state.silence != lasting).then_some(What::SilenceChanged { lasting }),
-            Report::Expiry { of, until } => {
-                let known = self.state.expiries.get(&of).copied();
-                (known != until).then_some(What::ExpirySeen { of, until })
+            Report::Expiry { of, host, until } => {
+                let known = self.state.endings.iter().find(|known| known.of == of && known.host == host);
+                let same = known.is_some_and(|known| same_end(known.until, until));
+                (!same).then_some(What::ExpirySeen { of, host, until })
             }
             Report::Source { source, trouble } => {
                 let known = self.state.troubles.get(&source);
@@ -358,6 +361,14 @@ impl Desk<'_> {
             }
             _ => None,
         }
+    }
+}
+
+/// The same end: some are told as what is left, in whole seconds, and a moment ago.
+fn same_end(known: Option<Timestamp>, new: Option<Timestamp>) -> bool {
+    match (known, new) {
+        (Some(known), Some(new)) => new.duration_since(known).abs() < SignedDuration::from_mins(1),
+        (known, new) => known == new,
     }
 }
 

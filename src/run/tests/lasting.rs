@@ -6,8 +6,8 @@ use super::{at, fresh, plan, step};
 use crate::{
     plan::Kind,
     run::{
-        Actor, ConditionId, Direction, Event, Expiring, HoldKind, Session, State, Trouble, TroubleKind, What,
-        conditions, holds,
+        Actor, ConditionId, Direction, Event, Expiring, HoldKind, Phase, Session, State, Trouble, TroubleKind, What,
+        conditions, holds, lasting, needed, price,
     },
 };
 
@@ -82,16 +82,73 @@ fn what_ends_before_the_window_and_the_way_back_is_shown_and_blocks_nothing() {
         let found = holds(&plan, state, at(0)).into_iter().filter(|hold| hold.kind == HoldKind::Expiry);
         found.map(|hold| (hold.blocking, hold.text)).collect::<Vec<_>>()
     };
-    // The window is an hour, and nothing is to be undone yet.
-    happen(&mut state, What::ExpirySeen { of: Expiring::Credentials, until: Some(at(3600)) });
+    // The window is an hour, and going back from its end takes as long as the undos of all that can be undone.
+    let back = needed(&plan, &state, at(0)).back.as_secs().cast_signed();
+    assert!(back > 60, "{back}");
+    let sees = |state: &mut State, of, until| happen(state, What::ExpirySeen { of, host: None, until });
+    sees(&mut state, Expiring::Credentials, Some(at(3600 + back)));
     assert_eq!(told(&state), []);
-    happen(&mut state, What::ExpirySeen { of: Expiring::Credentials, until: Some(at(3000)) });
+    sees(&mut state, Expiring::Credentials, Some(at(3000 + back)));
     let text = "the AWS credentials end 10:00 before the window and the way back after it do";
     assert_eq!(told(&state), [(false, text.to_owned())]);
-    happen(&mut state, What::ExpirySeen { of: Expiring::OldCertificate, until: Some(at(60)) });
-    assert_eq!(told(&state).len(), 2);
-    for of in [Expiring::Credentials, Expiring::OldCertificate] {
-        happen(&mut state, What::ExpirySeen { of, until: None });
+    for (host, until) in [("b.example.com", 90), ("a.example.com", 60), ("c.example.com", 9_000)] {
+        let (of, host) = (Expiring::OldCertificate, Some(host.to_owned()));
+        happen(&mut state, What::ExpirySeen { of, host, until: Some(at(until)) });
     }
+    assert_eq!(told(&state).len(), 2, "one alarm for all certificates of a side");
+    assert!(told(&state)[1].1.ends_with("(a.example.com)"), "the first: {:?}", told(&state));
+    state.endings.clear();
+    sees(&mut state, Expiring::Credentials, None);
     assert_eq!(told(&state), []);
+}
+
+#[test]
+fn what_must_last_is_counted_from_the_end_of_the_window_and_not_from_now() {
+    let mut plan = plan();
+    let mut state = fresh(&plan);
+    let planned = needed(&plan, &state, at(0));
+    assert_eq!(planned.window_end, at(3600));
+    let price_now = price(&plan, &state, None).total;
+    assert_eq!(price_now, Duration::ZERO, "nothing was done yet, and still the way back counts");
+    // Three undos of 100 s, of which the bake of the switch is none, and the TTL of what was switched.
+    assert_eq!(planned.back, Duration::from_secs(100 + 100 + 40 + 60));
+    state.step_mut(&"scale".into()).unwrap().phase = Phase::Skipped;
+    let expected = plan.step(&"scale".into()).unwrap().expected;
+    assert_eq!(needed(&plan, &state, at(0)).back, planned.back - expected, "what was skipped is not undone");
+    plan.window = None;
+    let all: Duration = plan.steps.iter().map(|step| step.expected).sum();
+    assert_eq!(
+        needed(&plan, &state, at(0)).window_end,
+        at(all.as_secs().cast_signed()),
+        "without a window: as expected"
+    );
+    let first = plan.steps.iter().position(|step| step.id.0 == "switch").unwrap();
+    plan.steps[first].point_of_no_return = true;
+    assert!(needed(&plan, &state, at(0)).back < planned.back, "nothing goes back from behind it");
+}
+
+#[test]
+fn everything_that_must_last_is_listed_also_what_nobody_has_seen() {
+    let mut plan = plan();
+    plan.checks = crate::plan::load(
+        include_str!("../../../config/acme-shop.toml"),
+        "sample",
+        "production",
+        &std::collections::BTreeMap::new(),
+    )
+    .unwrap()
+    .checks;
+    let mut state = fresh(&plan);
+    happen(
+        &mut state,
+        What::ExpirySeen { of: Expiring::NewCertificate, host: Some("api.example.com".into()), until: Some(at(9)) },
+    );
+    let told = lasting(&plan, &state);
+    let told: Vec<_> = told.iter().map(|one| (one.of, one.host.as_deref(), one.seen, one.until)).collect();
+    let (old, new) = (Expiring::OldCertificate, Expiring::NewCertificate);
+    let (api, shop) = (Some("api.example.com"), Some("shop.example.com"));
+    let wanted =
+        [(old, api, false, None), (old, shop, false, None), (new, api, true, Some(at(9))), (new, shop, false, None)];
+    assert_eq!(told[..4], wanted);
+    assert_eq!(told[4], (Expiring::Credentials, None, false, None));
 }

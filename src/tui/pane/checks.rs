@@ -213,6 +213,7 @@ pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rol
         for check in &scene.plan().checks {
             row(scene, pen, check, title);
         }
+        super::endings::list(scene, pen);
         guardrails(scene, pen);
     })
 }

@@ -22,6 +22,7 @@ mod banner;
 mod checklist;
 mod checks;
 mod dns;
+mod endings;
 mod footer;
 mod graphs;
 mod guide;

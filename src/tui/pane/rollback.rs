@@ -96,9 +96,8 @@ const FRESH: std::time::Duration = std::time::Duration::from_secs(180);
 
 /// When the old side's certificate ends: it is not renewed once DNS has left.
 fn certificate(scene: &Scene<'_>) -> Option<jiff::Timestamp> {
-    let runs = scene.telemetry().checks.iter().flat_map(|(_, runs)| runs);
-    let old = runs.filter(|run| run.target == crate::run::Target::Old);
-    old.filter_map(|run| run.certificate_until).min()
+    let old = scene.state().endings.iter().filter(|ending| ending.of == crate::run::Expiring::OldCertificate);
+    old.filter_map(|ending| ending.until).min()
 }
 
 pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {

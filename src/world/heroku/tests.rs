@@ -136,3 +136,22 @@ fn netrc_gives_the_password_of_its_machine() {
         Some("p")
     );
 }
+
+#[tokio::test]
+async fn the_end_of_the_own_key_is_told_and_no_other() {
+    let of = |token: &str, left: &str| format!(r#"{{"access_token":{{"token":"{token}","expires_in":{left}}}}}"#);
+    let until = async |status, body: &str| app(Manner::answer(status, "", body)).await.0.key_until().await;
+    let all = format!("[{},{{\"access_token\":null}},{}]", of("another", "5"), of("s3cret-key", "3600"));
+    let left = until(200, &all).await.unwrap().unwrap().duration_since(Clock::real().now()).as_secs();
+    assert!((3590..=3600).contains(&left), "{left}");
+    for (status, body) in [
+        (200, format!("[{}]", of("s3cret-key", "null"))),
+        (200, format!("[{}]", of("another", "5"))),
+        (403, r#"{"id":"forbidden","message":"You do not have access"}"#.to_owned()),
+    ] {
+        assert_eq!(until(status, &body).await, Ok(None), "{body}");
+    }
+    for (status, kind) in [(500, TroubleKind::Refused), (401, TroubleKind::Credentials)] {
+        assert_eq!(until(status, "").await.unwrap_err().kind, kind, "no answer is not a key without an end");
+    }
+}
