@@ -52,6 +52,16 @@ rehearse() {
     "XDG_STATE_HOME=$home XDG_RUNTIME_DIR=$home $program rehearse --autopilot $*"
 }
 
+# looked_at THEME [light]: the rehearsal in $home on the screen of somebody who joins it.
+looked_at() {
+  "${tmux[@]}" new-session -d -s other -x 160 -y 48 \
+    "XDG_STATE_HOME=$home XDG_RUNTIME_DIR=$home $program join --theme $1"
+  sleep 4
+  "${tmux[@]}" capture-pane -e -N -p -t other | python3 screenshots/svg.py 160 48 "${@:2}" > "screenshots/$1-160x48.svg"
+  "${tmux[@]}" kill-session -t other
+  echo "screenshots/$1-160x48.svg"
+}
+
 "${tmux[@]}" new-session -d -s keep
 # A gate that wants a name: the autopilot drives up to the drain, and then a person takes the seat.
 rehearse --speed 120
@@ -66,9 +76,12 @@ press f Enter
 until_shown 'ARMED\|armed' 10
 shot armed-160x48 160 48
 
+home=$(mktemp -d -p "$work")
 rehearse --scenario error-spike --speed 60
 until_shown 'rollback is proposed\|BREACH' 240
 shot breach-160x48 160 48
+looked_at light light
+looked_at mono
 
 # The timeline stands beside the last rehearsal that has ended.
 home=$(mktemp -d -p "$work")

@@ -1,4 +1,5 @@
-"""Turns a captured terminal (text with SGR sequences on stdin) into an SVG, one cell at a time: svg.py WIDTH HEIGHT."""
+"""Turns a captured terminal (text with SGR sequences on stdin) into an SVG, one cell at a time:
+svg.py WIDTH HEIGHT [light], the last where the terminal's own background is."""
 
 import re
 import sys
@@ -7,7 +8,7 @@ from html import escape
 
 WIDTH, HEIGHT = int(sys.argv[1]), int(sys.argv[2])
 CELL_X, CELL_Y, FONT = 8.4, 17, 14
-BACK, FORE = "#0d1117", "#c9d1d9"
+BACK, FORE = ("#ffffff", "#1f2328") if "light" in sys.argv[3:] else ("#0d1117", "#c9d1d9")
 BASE = ["#484f58", "#ff7b72", "#3fb950", "#d29922", "#58a6ff", "#bc8cff", "#39c5cf", "#b1bac4"]
 BRIGHT = ["#6e7681", "#ffa198", "#56d364", "#e3b341", "#79c0ff", "#d2a8ff", "#56d4dd", "#ffffff"]
 

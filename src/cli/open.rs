@@ -8,7 +8,7 @@ use super::{
     FINE, args,
     find::{Place, find},
     invalid,
-    process::{connect, layout, sandbox_of, start_engine, start_sandbox},
+    process::{connect, layout, sandbox_lives, start_engine, start_sandbox},
     read_plan, say,
     screen::Opening,
     shared, wanting,
@@ -83,9 +83,7 @@ pub(super) async fn rehearse(args: &args::Rehearse) -> Result<ExitCode> {
 
 /// Whether its engine has died in the middle of it while the sandbox that it is about runs on.
 async fn left_behind(dir: &SessionDir) -> bool {
-    let Some(endpoints) = sandbox_of(dir) else { return false };
-    let goes_on = status(dir).await.is_ok_and(|status| !status.state.ended);
-    goes_on && tokio::net::TcpStream::connect(endpoints.authority).await.is_ok()
+    sandbox_lives(dir) && status(dir).await.is_ok_and(|status| !status.state.ended)
 }
 
 /// Two rehearsals of one environment would share its lock and what its commands touch: the one that runs goes on.

@@ -198,8 +198,14 @@ fn sandbox_file(dir: &SessionDir) -> PathBuf {
 }
 
 /// Where the sandbox of a session listens, or did; None: it has none, or none yet.
-pub(super) fn sandbox_of(dir: &SessionDir) -> Option<crate::sandbox::Endpoints> {
+fn sandbox_of(dir: &SessionDir) -> Option<crate::sandbox::Endpoints> {
     serde_json::from_slice(&std::fs::read(sandbox_file(dir)).ok()?).ok()
+}
+
+/// Whether the sandbox of a session runs: it holds its file locked for as long.
+pub(super) fn sandbox_lives(dir: &SessionDir) -> bool {
+    let locked = |file: File| matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock));
+    File::open(sandbox_file(dir)).is_ok_and(locked)
 }
 
 /// Starts the session's engine and waits until it answers.

@@ -1,6 +1,7 @@
 //! `cutover sandbox`: the embedded world alone.
 
 use std::{
+    fs::File,
     io::Write as _,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -35,7 +36,7 @@ pub(super) async fn serve(args: &args::Sandbox) -> Result<ExitCode> {
     let sandbox = sandbox::start(config).await.wrap_err("failed to start the sandbox")?;
     match &args.serve_into {
         Some(file) => {
-            hand_over(file, sandbox.endpoints())?;
+            let _alive = hand_over(file, sandbox.endpoints())?;
             until_over(file.clone()).await?;
         }
         None => {
@@ -47,12 +48,17 @@ pub(super) async fn serve(args: &args::Sandbox) -> Result<ExitCode> {
     Ok(FINE)
 }
 
-/// Written beside and renamed: whoever finds the file finds all of it.
-fn hand_over(file: &Path, endpoints: &Endpoints) -> Result<()> {
+/// Written beside and renamed: whoever finds the file finds all of it, and whoever finds it locked finds us alive.
+fn hand_over(file: &Path, endpoints: &Endpoints) -> Result<File> {
     let draft = file.with_extension("tmp");
-    std::fs::write(&draft, serde_json::to_vec_pretty(endpoints)?)
-        .and_then(|()| std::fs::rename(&draft, file))
-        .wrap_err_with(|| format!("failed to write {}", file.display()))
+    let write = || {
+        let mut written = File::create(&draft)?;
+        written.lock()?;
+        written.write_all(&serde_json::to_vec_pretty(endpoints)?)?;
+        std::fs::rename(&draft, file)?;
+        Ok::<_, std::io::Error>(written)
+    };
+    write().wrap_err_with(|| format!("failed to write {}", file.display()))
 }
 
 async fn until_interrupted() -> Result<()> {
