@@ -18,7 +18,7 @@ use ratatui::{
     style::{Color, Modifier},
 };
 
-use self::lines::{changed, line, take_over, updates};
+use self::lines::{Changed, changed, line, take_over, updates};
 
 /// So many blanks are written rather than erased: erasing takes five bytes, and four more to go behind them.
 const WRITTEN: usize = 9;
@@ -59,17 +59,27 @@ fn style_of(cell: &Cell) -> Style {
 
 /// Whether two cells look the same.
 fn alike(a: &Cell, b: &Cell) -> bool {
-    a.symbol() == b.symbol() && style_of(a) == style_of(b)
+    let styles = a.fg == b.fg && a.bg == b.bg && a.modifier == b.modifier;
+    same_symbol(a, b) && (styles || style_of(a) == style_of(b))
+}
+
+/// Nearly all symbols have one byte, and need not be compared as texts.
+fn same_symbol(a: &Cell, b: &Cell) -> bool {
+    match (a.symbol().as_bytes(), b.symbol().as_bytes()) {
+        ([a], [b]) => a == b,
+        ([a1, a2, a3], [b1, b2, b3]) => a3 == b3 && a2 == b2 && a1 == b1,
+        (a, b) => a == b,
+    }
 }
 
 /// A blank of which only the background is seen.
 fn blank(cell: &Cell) -> bool {
-    cell.symbol() == " " && !cell.modifier.intersects(ON_BLANKS)
+    !cell.modifier.intersects(ON_BLANKS) && matches!(cell.symbol().as_bytes(), b" ")
 }
 
 /// A blank that erasing leaves.
 fn void(cell: &Cell) -> bool {
-    blank(cell) && cell.bg == Color::Reset
+    cell.bg == Color::Reset && blank(cell)
 }
 
 fn ascii(cell: &Cell) -> bool {
@@ -77,7 +87,8 @@ fn ascii(cell: &Cell) -> bool {
 }
 
 fn wide(cell: &Cell) -> bool {
-    !ascii(cell) && super::text::width(cell.symbol()) > 1
+    let symbol = cell.symbol();
+    symbol.len() > 1 && super::text::width(symbol) > 1
 }
 
 /// The place of a cell's style among those that were met.
@@ -121,7 +132,7 @@ impl Encoder {
         self.width = next.area.width;
         let mut changed = changed(shown, next);
         let mut cells = Vec::new();
-        changed.iter().for_each(|y| updates(*y, line(shown, *y), line(next, *y), &mut cells));
+        changed.iter().for_each(|one| updates(*one, line(shown, one.y), line(next, one.y), &mut cells));
         self.out = std::mem::take(out);
         let mut whole = true;
         if cells.len() <= FEW && cells.iter().all(|(x, y, cell)| ascii(cell) && ascii(&shown[(*x, *y)])) {
@@ -133,14 +144,19 @@ impl Encoder {
             bands.sort_by_key(|band| !before.contains(&(band[0].1 / lines)));
             let mut left = bands.into_iter();
             for band in left.by_ref() {
-                self.write_band(band, shown, next);
+                let some = |one: &Changed| one.wide && one.y / lines == band[0].1 / lines;
+                if changed.iter().any(some) && band.iter().any(|(x, y, cell)| wide(cell) || wide(&shown[(*x, *y)])) {
+                    self.write(band, next);
+                } else {
+                    self.write_band(band, next);
+                }
                 if self.out.len() > room {
                     break;
                 }
             }
             let left: Vec<_> = left.map(|band| band[0].1 / lines).collect();
             whole = left.is_empty();
-            changed.retain(|y| !left.contains(&(y / lines)));
+            changed.retain(|one| !left.contains(&(one.y / lines)));
         }
         drop(cells);
         take_over(shown, next, &changed);
@@ -148,12 +164,9 @@ impl Encoder {
         whole
     }
 
-    /// A few lines, style by style, beginning with the one at hand. Wide characters take their neighbours along: lines
-    /// with such are written from left to right.
-    fn write_band(&mut self, band: &[Update<'_>], shown: &Buffer, next: &Buffer) {
-        if band.iter().any(|(x, y, cell)| wide(cell) || wide(&shown[(*x, *y)])) {
-            return self.write(band, next);
-        }
+    /// A few lines, style by style, beginning with the one at hand. Not for wide characters, which take their neighbours
+    /// along: lines with such are written from left to right.
+    fn write_band(&mut self, band: &[Update<'_>], next: &Buffer) {
         let mut styles = vec![self.pen];
         let mut before = None;
         let mut ordered: Vec<(usize, Update<'_>)> = Vec::with_capacity(band.len());
@@ -196,7 +209,8 @@ impl Encoder {
                 continue;
             }
             // All void cells from here to the last that must become so.
-            let end = (x..self.width).find(|column| !void(&next[(*column, y)])).unwrap_or(self.width);
+            let end = (x..).zip(&line(next, y)[usize::from(x)..]).find(|(_, cell)| !void(cell));
+            let end = end.map_or(self.width, |(column, _)| column);
             let mut last = x;
             while let Some((column, ..)) = updates.next_if(|(column, row, _)| *row == y && (x..end).contains(column)) {
                 last = last.max(column);

@@ -95,32 +95,44 @@ impl<'a> Pen<'a> {
     /// Writes text; an ellipsis shows where it did not fit into the line.
     pub(super) fn put(&mut self, role: Role, words: &str) -> &mut Self {
         let left = self.left();
-        if !words.trim().is_empty() {
+        if !words.trim_start().is_empty() {
             self.reach = self.row + 1;
         }
-        self.overflow |= !words.is_empty() && self.hidden > 0;
-        if self.y >= self.area.bottom() {
-            self.overflow |= !words.is_empty();
-            return self.gap(text::width(words));
+        self.overflow |= !words.is_empty() && (self.hidden > 0 || self.y >= self.area.bottom());
+        match text::single(words) {
+            Some(columns) if columns <= left => self.put_fitted(role, words, columns),
+            Some(_) => self.put_fitted(role, &text::fit(words, left, self.theme.glyphs.ellipsis), left),
+            None => {
+                let words = text::clean(words);
+                let fitted = text::fit(&words, left, self.theme.glyphs.ellipsis);
+                self.put_fitted(role, &fitted, text::width(&fitted))
+            }
         }
-        let words = text::clean(words);
-        let fitted = text::fit(&words, left, self.theme.glyphs.ellipsis);
-        if self.hidden > 0 {
-            return self.gap(text::width(&fitted));
+    }
+
+    /// Writes text of so many columns, which fits into the line.
+    fn put_fitted(&mut self, role: Role, words: &str, columns: usize) -> &mut Self {
+        match &mut self.buf {
+            Some(buf) if self.hidden == 0 && self.y < self.area.bottom() => {
+                let style = Style::reset().patch(self.theme.style(role));
+                self.x = write(buf, (self.x, self.y), words, columns, style);
+                self
+            }
+            _ => self.gap(columns),
         }
-        let Some(buf) = &mut self.buf else { return self.gap(text::width(&fitted)) };
-        let style = Style::reset().patch(self.theme.style(role));
-        self.x = write(buf, (self.x, self.y), &fitted, left, style);
-        self
     }
 
     /// Writes text into a column of its own: cut or filled up to so many columns.
     pub(super) fn cell(&mut self, role: Role, words: &str, columns: usize) -> &mut Self {
         let columns = columns.min(self.left());
         let start = self.x;
-        let words = text::clean(words);
-        let fitted = text::fit(&words, columns, self.theme.glyphs.ellipsis);
-        self.put(role, &fitted);
+        if text::single(words).is_some_and(|taken| taken <= columns) {
+            self.put(role, words);
+        } else {
+            let words = text::clean(words);
+            let fitted = text::fit(&words, columns, self.theme.glyphs.ellipsis);
+            self.put(role, &fitted);
+        }
         self.x = start + u16::try_from(columns).unwrap_or(u16::MAX);
         self
     }
@@ -206,17 +218,19 @@ impl<'a> Pen<'a> {
 /// Writes text of at most so many columns into a line; returns the column behind it. The style says everything about how
 /// it looks, whatever was there.
 fn write(buf: &mut Buffer, (x, y): (u16, u16), words: &str, columns: usize, style: Style) -> u16 {
-    let length = words.len().min(columns);
-    if length == 0 || !text::plain(words) {
+    let Some(length) = text::single(words).map(|all| all.min(columns)).filter(|length| *length > 0) else {
         return buf.set_stringn(x, y, words, columns, style).0;
-    }
-    // Nearly everything is plain: it need not be searched for characters that are one together.
+    };
+    // Nearly everything is so: it need not be searched for characters that are one together.
     let mut cell = Cell::EMPTY;
     cell.set_style(style);
     let start = buf.index_of(x, y);
-    for (to, byte) in buf.content[start..][..length].iter_mut().zip(words.bytes()) {
+    for (to, c) in buf.content[start..][..length].iter_mut().zip(words.chars()) {
         to.clone_from(&cell);
-        to.set_char(char::from(byte));
+        // A cell without a symbol shows a blank.
+        if c != ' ' {
+            to.set_char(c);
+        }
     }
     x + u16::try_from(length).unwrap_or(u16::MAX)
 }

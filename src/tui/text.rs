@@ -9,7 +9,34 @@ use crate::{plan::Unit, run::clock_text};
 
 /// Columns that a text takes.
 pub(super) fn width(text: &str) -> usize {
-    if plain(text) { text.len() } else { UnicodeWidthStr::width(text) }
+    single(text).unwrap_or_else(|| UnicodeWidthStr::width(text))
+}
+
+/// The columns of a text of which every character fills one by itself; None: it takes a closer look.
+///
+/// Those are printable ASCII and what lines, bars, graphs and glyphs are drawn with, which is nearly all of a screen.
+pub(super) fn single(text: &str) -> Option<usize> {
+    let (mut rest, mut columns) = (text.as_bytes(), 0);
+    loop {
+        rest = match rest {
+            [] => return Some(columns),
+            [b' '..=b'~', rest @ ..]
+            // The middle dot.
+            | [0xc2, 0xb7, rest @ ..]
+            // U+2010 to U+2027: dashes and the ellipsis.
+            | [0xe2, 0x80, 0x90..=0xa7, rest @ ..]
+            // U+2190 to U+21BF: arrows.
+            | [0xe2, 0x86, 0x90..=0xbf, rest @ ..]
+            // U+2500 to U+25FB: lines, blocks and shapes.
+            | [0xe2, 0x94..=0x96, _, rest @ ..] | [0xe2, 0x97, ..=0xbb, rest @ ..]
+            // U+2713 to U+2718: ticks and crosses.
+            | [0xe2, 0x9c, 0x93..=0x98, rest @ ..]
+            // U+2800 to U+28FF: braille.
+            | [0xe2, 0xa0..=0xa3, _, rest @ ..] => rest,
+            _ => return None,
+        };
+        columns += 1;
+    }
 }
 
 /// Printable ASCII, as nearly everything is: a byte is a column, and nothing needs to be looked at closely.
@@ -19,7 +46,7 @@ pub(super) fn plain(text: &str) -> bool {
 
 /// The text without what a terminal might obey: control characters and marks that turn the direction of writing.
 pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    if !plain(text) && text.chars().any(hostile) {
+    if single(text).is_none() && text.chars().any(hostile) {
         return Cow::Owned(text.chars().filter(|c| !hostile(*c)).collect());
     }
     Cow::Borrowed(text)
@@ -51,8 +78,37 @@ pub(super) fn fit<'a>(text: &'a str, columns: usize, ellipsis: &str) -> Cow<'a, 
 
 /// The text in lines of at most so many columns, broken at spaces where there are any.
 pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    if plain(text) { wrap_plain(text, columns) } else { wrap_any(text, columns) }
+}
+
+/// The same of printable ASCII, word by word.
+fn wrap_plain(text: &str, columns: usize) -> Vec<String> {
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for mut word in text.split(' ').filter(|word| !word.is_empty()) {
+        if !line.is_empty() && line.len() + 1 + word.len() > columns {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        // Only a word that begins a line can be longer than one.
+        while line.len() + word.len() > columns.max(1) {
+            let (head, tail) = word.split_at(columns.max(1) - line.len());
+            line.push_str(head);
+            lines.push(std::mem::take(&mut line));
+            word = tail;
+        }
+        line.push_str(word);
+    }
+    if !line.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+fn wrap_any(text: &str, columns: usize) -> Vec<String> {
     let mut lines = Vec::new();
-    let (mut line, mut used, plain) = (String::new(), 0, plain(text));
+    let (mut line, mut used) = (String::new(), 0);
     for word in text.split_whitespace() {
         if !line.is_empty() && used + 1 + width(word) > columns {
             lines.push(std::mem::take(&mut line));
@@ -66,11 +122,10 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
             let more = c.width().unwrap_or(0);
             if used + more > columns.max(1) {
                 lines.push(std::mem::take(&mut line));
-                used = 0;
             }
             line.push(c);
             // Columns of joined characters are not the sum of each.
-            used = if plain { used + more } else { width(&line) };
+            used = width(&line);
         }
     }
     if !line.is_empty() {
@@ -218,6 +273,25 @@ mod tests {
     fn lines_break_at_spaces_and_long_words_anywhere() {
         assert_eq!(wrap("one two three", 7), ["one two", "three"]);
         assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn plain_text_breaks_as_any_other(text in "[ -~]{0,60}( {1,3}[a-z.-]{0,30}){0,6}", columns in 0usize..40) {
+            proptest::prop_assert_eq!(wrap_plain(&text, columns), wrap_any(&text, columns));
+        }
+    }
+
+    #[test]
+    fn characters_that_are_not_looked_at_closely_fill_one_column_each() {
+        let all = || (' '..='\u{ffff}').filter(|c| single(c.encode_utf8(&mut [0; 4])).is_some());
+        assert!(all().count() > 600);
+        for c in all() {
+            assert_eq!(c.width(), Some(1), "{c:?}");
+            assert!(!hostile(c), "{c:?}");
+        }
+        assert_eq!(single("a─⣿…✔"), Some(5));
+        assert_eq!([single("✔\u{fe0f}"), single("漢"), single("\u{1b}"), single("e\u{301}")], [None; 4]);
     }
 
     #[test]

@@ -2,18 +2,29 @@
 
 use ratatui::buffer::{Buffer, Cell};
 
-use super::{Update, alike, wide};
+use super::{Update, alike, same_symbol, wide};
+
+/// A line that is not as it was drawn last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Changed {
+    pub(super) y: u16,
+    /// It has wide characters, or had.
+    pub(super) wide: bool,
+}
 
 /// Makes the lines that are not as they were drawn last ready to be sent, and tells which these are. The others cost one
 /// comparison: of most frames that is all but a line.
-pub(super) fn changed(shown: &mut Buffer, next: &mut Buffer) -> Vec<u16> {
+pub(super) fn changed(shown: &mut Buffer, next: &mut Buffer) -> Vec<Changed> {
     let width = usize::from(next.area.width).max(1);
     let lines = shown.content.chunks_mut(width).zip(next.content.chunks_mut(width));
     let changed = (0..).zip(lines).filter_map(|(y, (shown, next))| {
         (!same(shown, next)).then(|| {
-            uncover(next);
-            unpair(shown, next);
-            y
+            let wide = shown.iter().any(wide) || next.iter().any(wide);
+            if wide {
+                uncover(next);
+                unpair(shown, next);
+            }
+            Changed { y, wide }
         })
     });
     changed.collect()
@@ -21,19 +32,13 @@ pub(super) fn changed(shown: &mut Buffer, next: &mut Buffer) -> Vec<u16> {
 
 /// Whether a line was drawn the same. It is asked of every line of every frame, and nearly all symbols have one byte.
 fn same(a: &[Cell], b: &[Cell]) -> bool {
-    a.iter().zip(b).all(|(a, b)| {
-        let symbols = match (a.symbol().as_bytes(), b.symbol().as_bytes()) {
-            ([a], [b]) => a == b,
-            (a, b) => a == b,
-        };
-        symbols && a.fg == b.fg && a.bg == b.bg && a.modifier == b.modifier
-    })
+    a.iter().zip(b).all(|(a, b)| a.fg == b.fg && a.bg == b.bg && a.modifier == b.modifier && same_symbol(a, b))
 }
 
 /// What was sent of these lines is shown, as it was drawn.
-pub(super) fn take_over(shown: &mut Buffer, next: &mut Buffer, lines: &[u16]) {
+pub(super) fn take_over(shown: &mut Buffer, next: &mut Buffer, lines: &[Changed]) {
     let width = usize::from(next.area.width);
-    for y in lines {
+    for Changed { y, .. } in lines {
         let cells = usize::from(*y) * width..usize::from(*y + 1) * width;
         shown.content[cells.clone()].swap_with_slice(&mut next.content[cells]);
     }
@@ -67,11 +72,16 @@ fn unpair(shown: &mut [Cell], next: &[Cell]) {
 }
 
 /// The cells of a line that must be sent; the second column of a wide character goes with its first.
-pub(super) fn updates<'a>(y: u16, shown: &[Cell], next: &'a [Cell], updates: &mut Vec<Update<'a>>) {
+pub(super) fn updates<'a>(
+    Changed { y, wide: some }: Changed,
+    shown: &[Cell],
+    next: &'a [Cell],
+    updates: &mut Vec<Update<'a>>,
+) {
     let mut covered = false;
     for ((x, next), shown) in (0..).zip(next).zip(shown) {
         if !std::mem::take(&mut covered) {
-            covered = wide(next);
+            covered = some && wide(next);
             if !alike(shown, next) {
                 updates.push((x, y, next));
             }

@@ -31,6 +31,7 @@ mod help;
 mod interlock;
 mod journal;
 mod log;
+mod outline;
 mod overlay;
 mod people;
 mod plain;
@@ -47,7 +48,6 @@ use ratatui::{
     layout::{Margin, Position, Rect},
     style::Style,
     symbols::merge::MergeStrategy,
-    widgets::{Block, Clear, Widget},
 };
 
 use super::{
@@ -346,9 +346,8 @@ fn framed(scene: &Scene<'_>, area: Rect, left: &[Word], right: &[Word], buf: &mu
 fn outline(scene: &Scene<'_>, area: Rect, focused: bool, buf: &mut Buffer) {
     let (set, line) = scene.theme.frame(scene.plan().environment.kind);
     let role = if focused { Role::Focus } else { line };
-    let block = Block::bordered().border_set(set).border_style(scene.theme.style(role));
     let strategy = if scene.theme.ascii() { MergeStrategy::Replace } else { MergeStrategy::Exact };
-    block.merge_borders(strategy).render(area, buf);
+    outline::borders(&set, scene.theme.style(role), strategy, area, buf);
 }
 
 fn titles(theme: Theme, area: Rect, focused: bool, left: &[Word], right: &[Word], buf: &mut Buffer) {
@@ -448,7 +447,7 @@ fn dialog(scene: &Scene<'_>, (width, height): (u16, u16), title: &[Word], buf: &
     let (width, height) = (width.min(screen.width), height.min(screen.height));
     let area =
         Rect { x: screen.x + (screen.width - width) / 2, y: screen.y + (screen.height - height) / 2, width, height };
-    Clear.render(area, buf);
+    outline::clear(area, buf);
     let inside = framed(scene, area, title, &[], buf);
     Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside }
 }
