@@ -84,17 +84,22 @@ pub struct HerokuFacts {
     pub formation: BTreeMap<String, u32>,
     /// What its add-ons are of.
     pub addons: Answer<BTreeSet<String>>,
+    /// Version of its newest release and what made it; None: nothing was ever deployed.
+    pub release: Answer<Option<(u32, String)>>,
 }
 
-/// A name server that was asked for the zone's SOA.
+/// A name server that was asked for the SOA of every zone that is its to answer for, and for every record there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerFacts {
     /// What it is called.
     pub name: String,
-    /// It speaks for the zone; else it is one of the plan's resolvers.
+    /// It speaks for a zone; else it is one of the plan's resolvers.
     pub authority: bool,
-    /// How many seconds resolvers may remember that there is nothing at a name; None: its SOA does not tell.
-    pub negative_ttl: Answer<Option<u32>>,
+    /// Zone, and how many seconds resolvers may remember that there is nothing at a name of it; None: its SOA does not
+    /// tell.
+    pub zones: Vec<(String, Answer<Option<u32>>)>,
+    /// Record id, and whether it answers for it.
+    pub records: Vec<(String, Answer<()>)>,
 }
 
 /// An ECS service of a runner.

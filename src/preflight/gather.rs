@@ -1,7 +1,7 @@
 //! Asks the world everything that a preflight judges: a thin shell. Only reads; each call has its time, a few at once.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -18,10 +18,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    plan::{Kind, OtherType, Plan, Preflight, RdsKind, RecordType, RunnerSource, SecretStore, Side},
+    plan::{Kind, OtherType, Plan, Preflight, RdsKind, Record, RecordType, RunnerSource, SecretStore, Side},
     run::{CheckSample, Target, Trouble, TroubleKind},
     world::{
-        Caller, World, dns,
+        Caller, World, clean, dns,
         iam::{Iam, Question},
         logs::Receiving,
         secrets::Secrets,
@@ -161,7 +161,7 @@ impl Asker<'_> {
         let principal = self.principal(&iam, caller).await;
         let mut questions: Vec<Question> = Vec::new();
         for need in &needs {
-            let question = question(need, principal.as_deref().unwrap_or_default());
+            let question = asked(need, principal.as_deref().unwrap_or_default());
             match questions
                 .iter_mut()
                 .find(|known| known.resources == question.resources && known.context == question.context)
@@ -210,11 +210,13 @@ impl Asker<'_> {
         let config_vars = self.ask("heroku:config-vars", heroku.config_vars(salt.as_deref().unwrap_or_default())).await;
         let formation = self.ask("heroku:formation", heroku.formation()).await;
         let addons = self.ask("heroku:addons", heroku.addon_services()).await;
+        let release = self.ask("heroku:releases", heroku.release()).await;
+        let release = release.map(|release| release.map(|release| (release.version, clean(&release.description))));
         Some(config_vars.and_then(|config_vars| {
             let formation = formation?.into_iter().map(|(name, process)| (name, process.quantity)).collect();
             let names = config_vars.keys().cloned().collect();
             let fingerprints = salt.map(|_| config_vars).unwrap_or_default();
-            Ok(HerokuFacts { config_vars: names, fingerprints, formation, addons })
+            Ok(HerokuFacts { config_vars: names, fingerprints, formation, addons, release })
         }))
     }
 
@@ -245,25 +247,56 @@ impl Asker<'_> {
         join_all(sets).await
     }
 
-    /// Every resolver is asked for a zone's SOA, and so is every authoritative server.
+    /// Every authoritative server of each zone, and every resolver, is asked for the zone's SOA and for each record: one may
+    /// answer for some of them and not for others.
     async fn servers(&self) -> Vec<ServerFacts> {
-        let Some(record) = self.plan.records.first() else { return Vec::new() };
-        let zone = record.zone_name.as_str();
+        let zones: BTreeSet<_> = self.plan.records.iter().map(|record| record.zone_name.as_str()).collect();
+        let zones: Vec<_> = zones.into_iter().collect();
+        if zones.is_empty() {
+            return Vec::new();
+        }
         let listed = self.plan.dns.resolvers.iter();
-        let mut servers: Vec<_> = listed.map(|one| (one.name.clone(), one.address, false)).collect();
+        let mut servers: Vec<_> = listed.map(|one| (one.name.clone(), one.address, false, zones.clone())).collect();
         let mut all = Vec::new();
-        match self.ask(&format!("dns:NS {zone}"), self.world.authority(zone)).await {
-            Ok(found) => servers.extend(found.into_iter().map(|at| (format!("authority {at}"), at, true))),
-            Err(trouble) => {
-                all.push(ServerFacts { name: "authority".into(), authority: true, negative_ttl: Err(trouble) });
+        for zone in &zones {
+            let several = if zones.len() > 1 { format!(" {}", zone.trim_end_matches('.')) } else { String::new() };
+            match self.ask(&format!("dns:NS {zone}"), self.world.authority(zone)).await {
+                Ok(found) => {
+                    servers.extend(
+                        found.into_iter().map(|at| (format!("authority {at}{several}"), at, true, vec![*zone])),
+                    );
+                }
+                Err(trouble) => all.push(ServerFacts {
+                    name: format!("authority{several}"),
+                    authority: true,
+                    zones: vec![((*zone).to_owned(), Err(trouble))],
+                    records: Vec::new(),
+                }),
             }
         }
-        let asked = servers.into_iter().map(async |(name, address, authority)| {
-            let negative_ttl = self.ask(&format!("dns:{name}"), negative_ttl(address, zone, authority)).await;
-            ServerFacts { name, authority, negative_ttl }
-        });
+        let asked = servers.into_iter().map(|(name, at, authority, zones)| self.server(name, at, authority, zones));
         all.extend(join_all(asked).await);
         all
+    }
+
+    /// One server, one question after the other. Who is silent twice in a row is not waited for any longer.
+    async fn server(&self, name: String, at: SocketAddr, authority: bool, zones: Vec<&str>) -> ServerFacts {
+        let call = format!("dns:{name}");
+        let mut facts = ServerFacts { name, authority, zones: Vec::new(), records: Vec::new() };
+        let mut silent = 0_u8;
+        let unheard = || trouble(&call, TroubleKind::Unreachable, "no answer to two questions");
+        for zone in &zones {
+            let answer = self.ask(&call, negative_ttl(at, zone, authority)).await;
+            silent = if is_silence(&answer) { silent + 1 } else { 0 };
+            facts.zones.push(((*zone).to_owned(), answer));
+        }
+        for record in self.plan.records.iter().filter(|record| zones.contains(&record.zone_name.as_str())) {
+            let answer =
+                if silent < 2 { self.ask(&call, answers(at, record, authority)).await } else { Err(unheard()) };
+            silent = if is_silence(&answer) { silent + 1 } else { 0 };
+            facts.records.push((record.id.clone(), answer));
+        }
+        facts
     }
 
     async fn databases(&self) -> Vec<(Side, Answer<crate::world::postgres::DatabaseFacts>)> {
@@ -336,7 +369,7 @@ impl Asker<'_> {
     }
 
     /// What the plan says of secrets, and all that there are where it says nothing.
-    async fn secrets(&self) -> Vec<(SecretStore, String, Answer<std::collections::BTreeSet<String>>)> {
+    async fn secrets(&self) -> Vec<(SecretStore, String, Answer<BTreeSet<String>>)> {
         let runs_on_ecs = self.plan.runners.iter().any(|runner| matches!(runner.source, RunnerSource::Ecs { .. }));
         if !runs_on_ecs && self.hints.secrets.is_empty() {
             return Vec::new();
@@ -381,27 +414,43 @@ impl Asker<'_> {
     }
 }
 
+fn is_silence<T>(answer: &Answer<T>) -> bool {
+    answer.as_ref().is_err_and(|trouble| trouble.kind == TroubleKind::Unreachable)
+}
+
 /// How long resolvers may remember that there is nothing at a name of a zone, as one server tells.
 ///
 /// Source: RFC 2308, section 5, and RFC 9077: the smaller of the SOA's own TTL and its last field.
 async fn negative_ttl(server: SocketAddr, zone: &str, authority: bool) -> Answer<Option<u32>> {
+    let answer = question(server, zone, RecordType::Other(OtherType::Soa), authority).await?;
+    Ok(answer.chain.last().and_then(|soa| {
+        let minimum = soa.value.rsplit(' ').next()?.parse().ok()?;
+        Some(soa.ttl.min(minimum))
+    }))
+}
+
+/// Whether a server answers for a record: by its own type, so that nothing behind its name is looked up as well. That
+/// there is none of that type is an answer; what stands there is looked at by the watches.
+async fn answers(server: SocketAddr, record: &Record, authority: bool) -> Answer<()> {
+    question(server, record.name(), record.old.kind, authority).await.map(drop)
+}
+
+async fn question(server: SocketAddr, name: &str, kind: RecordType, authority: bool) -> Answer<dns::ProbeAnswer> {
     let options = if authority { dns::ProbeOptions::authority() } else { dns::ProbeOptions::resolver() };
-    let answer = dns::probe(server, zone, RecordType::Other(OtherType::Soa), options).await;
-    let answer = answer.map_err(|error| trouble("dns:SOA", TroubleKind::Unreachable, &error.to_string()))?;
-    let said = |kind| trouble("dns:SOA", kind, &format!("it answers {} for {zone}", answer.rcode));
+    let call = if matches!(kind, RecordType::Other(_)) { "dns:SOA".to_owned() } else { format!("dns:{kind}") };
+    let answer = dns::probe(server, name, kind, options).await;
+    let answer = answer.map_err(|error| trouble(&call, TroubleKind::Unreachable, &error.to_string()))?;
+    let said = |kind| trouble(&call, kind, &format!("it answers {} for {name}", answer.rcode));
     match answer.rcode {
-        dns::Rcode::NoError => Ok(answer.chain.last().and_then(|soa| {
-            let minimum = soa.value.rsplit(' ').next()?.parse().ok()?;
-            Some(soa.ttl.min(minimum))
-        })),
-        // It says that a zone does not exist which customers use.
+        dns::Rcode::NoError => Ok(answer),
+        // It says that a name does not exist which customers use.
         dns::Rcode::NxDomain => Err(said(TroubleKind::Unexpected)),
         _ => Err(said(TroubleKind::Refused)),
     }
 }
 
 /// IAM takes no wildcards: each stands for something that the wildcard means.
-fn question(need: &Need, principal: &str) -> Question {
+fn asked(need: &Need, principal: &str) -> Question {
     let resources = need.resources.iter().map(|arn| match arn.as_str() {
         "*" => "*".to_owned(),
         _ if need.action == "iam:SimulatePrincipalPolicy" => principal.to_owned(),

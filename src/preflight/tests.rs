@@ -1,7 +1,9 @@
 //! Needs and policies of the sample plan.
 
 mod least;
+mod session;
 mod stage;
+mod staged;
 
 use std::collections::BTreeSet;
 

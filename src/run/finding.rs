@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+/// Id of the finding about Heroku's newest release, whose mark is what people read.
+pub const RELEASE: &str = "heroku-release";
+
 /// One finding. Its id stays the same from look to look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
@@ -70,6 +73,17 @@ impl Finding {
         let told: Vec<_> = changed.chain(gone).chain(added).collect();
         if now.is_empty() || told.is_empty() {
             return Self { fingerprints: then, ..newer };
+        }
+        if let Some(was) = then.values().next().filter(|_| self.id == RELEASE) {
+            let reason = format!("{} was released; it was {was} at the session's first look", newer.reason);
+            let remedy = "deploy the same on AWS, migrations too, or put it back (`heroku rollback`)";
+            return Self {
+                standing: Standing::ActionRequired,
+                reason,
+                remedy: Some(remedy.into()),
+                fingerprints: then,
+                ..newer
+            };
         }
         let reason = format!("{} since the session's first look", told.join(", "));
         let remedy = "find out who changed it (`heroku releases`), and take it over to AWS or set it back";

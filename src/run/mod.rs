@@ -64,7 +64,7 @@ pub use decide::{DWELL, PATIENCE, decide, due};
 pub use describe::{describe, expiring_word, seat_word, side_word, target_word};
 pub use effect::{Effect, effect, observe, recovery};
 pub use event::{Actor, Answer, Event, Expiring, Observation, Outcome, Seat, Target, Trouble, TroubleKind, What};
-pub use finding::{Finding, Standing, tally};
+pub use finding::{Finding, RELEASE, Standing, tally};
 pub use gate::{Condition, ConditionId, Evidence, Gate, typed_name};
 pub use guardrail::{Datum, Verdict, VerdictKind, judge};
 pub use hold::{Hold, HoldKind, holds, turn};

@@ -32,7 +32,7 @@ const NEW_NAMES: &[&str] = &["shop.example.test", "api.example.test", LOAD_BALAN
 pub struct Sandbox {
     endpoints: Arc<Endpoints>,
     tasks: JoinSet<()>,
-    _dns: DnsHandles,
+    dns: DnsHandles,
     /// Removed at the end when the sandbox made it for itself.
     own_dir: Option<PathBuf>,
 }
@@ -42,6 +42,13 @@ impl Sandbox {
     #[must_use]
     pub fn endpoints(&self) -> &Endpoints {
         &self.endpoints
+    }
+
+    /// Gives a resolver another habit, at once. False: there is none of this name.
+    #[must_use]
+    pub fn set_habit(&self, resolver: &str, habit: dns::Habit) -> bool {
+        let known = self.dns.resolver(resolver);
+        known.map(|known| known.set_habit(habit)).is_some()
     }
 
     /// Stops everything and waits until the ports are free again.
@@ -99,7 +106,7 @@ pub async fn start(config: SandboxConfig) -> Result<Sandbox, SandboxError> {
         tasks.spawn(postgres::wire::serve(listener, Arc::new(Front::new(world.clone(), side))));
     }
     tasks.spawn(async move { world.run().await });
-    Ok(Sandbox { endpoints, tasks, _dns: dns, own_dir })
+    Ok(Sandbox { endpoints, tasks, dns, own_dir })
 }
 
 /// Every TCP port but those of DNS; pairs are (old side, new side).

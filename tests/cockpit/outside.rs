@@ -138,6 +138,14 @@ fn a_finding_that_changes_is_an_event_on_the_screen_and_a_session_that_was_cut_i
     screen.press("5");
     screen.wait("what changed", |text| text.contains("DATABASE_URL has another value"));
     assert!(!fs::read_to_string(home.session().journal()).unwrap().contains("moved.example"), "a value is never kept");
+    // Heroku makes a release of it, as of a deploy.
+    home.wait("another release", SOON, |status| {
+        standing(status, "heroku-release") == Some(Standing::ActionRequired)
+            && status.summary().holds.iter().any(|hold| {
+                let words = "v232, Set DATABASE_URL config vars was released; it was v231, Deploy ";
+                hold.kind == HoldKind::Changed && hold.text.starts_with(words)
+            })
+    });
     home.inject(&json!({
         "kind": "error", "service": "heroku", "operation": "GET /apps/acme-shop/config-vars", "status": 403,
         "code": "This key may not read config vars.", "for": "3h",

@@ -44,6 +44,7 @@ fn databases(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     // What cannot be reached has been told; the rest would only repeat it.
     if let Ok(old) = old {
         all.extend([wal_level(old, old_label), replication_role(old, old_label), identity(old, old_label)]);
+        all.extend([large_objects(plan, old, old_label), unlogged(plan, old, old_label), sequences(plan, old)]);
     }
     if let (Ok(old), Ok(new)) = (old, new) {
         all.extend([version(old, new), extensions(old, new, new_label), schema(old, new)]);
@@ -99,6 +100,67 @@ fn identity(old: &DatabaseFacts, label: &str) -> Finding {
         format!("no primary key: {}; once published, updates and deletes there would fail", some(&missing)),
         "add a primary key, or `alter table ... replica identity full`",
     )
+}
+
+/// Source: PostgreSQL documentation, "Logical Replication: Restrictions".
+fn large_objects(plan: &Plan, old: &DatabaseFacts, label: &str) -> Finding {
+    let (id, title) = ("database:large-objects", format!("Large objects on {label}"));
+    match (old.large_objects, by_hand(plan, &["large object"])) {
+        (0, _) => passed(id, title, "there are none"),
+        (count, Some(step)) => passed(id, title, format!("{count}, which a person moves in `{step}`")),
+        (count, None) => wanting(
+            id,
+            title,
+            format!("{count} in pg_largeobject, which logical replication does not carry: they would be missing"),
+            "move them into a column or to S3 before the window, or give the plan a `manual` step with an item that names \
+             large objects: once writes are frozen, `pg_dump --large-objects --section=data` copies them",
+        ),
+    }
+}
+
+/// Source: PostgreSQL documentation, `CREATE PUBLICATION`: unlogged tables cannot be part of one.
+fn unlogged(plan: &Plan, old: &DatabaseFacts, label: &str) -> Finding {
+    let (id, title) = ("database:unlogged", format!("Unlogged tables on {label}"));
+    let left: Vec<_> = old.unlogged.iter().filter(|table| by_hand(plan, &[table.as_str()]).is_none()).collect();
+    if left.is_empty() {
+        let count = old.unlogged.len();
+        let words = if count == 0 { "there are none".to_owned() } else { format!("{count}, which a person moves") };
+        return passed(id, title, words);
+    }
+    wanting(
+        id,
+        title,
+        format!("their rows are not replicated: {}", some(&left)),
+        "`alter table ... set logged`, or give the plan a `manual` step with an item that names the table",
+    )
+}
+
+/// The first PostgreSQL that carries them along is 19. Refused by the opening all the same: better to be known before.
+fn sequences(plan: &Plan, old: &DatabaseFacts) -> Finding {
+    let (id, title) = ("database:sequences", "Sequences");
+    let synced = plan.steps.iter().find(|step| matches!(step.kind, Kind::PostgresSyncSequences { .. }));
+    let opens = plan.steps.iter().any(|step| matches!(step.kind, Kind::PostgresOpen { side: Side::New, .. }));
+    match synced {
+        _ if old.sequences == 0 => passed(id, title, "there are none"),
+        Some(step) => passed(id, title, format!("{}, which `{}` sets on the new side", old.sequences, step.id)),
+        None if !opens => passed(id, title, format!("{}; the plan does not open the new database", old.sequences)),
+        None => wanting(
+            id,
+            title,
+            format!("{} stay where they are on the new side: it would give out keys that exist", old.sequences),
+            "give the plan a `postgres.sync-sequences` step before it opens the new database",
+        ),
+    }
+}
+
+/// The manual step with an item in which one of these words stands.
+fn by_hand<'a>(plan: &'a Plan, words: &[&str]) -> Option<&'a crate::plan::StepId> {
+    let names_it = |item: &String| words.iter().any(|word| item.to_lowercase().contains(&word.to_lowercase()));
+    let covers = plan.steps.iter().find(|step| match &step.kind {
+        Kind::Manual { items } => items.iter().any(names_it),
+        _ => false,
+    });
+    covers.map(|step| &step.id)
 }
 
 fn version(old: &DatabaseFacts, new: &DatabaseFacts) -> Finding {

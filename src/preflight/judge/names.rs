@@ -4,7 +4,7 @@ use super::{Facts, finding, passed, read, some, wanting};
 use crate::{
     plan::{Plan, Record, RecordSet, RecordType},
     preflight::facts::ServerFacts,
-    run::{CheckSample, Finding, Standing, Target, TroubleKind, enough_answer},
+    run::{CheckSample, Finding, Standing, Target, Trouble, TroubleKind, enough_answer},
     world::route53::{Found, canonical},
 };
 
@@ -17,8 +17,8 @@ pub(super) fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
         let (id, title) = (format!("batch:{}", record.id), format!("Batches of {}", name_of(record)));
         [stands, read(sets, &id, &title, |sets| batches(plan, record, sets))]
     });
-    let authorities = facts.servers.iter().filter(|server| server.authority).map(authority);
-    checks.chain(records).chain(authorities).chain(resolvers(facts)).collect()
+    let authorities = facts.servers.iter().filter(|server| server.authority).map(|server| authority(plan, server));
+    checks.chain(records).chain(authorities).chain(resolvers(plan, facts)).collect()
 }
 
 fn check(plan: &Plan, run: &CheckSample) -> Finding {
@@ -39,41 +39,79 @@ fn check(plan: &Plan, run: &CheckSample) -> Finding {
 
 /// A change is in force only when every server of the zone serves it. What they say of names that are not there matters
 /// should one ever be gone for a moment: the cutover changes a name in one batch, so that none is.
-fn authority(server: &ServerFacts) -> Finding {
+fn authority(plan: &Plan, server: &ServerFacts) -> Finding {
     let (id, title) = (format!("server:{}", server.name), format!("Name server {}", server.name));
-    match &server.negative_ttl {
-        Ok(Some(seconds)) => {
-            passed(id, title, format!("it answers; that a name is gone is remembered for {seconds} s"))
-        }
-        Ok(None) => passed(id, title, "it answers"),
-        Err(trouble) => wanting(id, title, trouble.reason.clone(), "reach it from here, or correct `dns.authority`"),
+    let remedy = "reach it from here, or correct `dns.authority`";
+    if let Some(trouble) = server.zones.iter().find_map(|(_, answer)| answer.as_ref().err()) {
+        return wanting(id, title, trouble.reason.clone(), remedy);
+    }
+    if let Some((record, trouble)) = unanswered(server).next() {
+        return wanting(id, title, format!("{}: {}", named(plan, record), trouble.reason), remedy);
+    }
+    match server.zones.iter().find_map(|(_, answer)| answer.clone().ok().flatten()) {
+        Some(seconds) => passed(id, title, format!("it answers; that a name is gone is remembered for {seconds} s")),
+        None => passed(id, title, "it answers"),
     }
 }
 
-/// Judged as a run judges them: some may be silent, and half of them are too many. One that denies the zone never agrees.
-fn resolvers(facts: &Facts) -> Option<Finding> {
+/// Records that a server does not answer for.
+fn unanswered(server: &ServerFacts) -> impl Iterator<Item = (&str, &Trouble)> {
+    server.records.iter().filter_map(|(record, answer)| Some((record.as_str(), answer.as_ref().err()?)))
+}
+
+fn named<'a>(plan: &'a Plan, record: &'a str) -> &'a str {
+    plan.record(record).map_or(record, name_of)
+}
+
+/// Judged as a run judges them: some may be silent, and half of them are too many, for each record by itself. One that
+/// denies a name never agrees.
+fn resolvers(plan: &Plan, facts: &Facts) -> Option<Finding> {
     let (id, title) = ("resolvers", "Resolvers");
     let asked: Vec<_> = facts.servers.iter().filter(|server| !server.authority).collect();
-    let unheard = asked.iter().filter_map(|server| server.negative_ttl.as_ref().err().map(|why| (server, why)));
-    let unheard: Vec<_> =
-        unheard.map(|(server, why)| (why.kind, format!("{} ({})", server.name, why.reason))).collect();
-    let denies = unheard.iter().filter(|(kind, _)| *kind == TroubleKind::Unexpected).map(|(_, text)| text);
+    let all = asked.len();
+    let remedy = "reach them from here, or take them out of `dns.resolvers`";
+    let denies = asked.iter().flat_map(|server| {
+        let zones = server.zones.iter().filter_map(|(_, answer)| answer.as_ref().err());
+        let troubles = zones.chain(unanswered(server).map(|(_, trouble)| trouble));
+        let denied = troubles.filter(|trouble| trouble.kind == TroubleKind::Unexpected);
+        denied.map(|trouble| format!("{} ({})", server.name, trouble.reason)).take(1)
+    });
     let denies: Vec<_> = denies.collect();
-    let silent: Vec<_> = unheard.iter().map(|(_, text)| text).collect();
-    let heard = asked.len() - silent.len();
-    let (all, remedy) = (asked.len(), "reach them from here, or take them out of `dns.resolvers`");
+    let silent: Vec<_> = asked.iter().filter_map(|server| silence(plan, server)).collect();
+    let unheard = |record: &str| asked.iter().filter(|server| unanswered(server).any(|(id, _)| id == record)).count();
+    let worst = plan.records.iter().map(|record| (all - unheard(&record.id), name_of(record))).min()?;
+    let (heard, record) = worst;
     (all > 0).then(|| match () {
         () if !denies.is_empty() => wanting(id, title, format!("not of one mind: {}", some(&denies)), remedy),
-        () if silent.is_empty() => passed(id, title, format!("all {all} answer")),
+        () if silent.is_empty() => passed(id, title, format!("all {all} answer for every record")),
         () if enough_answer(heard, all) => {
-            passed(id, title, format!("{} of {all} answer, which is enough; silent: {}", heard, some(&silent)))
+            passed(id, title, format!("{heard} of {all} answer, which is enough; silent: {}", some(&silent)))
         }
         () => {
             let blind = "a drain would not end, and no switch could be armed";
-            let reason = format!("only {} of {all} answer: {blind}; silent: {}", heard, some(&silent));
+            let reason = format!("only {heard} of {all} answer for {record}: {blind}; silent: {}", some(&silent));
             wanting(id, title, reason, remedy)
         }
     })
+}
+
+/// What a resolver does not answer: everything, or the records that are named; None: it answers.
+fn silence(plan: &Plan, server: &ServerFacts) -> Option<String> {
+    let silent: Vec<_> = unanswered(server).collect();
+    let of_zone = server.zones.iter().find_map(|(zone, answer)| Some((zone, answer.as_ref().err()?)));
+    let records: Vec<_> = silent.iter().map(|(record, _)| named(plan, record)).collect();
+    let why = |trouble: &Trouble| format!("({})", trouble.reason);
+    match (silent.first(), of_zone) {
+        (Some((_, trouble)), _) if silent.len() < server.records.len() => {
+            Some(format!("{} for {} alone {}", server.name, some(&records), why(trouble)))
+        }
+        (Some(_), Some((_, trouble))) => Some(format!("{} {}", server.name, why(trouble))),
+        (Some((_, trouble)), None) => Some(format!("{} {}", server.name, why(trouble))),
+        (None, Some((zone, trouble))) => {
+            Some(format!("{} for the zone {} alone {}", server.name, zone.trim_end_matches('.'), why(trouble)))
+        }
+        (None, None) => None,
+    }
 }
 
 fn name_of(record: &Record) -> &str {
@@ -148,7 +186,9 @@ fn batches(plan: &Plan, record: &Record, sets: &[Found]) -> Finding {
     }
     let (mine, rest) = sorted(plan, record, sets);
     let forward: Vec<_> = rest.iter().copied().chain([&record.new]).collect();
-    let back: Vec<_> = if mine.is_empty() {
+    // Once it has moved, what stood there before comes back.
+    let moved = mine.iter().any(|set| leads_to(set, &record.new));
+    let back: Vec<_> = if mine.is_empty() || moved {
         rest.iter().copied().chain([&record.old]).collect()
     } else {
         rest.iter().copied().chain(mine.iter().copied()).collect()

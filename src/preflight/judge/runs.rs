@@ -6,7 +6,7 @@ use super::{Answer, Facts, finding, passed, read, some, wanting};
 use crate::{
     plan::{Kind, Plan, Role, RunnerSource, SecretStore},
     preflight::facts::{HerokuFacts, ServiceFacts},
-    run::{Finding, Standing},
+    run::{Finding, RELEASE, Standing},
     world::{
         logs::Receiving,
         tasks::{Container, Definition},
@@ -17,6 +17,7 @@ pub(super) fn judge(plan: &Plan, facts: &Facts) -> Vec<Finding> {
     let mut all: Vec<_> = facts.heroku.iter().map(|found| processes(plan, found)).collect();
     all.extend(facts.heroku.iter().flatten().map(|found| scheduler(plan, found)));
     all.extend(facts.heroku.iter().flatten().filter(|found| !found.fingerprints.is_empty()).map(values));
+    all.extend(facts.heroku.iter().flatten().map(|found| release(found, facts.begun.is_some())));
     all.extend(facts.services.iter().map(service));
     all.extend(apart(&facts.services));
     for (name, definition) in definitions(facts) {
@@ -65,6 +66,18 @@ fn values(found: &HerokuFacts) -> Finding {
     let reason = format!("{} with the values of the session's first look", found.config_vars.len());
     let finding = passed("config-values", "Values of Heroku's config vars", reason);
     Finding { fingerprints: found.fingerprints.clone(), ..finding }
+}
+
+/// Somebody who deploys on Heroku in the window brings code, and migrations, that AWS does not have.
+fn release(found: &HerokuFacts, begun: bool) -> Finding {
+    read(&found.release, RELEASE, "Heroku release", |release| match release {
+        None => passed(RELEASE, "Heroku release", "nothing was ever deployed"),
+        Some((version, what)) => {
+            let finding = passed(RELEASE, "Heroku release", format!("v{version}, {what}"));
+            let mark = begun.then(|| ("release".to_owned(), finding.reason.clone()));
+            Finding { fingerprints: mark.into_iter().collect(), ..finding }
+        }
+    })
 }
 
 /// Scheduler's jobs have no API: nobody can stop them but a person, and maintenance mode leaves them running.

@@ -28,6 +28,14 @@ pub(super) fn access(database: &mut Database, statement: &Statement) -> Result<C
             let before = std::mem::replace(&mut role.login, *login);
             Ok(moved(name, "login", json!(before), json!(login)))
         }
+        Statement::RoleRight(name, superuser, given) => {
+            let role = role(database, name)?;
+            let (right, word) =
+                if *superuser { (&mut role.superuser, "superuser") } else { (&mut role.replication, "replication") };
+            let before = std::mem::replace(right, *given);
+            Ok(moved(name, word, json!(before), json!(given)))
+        }
+        Statement::Shape(shaping) => database.shape.change(shaping).map(|changed| vec![changed]),
         Statement::DatabaseLimit(name, limit) => {
             is_this(name)?;
             let before = std::mem::replace(&mut database.connection_limit, *limit);

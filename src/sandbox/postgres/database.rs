@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     access::{self, APP, Backend, Client, READ_ONLY, Refusal, Role, Settings},
+    shape::Shape,
     table::{Row, TABLES, Table, Writer},
 };
 use crate::sandbox::faults::Side;
@@ -69,6 +70,7 @@ pub(super) struct Database {
     pub(super) settings: Settings,
     /// -1: no limit.
     pub(super) connection_limit: i64,
+    pub(super) shape: Shape,
     pub(super) backends: Vec<Backend>,
     pub(super) commits: u64,
     pub(super) rollbacks: u64,
@@ -98,6 +100,7 @@ impl Database {
             roles: access::roles(side),
             settings: Settings::new(),
             connection_limit: -1,
+            shape: Shape::default(),
             backends: Vec::new(),
             commits: 0,
             rollbacks: 0,

@@ -9,6 +9,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `table`, `access`, `database` | rows and sequences; roles and connections; one database |
+//! | `shape` | what people change of it: indexes, extensions, replica identities, large objects |
 //! | `link` | replication, which carries rows and no sequences |
 //! | `sql/` | tokens, syntax, evaluation, functions: the part of SQL that is spoken here |
 //! | `catalog` | the views that statistics and catalogues show |
@@ -23,6 +24,7 @@ mod change;
 mod database;
 mod link;
 mod session;
+mod shape;
 mod sql;
 mod table;
 mod value;

@@ -11,6 +11,7 @@ use super::{
     access::{READ_ONLY, Role, Settings},
     catalog::{Client, View},
     database::{Beat, HEARTBEAT},
+    shape::{Shape, Shaping},
     sql::{Effect, Evaluation, Expr, Field, Relation, SqlError, Statement, Whose, describe},
     value::Value,
     wire::Front,
@@ -40,6 +41,7 @@ struct Before {
     roles: Vec<Role>,
     settings: Settings,
     limit: i64,
+    shape: Shape,
 }
 
 /// A transaction under way.
@@ -206,6 +208,7 @@ impl Session {
             database.roles = before.roles;
             database.settings = before.settings;
             database.connection_limit = before.limit;
+            database.shape = before.shape;
         }
         commits
     }
@@ -244,6 +247,7 @@ impl Session {
                     roles: database.roles.clone(),
                     settings: database.settings.clone(),
                     limit: database.connection_limit,
+                    shape: database.shape.clone(),
                 };
                 let changed = super::change::access(database, statement)?;
                 database.catalogue_changed();
@@ -282,6 +286,20 @@ impl Session {
                     let target = self.target(&format!("public.{name}"));
                     self.note_all(now, vec![("setval", target, detail)]);
                 }
+            }
+            Effect::LargeObject(number) => {
+                self.may_change("lo_create()")?;
+                let (target, detail) = {
+                    let mut databases = lock(&self.world().databases);
+                    let shape = &mut databases.of_mut(self.side()).shape;
+                    let made = number.is_none();
+                    let number = number.unwrap_or_else(|| shape.make_object());
+                    if !made {
+                        shape.large_objects.remove(&number);
+                    }
+                    (number.to_string(), json!({ "largeObject": { "from": !made, "to": made } }))
+                };
+                self.note_all(now, vec![("lo_create", self.target(&target), detail)]);
             }
             Effect::Terminate(pid) => {
                 if let Some(user) = self.terminate(pid) {
@@ -366,7 +384,13 @@ fn operation(statement: &Statement) -> &'static str {
         Statement::End(false) => "ROLLBACK",
         Statement::Set(..) => "SET",
         Statement::Show(_) => "SHOW",
-        Statement::RoleLimit(..) | Statement::RoleLogin(..) => "ALTER ROLE",
+        Statement::RoleLimit(..) | Statement::RoleLogin(..) | Statement::RoleRight(..) => "ALTER ROLE",
+        Statement::Shape(Shaping::Index(..)) => "CREATE INDEX",
+        Statement::Shape(Shaping::NoIndex(_)) => "DROP INDEX",
+        Statement::Shape(Shaping::Extension(_, true)) => "CREATE EXTENSION",
+        Statement::Shape(Shaping::Extension(_, false)) => "DROP EXTENSION",
+        Statement::Shape(Shaping::Identity(..) | Shaping::Logged(..)) => "ALTER TABLE",
+        Statement::Shape(Shaping::WalLevel(_)) => "ALTER SYSTEM",
         Statement::Default(Whose::Role(_) | Whose::RoleHere(_), ..) => "ALTER ROLE",
         Statement::DatabaseLimit(..) | Statement::Default(Whose::Database, ..) => "ALTER DATABASE",
         Statement::Grants(true, ..) => "GRANT",

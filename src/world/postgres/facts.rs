@@ -41,6 +41,12 @@ pub struct DatabaseFacts {
     pub tables: Vec<Table>,
     /// Columns, indexes and constraints.
     pub schema: Schema,
+    /// How many large objects there are (`pg_largeobject`).
+    pub large_objects: i64,
+    /// How many sequences.
+    pub sequences: i64,
+    /// Tables that are not in the write-ahead log, `schema.table`.
+    pub unlogged: Vec<String>,
 }
 
 /// An installed extension.
@@ -168,6 +174,8 @@ impl Server {
         let server = session.one(what, sql::SERVER, &[]).await?;
         let none = || trouble(&session.call(what), TroubleKind::Garbled, "no answer");
         let row = server.ok_or_else(none)?;
+        let left = session.one(what, sql::NOT_CARRIED, &[]).await?.ok_or_else(none)?;
+        let (large_objects, sequences) = (session.get(what, &left, 0)?, session.get(what, &left, 1)?);
         let extensions = extensions(&session, sql::EXTENSIONS).await?;
         let available = self::extensions(&session, sql::AVAILABLE_EXTENSIONS).await?;
         Ok(DatabaseFacts {
@@ -185,6 +193,9 @@ impl Server {
             available: available.into_iter().map(|extension| extension.name).collect(),
             tables: self.tables().await?,
             schema: self.schema().await?,
+            large_objects,
+            sequences,
+            unlogged: unlogged(&session).await?,
         })
     }
 
@@ -225,6 +236,15 @@ impl Server {
         }
         Ok(schema)
     }
+}
+
+async fn unlogged(session: &Session) -> Result<Vec<String>, Trouble> {
+    let what = "unlogged tables";
+    let rows = session.rows(what, sql::UNLOGGED, &[]).await?;
+    let name = |row: &tokio_postgres::Row| {
+        Ok(format!("{}.{}", session.get::<String>(what, row, 0)?, session.get::<String>(what, row, 1)?))
+    };
+    rows.iter().map(name).collect()
 }
 
 async fn extensions(session: &Session, text: &str) -> Result<Vec<Extension>, Trouble> {

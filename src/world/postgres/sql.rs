@@ -60,6 +60,19 @@ pub const TABLES: &str = "SELECT n.nspname::text AS schema, c.relname::text AS \
      AND a.atttypid IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype) \
      WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2";
 
+/// What logical replication does not carry: `large_objects int8`, `sequences int8`, both counts. One row.
+///
+/// Source: PostgreSQL documentation, "Logical Replication: Restrictions"; anybody may read `pg_largeobject_metadata`.
+pub const NOT_CARRIED: &str = "SELECT (SELECT count(*)::int8 FROM pg_largeobject_metadata) AS large_objects, \
+     (SELECT count(*)::int8 FROM pg_sequence) AS sequences";
+
+/// User tables that are not in the write-ahead log, which cannot be published: `schema text`, `table text`.
+///
+/// Source: PostgreSQL documentation, `CREATE PUBLICATION`.
+pub const UNLOGGED: &str = "SELECT n.nspname::text AS schema, c.relname::text AS \"table\" \
+     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind = 'r' AND c.relpersistence = 'u' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2";
+
 /// Columns of user tables: `schema text`, `table text`, `column text`, `definition text` (type, `not null`, `generated`,
 /// default).
 pub const COLUMNS: &str = "SELECT n.nspname::text AS schema, c.relname::text AS \"table\", a.attname::text AS \"column\", \

@@ -221,6 +221,7 @@ async fn a_comparison_tells_what_differs() {
 async fn facts_tell_what_a_preflight_must_know() {
     let stage = Stage::new("facts", quick(), None).await;
     stage.old.batch_execute("create table keyless (n int); create extension citext").await.unwrap();
+    stage.old.batch_execute("create unlogged table carts (id int); select lo_create(0)").await.unwrap();
     let postgres = stage.world.postgres().unwrap();
     let (old, new) = (postgres.side(Side::Old).facts().await.unwrap(), postgres.side(Side::New).facts().await.unwrap());
     assert_eq!((old.wal_level.as_str(), old.replication, old.standby), ("logical", true, false));
@@ -236,12 +237,15 @@ async fn facts_tell_what_a_preflight_must_know() {
         ("database:keys", "no primary key: public.keyless"),
         ("database:schema", "only on the old side: column public.keyless.n integer"),
         ("database:extensions", "not installed: citext"),
+        ("database:large-objects", "1 in pg_largeobject, which logical replication does not carry"),
+        ("database:unlogged", "their rows are not replicated: public.carts"),
     ] {
         let finding = finding(id);
         assert_eq!(finding.standing, Standing::ActionRequired, "{finding:?}");
         assert!(finding.reason.contains(words) && finding.remedy.is_some(), "{finding:?}");
     }
-    for id in ["database:old", "database:new", "database:logical", "database:role", "database:version"] {
+    let passing = ["old", "new", "logical", "role", "version", "sequences"].map(|what| format!("database:{what}"));
+    for id in passing.iter().map(String::as_str) {
         assert_eq!(finding(id).standing, Standing::Passed, "{id}");
     }
     refused(&stage).await;

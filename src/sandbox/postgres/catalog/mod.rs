@@ -151,6 +151,9 @@ impl View {
     pub(super) fn setting(&self, name: &str) -> Option<String> {
         let name = name.to_lowercase();
         let (_, usual) = SETTINGS.iter().find(|(known, _)| *known == name)?;
+        if name == "wal_level" {
+            return Some(self.database().shape.wal_level.clone());
+        }
         let of_session = self.settings.get(&name).cloned();
         let of_role = || {
             let database = self.database();

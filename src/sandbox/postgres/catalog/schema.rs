@@ -10,6 +10,7 @@ use crate::sandbox::{
         OPERATOR,
         database::HEARTBEAT,
         link::SLOT,
+        shape,
         table::TABLES,
         value::{Kind, Value},
     },
@@ -67,7 +68,7 @@ pub(super) const RELATIONS: &[Listed] = &[
     ),
     ("pg_publication_rel", &[("prpubid", Oid), ("prrelid", Oid), ("prqual", Text), ("prattrs", TextArray)], nothing),
     ("pg_publication_namespace", &[("pnpubid", Oid), ("pnnspid", Oid)], nothing),
-    ("pg_largeobject_metadata", &[("oid", Oid), ("lomowner", Oid)], nothing),
+    ("pg_largeobject_metadata", &[("oid", Oid), ("lomowner", Oid)], large_objects),
 ];
 
 const CLASS: &[(&str, Kind)] = &[
@@ -216,6 +217,7 @@ fn namespaces(_: &View) -> Vec<Vec<Value>> {
 }
 
 fn classes(view: &View) -> Vec<Vec<Value>> {
+    let shape = &view.database().shape;
     let row = |(oid, name, kind, at): Numbered| {
         let is_table = kind == "r";
         let rows = view.database().tables.get(at).map_or(view.database().beats.len(), |table| table.rows().len());
@@ -225,9 +227,13 @@ fn classes(view: &View) -> Vec<Vec<Value>> {
             Value::Int(PUBLIC_OID),
             Value::Int(OWNER_OID),
             Value::text(kind),
-            Value::text("p"),
+            Value::text(if is_table && shape.unlogged.contains(&name) { "u" } else { "p" }),
             Value::Float(if kind == "S" { 1.0 } else { rows as f64 }),
-            Value::text(if is_table { "d" } else { "n" }),
+            Value::text(if is_table {
+                shape.identities.get(&name).unwrap_or(&'d').to_string()
+            } else {
+                "n".to_owned()
+            }),
             if is_table { access_list(view.database(), &name) } else { Value::Null },
             Value::Int(match kind {
                 "r" => 2,
@@ -337,12 +343,21 @@ fn sequence_view(view: &View) -> Vec<Vec<Value>> {
     view.database().tables.iter().map(row).collect()
 }
 
-fn index_view(_: &View) -> Vec<Vec<Value>> {
+fn large_objects(view: &View) -> Vec<Vec<Value>> {
+    let row = |number: &i64| vec![Value::Int(*number), Value::Int(OWNER_OID)];
+    view.database().shape.large_objects.iter().map(row).collect()
+}
+
+fn index_view(view: &View) -> Vec<Vec<Value>> {
     let row = |table: &'static str| {
         let index = Value::Text(format!("{table}_pkey"));
         vec![Value::text("public"), Value::text(table), index, Value::Text(index_definition(table))]
     };
-    table_names().map(row).collect()
+    let added = view.database().shape.indexes.iter().map(|(name, (table, column))| {
+        let definition = format!("CREATE INDEX {name} ON public.{table} USING btree ({column})");
+        vec![Value::text("public"), Value::text(&**table), Value::text(&**name), Value::Text(definition)]
+    });
+    table_names().map(row).chain(added).collect()
 }
 
 fn tables(_: &View) -> Vec<Vec<Value>> {
@@ -360,23 +375,17 @@ fn published(view: &View) -> Vec<Vec<Value>> {
     if view.side == Side::Old { table_names().map(row).collect() } else { Vec::new() }
 }
 
-const EXTENSIONS: [(&str, &str); 3] = [("pg_stat_statements", "1.10"), ("pgcrypto", "1.3"), ("plpgsql", "1.0")];
-
-fn extensions(_: &View) -> Vec<Vec<Value>> {
-    let row = |(at, (name, version)): (usize, &(&str, &str))| {
+fn extensions(view: &View) -> Vec<Vec<Value>> {
+    let row = |(at, (name, version)): (usize, (&&str, &&str))| {
         vec![Value::Int(13_500 + at as i64), Value::text(*name), Value::text(*version)]
     };
-    EXTENSIONS.iter().enumerate().map(row).collect()
+    view.database().shape.extensions.iter().enumerate().map(row).collect()
 }
 
-fn available(_: &View) -> Vec<Vec<Value>> {
+fn available(view: &View) -> Vec<Vec<Value>> {
     let installed =
-        EXTENSIONS.map(|(name, version)| vec![Value::text(name), Value::text(version), Value::text(version)]);
-    let others = [("citext", "1.6"), ("hstore", "1.8"), ("uuid-ossp", "1.1")];
-    installed
-        .into_iter()
-        .chain(others.map(|(name, version)| vec![Value::text(name), Value::text(version), Value::Null]))
-        .collect()
+        |name: &str| view.database().shape.extensions.get(name).map_or(Value::Null, |known| Value::text(*known));
+    shape::extensions().map(|(name, version)| vec![Value::text(name), Value::text(version), installed(name)]).collect()
 }
 
 fn access_methods(_: &View) -> Vec<Vec<Value>> {

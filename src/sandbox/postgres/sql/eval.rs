@@ -18,6 +18,8 @@ pub(in super::super) enum Effect {
     Sequence(usize, i64, bool),
     /// `pg_terminate_backend`.
     Terminate(i32),
+    /// `lo_create` (None) and `lo_unlink` of this number.
+    LargeObject(Option<i64>),
 }
 
 /// One source's present row.

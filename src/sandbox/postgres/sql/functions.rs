@@ -100,6 +100,8 @@ const KINDS: &[(Kind, &[&str])] = &[
             "pg_table_size",
             "setval",
             "nextval",
+            "lo_create",
+            "lo_unlink",
             "txid_snapshot_xmax",
         ],
     ),
@@ -188,7 +190,7 @@ pub(super) fn call(run: &Evaluation<'_>, name: &str, values: &[Value]) -> Result
     if let Some(value) = of_server(view, name) {
         return Ok(value);
     }
-    if matches!(name, "setval" | "nextval" | "pg_terminate_backend") {
+    if matches!(name, "setval" | "nextval" | "pg_terminate_backend" | "lo_create" | "lo_unlink") {
         return effect(run, name, values);
     }
     if name == "current_setting" {
@@ -258,6 +260,11 @@ fn effect(run: &Evaluation<'_>, name: &str, values: &[Value]) -> Result<Value, S
             run.effects.borrow_mut().push(Effect::Terminate(pid));
         }
         return Ok(Value::Bool(lives));
+    }
+    if matches!(name, "lo_create" | "lo_unlink") {
+        let number = first.int().filter(|_| name == "lo_unlink");
+        run.effects.borrow_mut().push(Effect::LargeObject(number));
+        return Ok(Value::Int(1));
     }
     let oid = match &first {
         Value::Text(name) => run.view.relation_oid(name)?,

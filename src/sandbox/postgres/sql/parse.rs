@@ -1,6 +1,7 @@
 //! From tokens to statements.
 
 use super::{
+    super::shape::Shaping,
     SqlError,
     syntax::{Expr, Statement, Whose},
     token::{Token, tokens},
@@ -14,13 +15,11 @@ const FOREIGN: &[&str] = &[
     "cluster",
     "comment",
     "copy",
-    "create",
     "deallocate",
     "declare",
     "delete",
     "discard",
     "do",
-    "drop",
     "execute",
     "explain",
     "fetch",
@@ -174,6 +173,8 @@ impl Parser {
                 Ok(Statement::Show(self.name()?))
             }
             "alter" => self.alter(),
+            "create" => self.create(),
+            "drop" => self.drop(),
             "grant" | "revoke" => self.grants(),
             "insert" => self.insert(),
             other if FOREIGN.contains(&other) => Err(SqlError::unspoken(&other.to_uppercase())),
@@ -231,11 +232,28 @@ impl Parser {
             }
             return Ok(Statement::Subscription(name, enable));
         }
+        if self.take("table") {
+            return self.alter_table();
+        }
+        if self.take_all(&["system", "set", "wal_level"]) {
+            let value = self.assigned()?.unwrap_or_else(|| "replica".to_owned());
+            return Ok(Statement::Shape(Shaping::WalLevel(value)));
+        }
         if !self.take("role") && !self.take("user") {
-            return Err(SqlError::unspoken("ALTER of anything but ROLE, DATABASE and SUBSCRIPTION"));
+            return Err(SqlError::unspoken("ALTER of anything but ROLE, DATABASE, TABLE, SYSTEM and SUBSCRIPTION"));
         }
         let name = self.name()?;
         let _ = self.take("with");
+        for (word, superuser, given) in [
+            ("superuser", true, true),
+            ("nosuperuser", true, false),
+            ("replication", false, true),
+            ("noreplication", false, false),
+        ] {
+            if self.take(word) {
+                return Ok(Statement::RoleRight(name, superuser, given));
+            }
+        }
         if self.take_all(&["connection", "limit"]) {
             return Ok(Statement::RoleLimit(name, self.whole()?));
         }
@@ -250,6 +268,52 @@ impl Parser {
         }
         let (setting, value) = self.default()?;
         Ok(Statement::Default(if here { Whose::RoleHere(name) } else { Whose::Role(name) }, setting, value))
+    }
+
+    fn alter_table(&mut self) -> Result<Statement, SqlError> {
+        let table = self.qualified()?;
+        if self.take_all(&["replica", "identity"]) {
+            let words = [("default", 'd'), ("full", 'f'), ("nothing", 'n')];
+            let known = words.into_iter().find(|(word, _)| self.take(word));
+            let (_, identity) = known.ok_or_else(|| self.unexpected())?;
+            return Ok(Statement::Shape(Shaping::Identity(table, identity)));
+        }
+        self.expect("set")?;
+        let logged = self.take("logged");
+        if !logged {
+            self.expect("unlogged")?;
+        }
+        Ok(Statement::Shape(Shaping::Logged(table, logged)))
+    }
+
+    fn create(&mut self) -> Result<Statement, SqlError> {
+        self.expect("create")?;
+        if self.take("extension") {
+            return Ok(Statement::Shape(Shaping::Extension(self.name()?, true)));
+        }
+        if !self.take("index") {
+            return Err(SqlError::unspoken("CREATE of anything but INDEX and EXTENSION"));
+        }
+        let _ = self.take("concurrently");
+        let name = self.name()?;
+        self.expect("on")?;
+        let table = self.qualified()?;
+        self.expect("(")?;
+        let column = self.name()?;
+        self.expect(")")?;
+        Ok(Statement::Shape(Shaping::Index(name, table, column)))
+    }
+
+    fn drop(&mut self) -> Result<Statement, SqlError> {
+        self.expect("drop")?;
+        if self.take("extension") {
+            return Ok(Statement::Shape(Shaping::Extension(self.name()?, false)));
+        }
+        if !self.take("index") {
+            return Err(SqlError::unspoken("DROP of anything but INDEX and EXTENSION"));
+        }
+        let _ = self.take("concurrently");
+        Ok(Statement::Shape(Shaping::NoIndex(self.qualified()?)))
     }
 
     /// `SET setting = value` or `RESET setting`.

@@ -1,6 +1,9 @@
 //! What a statement is made of.
 
-use super::super::value::{Kind, Value};
+use super::super::{
+    shape::Shaping,
+    value::{Kind, Value},
+};
 
 /// A statement.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +21,10 @@ pub(in super::super) enum Statement {
     DatabaseLimit(String, i64),
     /// `ALTER ROLE name LOGIN` or `NOLOGIN`.
     RoleLogin(String, bool),
+    /// `ALTER ROLE name [NO]SUPERUSER` (true) or `[NO]REPLICATION` (false), and whether it gets it.
+    RoleRight(String, bool, bool),
+    /// What changes the database's shape.
+    Shape(Shaping),
     /// `ALTER DATABASE name SET ...` and `ALTER ROLE name [IN DATABASE name] SET ...`: whose, setting, value or None.
     Default(Whose, String, Option<String>),
     /// `GRANT` (true) or `REVOKE`: privileges, tables (none: all), roles.
