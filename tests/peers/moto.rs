@@ -275,5 +275,28 @@ async fn one_permission_less_is_named(peer: &Peer, policy: &Value) {
     let refused = peer.world.rds().take("shop", "before-2", &[]).await.unwrap_err();
     assert!(!refused.in_doubt && refused.trouble.kind == TroubleKind::Credentials, "{refused}");
     assert!(refused.to_string().contains("rds:CreateDBSnapshot"), "{refused}");
+    each_step_and_each_undo_is_refused_by_its_name(peer, policy).await;
     peer.enforce(None).await;
+}
+
+/// What is taken away is missed where it is used, on the way there and on the way back, and nothing has happened then.
+async fn each_step_and_each_undo_is_refused_by_its_name(peer: &Peer, policy: &Value) {
+    let refused = async |step: &str, change: &Change, action: &str| {
+        peer.enforce(Some(&without(policy, action))).await;
+        let outcome = apply(&peer.ctx(step), change, TOKEN).await;
+        let Outcome::Failed { trouble } = &outcome else { panic!("{step} without {action}: {outcome:?}") };
+        assert_eq!(trouble.kind, TroubleKind::Credentials, "{trouble:?}");
+        assert!(format!("{}: {}", trouble.call, trouble.reason).contains(action), "{trouble:?}");
+        peer.enforce(Some(policy)).await;
+    };
+    let there = peer.preview("restore", Direction::Forward, &[]).await.parts[0].change.clone();
+    refused("restore", &there, "rds:RestoreDBInstanceFromDBSnapshot").await;
+    assert_eq!(peer.world.rds().instance("shop-scratch").await.unwrap(), None);
+    let restored = peer.run("restore", Direction::Forward, &[]).await;
+    let back = peer.preview("restore", Direction::Back, &restored).await.parts[0].change.clone();
+    refused("restore", &back, "rds:DeleteDBInstance").await;
+    assert!(peer.world.rds().instance("shop-scratch").await.unwrap().is_some());
+    peer.run("restore", Direction::Back, &restored).await;
+    let promote = peer.preview("promote", Direction::Forward, &[]).await.parts[0].change.clone();
+    refused("promote", &promote, "rds:PromoteReadReplica").await;
 }

@@ -11,7 +11,7 @@ use super::{
     },
     stage::{Stage, wanting},
 };
-use crate::run::Standing;
+use crate::run::{Standing, TroubleKind};
 
 #[tokio::test]
 async fn with_the_generated_policy_all_passes_and_one_permission_less_fails_with_its_name() {
@@ -92,4 +92,30 @@ async fn a_narrower_zone_name_or_role_is_found_by_its_condition() {
         let finding = findings.iter().find(|finding| finding.id == id).unwrap();
         assert_eq!(finding.standing, Standing::ActionRequired, "{from}: {finding:?}");
     }
+}
+
+/// Not only what IAM says when it is asked: the services hold each change against it, forward and back.
+#[tokio::test]
+async fn a_change_on_another_resource_is_refused_by_its_service_and_has_no_effect() {
+    let stage = Stage::open().await;
+    let policy = driver(&stage.plan, None).document.to_string();
+    let (ecs, rds) = (stage.world.ecs(), stage.world.rds());
+    for (from, to, action) in [
+        ("service/acme/worker", "service/acme/else", "ecs:UpdateService"),
+        ("db:acme-shop-scratch", "db:else", "rds:DeleteDBInstance"),
+        ("snapshot:", "snapshot:else", "rds:CreateDBSnapshot"),
+    ] {
+        assert!(policy.contains(from), "{from}");
+        stage.attach(&serde_json::from_str(&policy.replace(from, to)).unwrap()).await;
+        let refused = match action {
+            "ecs:UpdateService" => ecs.scale("acme", "worker", 1).await.unwrap_err(),
+            "rds:DeleteDBInstance" => rds.delete("acme-shop-scratch").await.unwrap_err(),
+            _ => rds.take("acme-shop", "before-1", &[]).await.unwrap_err(),
+        };
+        assert!(!refused.in_doubt && refused.trouble.kind == TroubleKind::Credentials, "{action}: {refused}");
+        assert!(refused.to_string().contains(action), "{refused}");
+    }
+    let ledger = format!("{}/sandbox/ledger", stage.sandbox.endpoints().control);
+    let ledger: serde_json::Value = reqwest::get(ledger).await.unwrap().json().await.unwrap();
+    assert_eq!(ledger, serde_json::json!([]), "nothing was done");
 }

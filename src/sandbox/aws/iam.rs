@@ -1,7 +1,7 @@
 //! IAM (query): the policies of the one user, evaluated as IAM documents it.
 //!
-//! `SimulatePrincipalPolicy` looks at actions, resources and conditions. The calls themselves are held against the
-//! policies by their action alone, and those of `ChangeResourceRecordSets` by zone, names, types and actions, too.
+//! `SimulatePrincipalPolicy` looks at actions, resources and conditions. The calls that read are held against the policies
+//! by their action alone, those that change something by their resources and conditions, too (`scope`, `route53`).
 //!
 //! Source: IAM API reference (2010-05-08); IAM User Guide, "Policy evaluation logic" and "Condition operators".
 

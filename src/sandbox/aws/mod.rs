@@ -9,6 +9,7 @@ mod logs;
 pub(super) mod rds;
 pub(super) mod route53;
 mod route53_rules;
+mod scope;
 pub(super) mod secrets;
 mod sqs;
 mod sts;
@@ -155,6 +156,13 @@ fn carry_out(world: &World, call: &Call, asked: &Asked<'_>, request_id: &str) ->
         return Ok(stamped(http::reply(StatusCode::OK, "text/xml", body), request_id));
     }
     let input = read_input(call, asked.protocol)?;
+    let (is_xml, action) = (asked.protocol == Protocol::Query, format!("{}:{}", asked.service, asked.operation));
+    if let Some((resources, context)) = scope::of(asked.service, &asked.operation, &input) {
+        let iam = lock(&world.iam);
+        if let Some(refusal) = resources.iter().find_map(|arn| iam.refusal(&action, Some((arn, &context)), is_xml)) {
+            return Err(refusal);
+        }
+    }
     let output = match asked.service {
         "ecs" => ecs::serve(world, &asked.operation, input, request_id)?,
         "iam" => iam::serve(world, &asked.operation, &input)?,

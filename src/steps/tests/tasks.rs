@@ -168,11 +168,16 @@ async fn logs_that_cannot_be_read_are_said_once_and_decide_nothing() {
     assert_eq!(told.len(), 1, "{lines:?}");
 }
 
-fn deploy(stage: &Stage) -> impl Future<Output = ()> {
-    let client = aws_sdk_ecs::Client::new(stage.world.aws().act());
-    async move {
-        client.update_service().cluster("acme").service("web").force_new_deployment(true).send().await.unwrap();
-    }
+/// By somebody who may: the plan does not deploy, and what it may do is not enough.
+async fn deploy(stage: &Stage) {
+    let config = stage.world.aws().act();
+    let (client, iam) = (aws_sdk_ecs::Client::new(config), aws_sdk_iam::Client::new(config));
+    let update = || client.update_service().cluster("acme").service("web").force_new_deployment(true).send();
+    assert!(update().await.is_err(), "not with the plan's own policy");
+    let all = json!({ "Statement": { "Effect": "Allow", "Action": "*", "Resource": "*" } }).to_string();
+    iam.put_user_policy().user_name("sandbox").policy_name("deploys").policy_document(all).send().await.unwrap();
+    update().await.unwrap();
+    iam.delete_user_policy().user_name("sandbox").policy_name("deploys").send().await.unwrap();
 }
 
 #[tokio::test]
