@@ -100,9 +100,10 @@ pub fn lasting(plan: &Plan, state: &State) -> Vec<Lasting> {
     told.collect()
 }
 
-/// Everything that could be undone at the end of the window. Past the point of no return nothing is.
+/// Everything that could be undone at the end of the window. Past the point of no return nothing is, nor once everything
+/// has been put back.
 fn back_from_the_end(plan: &Plan, state: &State) -> Duration {
-    if point_passed(plan, state).is_some() {
+    if point_passed(plan, state).is_some() || state.rolled_back {
         return Duration::ZERO;
     }
     let skipped = |step: &&Step| state.step(&step.id).is_some_and(|known| known.phase == Phase::Skipped);

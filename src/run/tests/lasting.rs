@@ -115,6 +115,9 @@ fn what_must_last_is_counted_from_the_end_of_the_window_and_not_from_now() {
     state.step_mut(&"scale".into()).unwrap().phase = Phase::Skipped;
     let expected = plan.step(&"scale".into()).unwrap().expected;
     assert_eq!(needed(&plan, &state, at(0)).back, planned.back - expected, "what was skipped is not undone");
+    state.rolled_back = true;
+    assert_eq!(needed(&plan, &state, at(0)).until, at(3600), "nothing is left to go back from");
+    state.rolled_back = false;
     plan.window = None;
     let all: Duration = plan.steps.iter().map(|step| step.expected).sum();
     assert_eq!(
