@@ -1,5 +1,6 @@
 //! The loop: keys before news, news before time; a frame only when something changed and the last one has left.
 
+mod kept;
 mod lost;
 mod pointer;
 mod wake;
@@ -18,7 +19,10 @@ use jiff::Timestamp;
 use ratatui::layout::Rect;
 use tokio::time::timeout;
 
-use self::wake::{Signals, Wake, at, next_second};
+use self::{
+    kept::Kept,
+    wake::{SecondHand, Signals, Wake, at},
+};
 use super::{
     Exit, Guidance, Options, TuiError,
     alert::{call, worth},
@@ -66,6 +70,7 @@ pub(super) struct App {
     heard: Option<Timestamp>,
     ui: Ui,
     screen: Screen,
+    kept: Kept,
     writer: Writer,
     pace: Pace,
     /// What the frame that is being written shows, and the question to the terminal behind it.
@@ -118,6 +123,7 @@ impl App {
             heard: None,
             ui,
             screen: Screen::new(area()?),
+            kept: Kept::default(),
             writer,
             pace: Pace::asked_at(now),
             leaving: None,
@@ -143,8 +149,9 @@ impl App {
     pub(super) async fn run(mut self, guard: &Guard) -> Result<Exit, TuiError> {
         let mut input = Input::new().map_err(TuiError::Terminal)?;
         let mut signals = Signals::new().map_err(TuiError::Terminal)?;
+        let mut second_hand = SecondHand::new().map_err(TuiError::Terminal)?;
         let exit = loop {
-            let wake = self.wait(&mut input, &mut signals).await;
+            let wake = self.wait(&mut input, &mut signals, &mut second_hand).await;
             if matches!(wake, Wake::Suspended) {
                 self.finish(Some(&mut input)).await;
             }
@@ -180,7 +187,7 @@ impl App {
         }
     }
 
-    async fn wait(&mut self, input: &mut Input, signals: &mut Signals) -> Wake {
+    async fn wait(&mut self, input: &mut Input, signals: &mut Signals, second_hand: &mut SecondHand) -> Wake {
         let now = monotonic();
         let full = self.pace.full(now, self.awaited);
         let patience = self.pace.patience().filter(|_| full);
@@ -193,7 +200,7 @@ impl App {
             result = self.writer.drained(), if !self.writer.free() => Wake::Written(result),
             () = at(deadline), if deadline.is_some() => Wake::Deadline,
             news = self.link.recv() => Wake::News(news),
-            () = next_second(now) => Wake::Tick,
+            () = second_hand.next() => Wake::Tick,
         }
     }
 
@@ -244,14 +251,10 @@ impl App {
             }
             Wake::Tick => {
                 self.ui.fade(now);
-                self.soon(now);
+                self.soon_of_time(now);
             }
         }
         Ok(None)
-    }
-
-    fn soon(&mut self, at: Instant) {
-        self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
     /// All keys of one read. More than one at once are a burst; a release is no key.
@@ -271,7 +274,7 @@ impl App {
                 }
                 _ => continue,
             };
-            self.soon(now);
+            self.soon_of_key(now);
             self.awaited = true;
             if let Some(exit) = self.act(intents, now) {
                 return Some(exit);
@@ -317,10 +320,11 @@ impl App {
     /// Has older events read where somebody looks that far back.
     fn look_back(&mut self) {
         let Some(state) = self.follower.as_ref().map(|follower| &follower.snapshot().state) else { return };
-        if let Some((before, count)) = sift::wanted(state, &mut self.ui)
-            && !self.link.past(before, count)
-        {
-            self.ui.past.give_up();
+        if let Some((before, count)) = sift::wanted(state, &mut self.ui) {
+            self.kept = Kept::default();
+            if !self.link.past(before, count) {
+                self.ui.past.give_up();
+            }
         }
     }
 
@@ -429,6 +433,7 @@ impl App {
             self.first = first;
         } else {
             // The rest goes on its way when there is room for it, as it is then.
+            self.keep_nothing();
             self.due = Some(now);
         }
         if let Some(snapshot) = self.follower.as_ref().map(Follower::snapshot) {
@@ -448,19 +453,6 @@ impl App {
         if self.writer.free() {
             self.left(monotonic());
         }
-    }
-
-    /// Draws what is so now.
-    fn draw(&mut self, now: Instant) -> Painted {
-        let buf = self.screen.blank();
-        let Options { theme, tz, .. } = &self.options;
-        let Some(snapshot) = self.follower.as_ref().map(Follower::snapshot) else {
-            pane::waiting(*theme, self.lost.as_ref().map(|lost| lost.reason.as_str()), buf);
-            return Painted::default();
-        };
-        let times = (snapshot.clock.at_wall(wall_now()), now);
-        let scene = Scene::new(snapshot, &self.ui, (*theme, tz), times, self.lost.as_ref());
-        pane::draw(&scene, buf)
     }
 
     /// A frame has left; what it shows counts as seen when the terminal says that it has it, if it says such things.

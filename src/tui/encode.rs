@@ -59,8 +59,10 @@ fn style_of(cell: &Cell) -> Style {
 
 /// Whether two cells look the same.
 fn alike(a: &Cell, b: &Cell) -> bool {
-    let styles = a.fg == b.fg && a.bg == b.bg && a.modifier == b.modifier;
-    same_symbol(a, b) && (styles || style_of(a) == style_of(b))
+    if a.fg == b.fg && a.bg == b.bg && a.modifier == b.modifier {
+        return same_symbol(a, b);
+    }
+    a.bg == b.bg && blank(a) && blank(b)
 }
 
 /// Nearly all symbols have one byte, and need not be compared as texts.
@@ -119,18 +121,19 @@ impl Default for Encoder {
 impl Encoder {
     /// Appends to `out` what brings a terminal from what it shows to the next frame; both are of one size.
     ///
+    /// Of the next frame only the lines of `drawn` count, where it is given; the others are shown as they should.
+    ///
     /// It ends behind the lines with which `out` is longer than `room`, and takes the lines that were sent over into
     /// `shown`. Lines of `first` come first. True: nothing is left.
     pub(super) fn encode(
         &mut self,
-        shown: &mut Buffer,
-        next: &mut Buffer,
+        (shown, next, drawn): (&mut Buffer, &mut Buffer, Option<&[Rect]>),
         out: &mut String,
         first: Rect,
         room: usize,
     ) -> bool {
         self.width = next.area.width;
-        let mut changed = changed(shown, next);
+        let mut changed = changed(shown, next, drawn);
         let mut cells = Vec::new();
         changed.iter().for_each(|one| updates(*one, line(shown, one.y), line(next, one.y), &mut cells));
         self.out = std::mem::take(out);
@@ -251,8 +254,10 @@ impl Encoder {
 
     /// Whether a cell written now would look as it should.
     fn writes(&self, cell: &Cell) -> bool {
-        let plain = blank(cell) && cell.bg == self.pen.bg && !self.pen.modifier.intersects(ON_BLANKS);
-        plain || style_of(cell) == self.pen
+        if (Style { fg: cell.fg, bg: cell.bg, modifier: cell.modifier }) == self.pen {
+            return true;
+        }
+        cell.bg == self.pen.bg && !self.pen.modifier.intersects(ON_BLANKS) && blank(cell)
     }
 
     fn go(&mut self, x: u16, y: u16) {
@@ -298,8 +303,9 @@ impl Encoder {
         if !self.writes(cell) {
             self.restyle(style_of(cell));
         }
-        self.out.push_str(cell.symbol());
-        let columns = u16::try_from(super::text::width(cell.symbol()).max(1)).unwrap_or(1);
+        let symbol = cell.symbol();
+        self.out.push_str(symbol);
+        let columns = if symbol.len() == 1 { 1 } else { u16::try_from(super::text::width(symbol).max(1)).unwrap_or(1) };
         // Past the last column a terminal's cursor is wherever it likes.
         self.cursor = self.cursor.map(|(x, y)| (x + columns, y)).filter(|(x, _)| *x < self.width);
     }

@@ -39,6 +39,11 @@ pub(super) struct Wishes {
     pub(super) checks: usize,
 }
 
+/// Whether a terminal shows more than a sentence.
+pub(super) const fn fits(area: Rect) -> bool {
+    area.width >= SMALLEST.0 && area.height >= SMALLEST.1
+}
+
 /// How many banners there is room for.
 pub(super) const fn banner_room(area: Rect) -> usize {
     match area.height {
@@ -51,7 +56,7 @@ pub(super) const fn banner_room(area: Rect) -> usize {
 /// Lays a frame out; None when the terminal is too small. Only where panes stand beside each other they are asked for
 /// their wishes, which takes drawing them for once.
 pub(super) fn layout(area: Rect, ui: &Ui, banners: usize, wishes: impl FnOnce() -> Wishes) -> Option<Layout> {
-    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+    if !fits(area) {
         return None;
     }
     let banner_lines = u16::try_from(banners.min(banner_room(area))).unwrap_or(0);

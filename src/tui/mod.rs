@@ -8,8 +8,8 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `app`, `app/` | the loop; the only place that acts; what wakes it |
-//! | `terminal`, `input`, `screen`, `encode`, `encode/` | the terminal: taken and given back, keys from it, frames to it in the fewest bytes |
+//! | `app`, `app/` | the loop; the only place that acts; what wakes it; what of a frame is kept |
+//! | `terminal`, `input`, `screen`, `screen/`, `encode`, `encode/` | the terminal: taken and given back, keys from it, frames to it in the fewest bytes |
 //! | `pace` | how much may be on its way to it |
 //! | `ui/`, `keymap`, `form` | this screen's own state, and what commands do to it; the one table of keys; questions to the person |
 //! | `sift` | the journal as it is looked through |

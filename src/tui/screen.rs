@@ -3,15 +3,14 @@
 //! Rejected: ratatui's `Terminal` with its crossterm backend. It resets the style at the end of every frame and moves
 //! the cursor by absolute position only; a clock that ticks then costs three times as much on a bad link.
 
-use std::{
-    io,
-    os::fd::{AsFd as _, OwnedFd},
+mod writer;
+
+use ratatui::{
+    buffer::{Buffer, Cell},
+    layout::Rect,
 };
 
-use ratatui::{buffer::Buffer, layout::Rect};
-use rustix::fs::{Mode, OFlags};
-use tokio::io::unix::AsyncFd;
-
+pub(super) use self::writer::Writer;
 use super::encode::Encoder;
 
 /// Frames longer than this are wrapped as synchronized output (`CSI ? 2026`); a shorter one arrives whole anyway, and
@@ -24,6 +23,11 @@ pub(super) struct Screen {
     /// As it was drawn, line by line: what is drawn the same again needs no closer look.
     shown: Buffer,
     next: Buffer,
+    /// The lines of `next` that were drawn; None: all of them.
+    drawn: Option<Vec<Rect>>,
+    /// What a box lies over, while one does.
+    below: Buffer,
+    covered: bool,
     encoder: Encoder,
     stale: bool,
 }
@@ -31,7 +35,16 @@ pub(super) struct Screen {
 impl Screen {
     /// A screen of unknown content.
     pub(super) fn new(area: Rect) -> Self {
-        Self { shown: Buffer::empty(area), next: Buffer::empty(area), encoder: Encoder::default(), stale: true }
+        let buffer = || Buffer::empty(area);
+        Self {
+            shown: buffer(),
+            next: buffer(),
+            drawn: None,
+            below: Buffer::default(),
+            covered: false,
+            encoder: Encoder::default(),
+            stale: true,
+        }
     }
 
     /// The whole area.
@@ -51,8 +64,41 @@ impl Screen {
 
     /// An empty buffer to draw the next frame into.
     pub(super) fn blank(&mut self) -> &mut Buffer {
+        (self.drawn, self.covered) = (None, false);
         self.next.reset();
         &mut self.next
+    }
+
+    /// A buffer of which these lines are empty, to be drawn anew; the others stay as they were drawn last. Not for a screen
+    /// of unknown content.
+    pub(super) fn lines(&mut self, lines: Vec<Rect>) -> &mut Buffer {
+        for y in lines.iter().flat_map(|area| area.top()..area.bottom()) {
+            let start = self.next.index_of(0, y);
+            self.next.content[start..][..usize::from(self.next.area.width)].fill(Cell::EMPTY);
+        }
+        self.drawn = Some(lines);
+        &mut self.next
+    }
+
+    /// The buffer as it stands, to draw more into.
+    pub(super) const fn drawing(&mut self) -> &mut Buffer {
+        &mut self.next
+    }
+
+    /// What was drawn is below a box that comes over it now.
+    pub(super) fn cover(&mut self) {
+        copy(&self.next, &mut self.below);
+        self.covered = true;
+    }
+
+    /// The buffer as it was drawn last, without the box that lay over it: a box is opened or closed there (`covered`: now
+    /// there is one), and nothing else changes. Not for a screen of unknown content.
+    pub(super) fn again(&mut self, covered: bool) {
+        copy(if self.covered { &self.below } else { &self.shown }, &mut self.next);
+        if covered && !self.covered {
+            copy(&self.shown, &mut self.below);
+        }
+        (self.drawn, self.covered) = (None, covered);
     }
 
     /// The bytes that bring the terminal from what it shows to what was drawn; empty when nothing changed.
@@ -69,7 +115,8 @@ impl Screen {
             self.shown.reset();
             self.encoder = Encoder::default();
         }
-        let whole = self.encoder.encode(&mut self.shown, &mut self.next, &mut out, first, room);
+        let drawn = self.drawn.as_deref();
+        let whole = self.encoder.encode((&mut self.shown, &mut self.next, drawn), &mut out, first, room);
         if out.len() < SYNC_FROM || room < usize::MAX {
             return (out.into_bytes(), whole);
         }
@@ -77,124 +124,11 @@ impl Screen {
     }
 }
 
-/// Writes frames, and never waits for the terminal: one that does not drain keeps neither keys nor signals waiting.
-///
-/// It holds one frame: the next is drawn only when the last has left, so that frames are dropped rather than queued.
-#[derive(Debug)]
-pub(super) struct Writer {
-    out: Out,
-    busy: bool,
-}
-
-#[derive(Debug)]
-enum Out {
-    /// The terminal opened anew: what is set on that descriptor, not to block, the shell does not share.
-    Own { fd: OwnedFd, rest: Vec<u8>, failed: Option<io::Error> },
-    /// Where it may not be opened (it belongs to somebody else after `su`), a thread waits for it.
-    Thread { frames: std::sync::mpsc::Sender<Vec<u8>>, written: tokio::sync::mpsc::UnboundedReceiver<io::Result<()>> },
-}
-
-impl Writer {
-    /// Writes to the terminal on standard output. Must be called inside a tokio runtime.
-    ///
-    /// # Errors
-    /// If it can be written to neither way.
-    pub(super) fn stdout() -> io::Result<Self> {
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        match rustix::fs::open("/proc/self/fd/1", flags, Mode::empty()) {
-            Ok(own) => Ok(Self::own(own)),
-            Err(_) => Self::thread(std::fs::File::from(rustix::io::dup(io::stdout())?)),
-        }
-    }
-
-    /// Writes to a descriptor that does not block.
-    const fn own(fd: OwnedFd) -> Self {
-        Self { out: Out::Own { fd, rest: Vec::new(), failed: None }, busy: false }
-    }
-
-    /// Writes on a thread, which ends with the writer.
-    fn thread(mut out: impl io::Write + Send + 'static) -> io::Result<Self> {
-        let (frames, inbox) = std::sync::mpsc::channel::<Vec<u8>>();
-        let (done, written) = tokio::sync::mpsc::unbounded_channel();
-        std::thread::Builder::new().name("screen".into()).spawn(move || {
-            for frame in inbox {
-                let result = out.write_all(&frame).and_then(|()| out.flush());
-                if done.send(result).is_err() {
-                    break;
-                }
-            }
-        })?;
-        Ok(Self { out: Out::Thread { frames, written }, busy: false })
-    }
-
-    /// Whether the last frame has left.
-    pub(super) const fn free(&self) -> bool {
-        !self.busy
-    }
-
-    /// Hands a frame over; only when [`Writer::free`]. It may have left already.
-    pub(super) fn write(&mut self, frame: Vec<u8>) {
-        self.busy = match &mut self.out {
-            Out::Own { fd, rest, failed } => {
-                *rest = frame;
-                match write_some(fd, rest) {
-                    Ok(done) => !done,
-                    Err(error) => {
-                        *failed = Some(error);
-                        true
-                    }
-                }
-            }
-            Out::Thread { frames, .. } => frames.send(frame).is_ok(),
-        };
-    }
-
-    /// Waits until the frame has left. Cancel-safe.
-    ///
-    /// # Errors
-    /// If the terminal takes nothing more.
-    pub(super) async fn drained(&mut self) -> io::Result<()> {
-        let result = match &mut self.out {
-            Out::Own { fd, rest, failed } => match failed.take() {
-                Some(error) => Err(error),
-                None => write_rest(fd, rest).await,
-            },
-            Out::Thread { written, .. } => {
-                written.recv().await.unwrap_or_else(|| Err(io::ErrorKind::BrokenPipe.into()))
-            }
-        };
-        self.busy = false;
-        result
-    }
-}
-
-/// Writes what the terminal takes now; true once nothing is left.
-fn write_some(fd: &OwnedFd, rest: &mut Vec<u8>) -> io::Result<bool> {
-    while !rest.is_empty() {
-        match rustix::io::write(fd, rest) {
-            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Ok(written) => drop(rest.drain(..written)),
-            Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(true)
-}
-
-/// The terminal is watched only as long as it has to be waited for: it would wake us for every frame that it takes.
-#[expect(
-    deprecated,
-    reason = "its successor is unsafe, for types whose descriptor may change; that of what is borrowed does not"
-)]
-async fn write_rest(fd: &OwnedFd, rest: &mut Vec<u8>) -> io::Result<()> {
-    let watched = AsyncFd::with_interest(fd.as_fd(), tokio::io::Interest::WRITABLE)?;
-    loop {
-        let mut ready = watched.writable().await?;
-        if write_some(fd, rest)? {
-            return Ok(());
-        }
-        ready.clear_ready();
+fn copy(from: &Buffer, to: &mut Buffer) {
+    if from.area == to.area {
+        to.content.clone_from_slice(&from.content);
+    } else {
+        to.clone_from(from);
     }
 }
 
@@ -219,41 +153,6 @@ mod tests {
         parser.screen().rows(0, AREA.width).collect()
     }
 
-    #[tokio::test]
-    async fn a_frame_that_a_terminal_does_not_take_at_once_leaves_as_it_drains() {
-        let (reader, end) = io::pipe().unwrap();
-        rustix::io::ioctl_fionbio(&end, true).unwrap();
-        let mut writer = Writer::own(end.into());
-        writer.write(b"short".to_vec());
-        assert!(writer.free());
-        let frame: Vec<u8> = (0..400_000).map(|at: u32| at.to_le_bytes()[0]).collect();
-        writer.write(frame.clone());
-        assert!(!writer.free(), "a pipe holds less");
-        let reading = std::thread::spawn(move || {
-            let (mut read, mut reader) = (Vec::new(), reader);
-            io::Read::read_to_end(&mut reader, &mut read).unwrap();
-            read
-        });
-        writer.drained().await.unwrap();
-        assert!(writer.free());
-        drop(writer);
-        let read = reading.join().unwrap();
-        assert!(read.starts_with(b"short") && read[5..] == frame);
-    }
-
-    #[tokio::test]
-    async fn a_terminal_that_is_gone_is_told_when_the_frame_is_waited_for() {
-        let (reader, end) = io::pipe().unwrap();
-        drop(reader);
-        let mut writer = Writer::own(end.into());
-        writer.write(b"frame".to_vec());
-        assert!(!writer.free());
-        writer.drained().await.unwrap_err();
-        let mut writer = Writer::thread(std::fs::File::open("/dev/null").unwrap()).unwrap();
-        writer.write(b"frame".to_vec());
-        writer.drained().await.unwrap_err();
-    }
-
     #[test]
     fn a_terminal_shows_what_was_drawn() {
         let size = |number| std::num::NonZero::new(number).unwrap();
@@ -276,6 +175,36 @@ mod tests {
         assert_eq!(frame(&mut screen, &[(0, 0, "02:44:07", style)]), b"");
         let tick = frame(&mut screen, &[(0, 0, "02:44:08", style)]);
         assert!(tick.len() <= 10, "{:?}", String::from_utf8_lossy(&tick));
+    }
+
+    #[test]
+    fn lines_that_are_not_drawn_anew_stay() {
+        let mut screen = Screen::new(AREA);
+        let plain = Look::new();
+        frame(&mut screen, &[(0, 0, "1 s", plain), (0, 1, "body", plain), (0, 3, "keys", plain)]);
+        for (clock, wanted) in [("2 s", "\x1b[H2"), ("2 s", ""), ("3 s", "\r3")] {
+            let lines = [0, 3].map(|y| Rect { y, height: 1, ..AREA });
+            let buf = screen.lines(lines.to_vec());
+            buf.set_string(0, 0, clock, plain);
+            buf.set_string(0, 3, "keys", plain);
+            assert_eq!(String::from_utf8_lossy(&screen.encode()), wanted);
+        }
+        assert_eq!(frame(&mut screen, &[(0, 0, "3 s", plain), (0, 1, "body", plain), (0, 3, "keys", plain)]), b"");
+    }
+
+    #[test]
+    fn what_a_box_lay_over_is_there_again() {
+        let mut screen = Screen::new(AREA);
+        let plain = Look::new();
+        let mut terminal = vt100::Parser::new(4.try_into().unwrap(), 40.try_into().unwrap(), 0);
+        terminal.process(&frame(&mut screen, &[(0, 0, "below 漢字 it", plain), (0, 2, "more", plain)]));
+        let boxes = [(Some("box"), "below box  it"), (Some("b漢"), "below b漢  it"), (None, "below 漢字 it")];
+        for (words, first) in boxes.iter().cycle().take(6) {
+            screen.again(words.is_some());
+            screen.drawing().set_string(6, 0, words.unwrap_or_default(), plain);
+            let rows = feed(&mut terminal, &screen.encode());
+            assert_eq!((rows[0].trim_end(), rows[2].trim_end()), (*first, "more"));
+        }
     }
 
     #[test]

@@ -79,7 +79,7 @@ pub(super) struct Toast {
 }
 
 /// What a frame showed, told by drawing it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Painted {
     /// The step whose pane was visible.
     pub(super) step: Option<Shown>,

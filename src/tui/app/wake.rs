@@ -1,14 +1,24 @@
 //! What the loop waits for.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
 
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 use tokio::{
+    io::{Interest, unix::AsyncFd},
     signal::unix::{Signal, SignalKind, signal},
     time::sleep_until,
 };
 
 use super::super::{Exit, input::Batch};
 use crate::{clock::wall_now, session::News};
+
+/// Of a second.
+const NANOS: u64 = 1_000_000_000;
 
 /// What woke the loop.
 pub(super) enum Wake {
@@ -70,8 +80,46 @@ pub(super) async fn at(deadline: Option<Instant>) {
     }
 }
 
-/// Sleeps until the second hand of the wall moves.
-pub(super) async fn next_second(now: Instant) {
-    let into = Duration::from_nanos(u64::try_from(wall_now().subsec_nanosecond()).unwrap_or(0));
-    sleep_until((now + Duration::from_secs(1).saturating_sub(into)).into()).await;
+/// The second hand of the wall.
+///
+/// A timer of the kernel's, not tokio's: for one of those the loop wakes twice, first when it comes within reach and then
+/// when it is due, and once more when it is set. That was half of what a cockpit costs in which only the clock ticks.
+pub(super) struct SecondHand {
+    timer: AsyncFd<OwnedFd>,
+    set: bool,
+}
+
+impl SecondHand {
+    /// It begins to move with the first [`Self::next`].
+    ///
+    /// # Errors
+    /// If the system has no timer for us.
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe, for types whose descriptor may change; an OwnedFd's does not"
+    )]
+    pub(super) fn new() -> std::io::Result<Self> {
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        Ok(Self { timer: AsyncFd::with_interest(timer, Interest::READABLE)?, set: false })
+    }
+
+    /// Waits until it moves. Cancel-safe.
+    ///
+    /// The wall's clock is looked at for each second anew: it may be set, and the machine may sleep.
+    pub(super) async fn next(&mut self) {
+        if !self.set {
+            let into = u64::try_from(wall_now().subsec_nanosecond()).unwrap_or(0);
+            let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let left = Timespec::try_from(Duration::from_nanos(NANOS - into.min(NANOS - 1))).unwrap_or(zero);
+            let once = Itimerspec { it_interval: zero, it_value: left };
+            self.set = timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &once).is_ok();
+        }
+        // Setting it anew takes back that it has run out: it need not be read.
+        match self.timer.readable().await {
+            Ok(mut ready) => ready.clear_ready(),
+            // The runtime ends.
+            Err(_) => std::future::pending().await,
+        }
+        self.set = false;
+    }
 }

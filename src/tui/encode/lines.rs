@@ -1,6 +1,9 @@
 //! Which lines and cells of a frame must be sent.
 
-use ratatui::buffer::{Buffer, Cell};
+use ratatui::{
+    buffer::{Buffer, Cell},
+    layout::Rect,
+};
 
 use super::{Update, alike, same_symbol, wide};
 
@@ -13,11 +16,12 @@ pub(super) struct Changed {
 }
 
 /// Makes the lines that are not as they were drawn last ready to be sent, and tells which these are. The others cost one
-/// comparison: of most frames that is all but a line.
-pub(super) fn changed(shown: &mut Buffer, next: &mut Buffer) -> Vec<Changed> {
+/// comparison: of most frames that is all but a line. Lines that are not among the drawn ones cost none.
+pub(super) fn changed(shown: &mut Buffer, next: &mut Buffer, drawn: Option<&[Rect]>) -> Vec<Changed> {
+    let here = |y| drawn.is_none_or(|areas| areas.iter().any(|area| (area.top()..area.bottom()).contains(&y)));
     let width = usize::from(next.area.width).max(1);
     let lines = shown.content.chunks_mut(width).zip(next.content.chunks_mut(width));
-    let changed = (0..).zip(lines).filter_map(|(y, (shown, next))| {
+    let changed = (0..).zip(lines).filter(|(y, _)| here(*y)).filter_map(|(y, (shown, next))| {
         (!same(shown, next)).then(|| {
             let wide = shown.iter().any(wide) || next.iter().any(wide);
             if wide {

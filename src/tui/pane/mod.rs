@@ -33,6 +33,7 @@ mod journal;
 mod log;
 mod outline;
 mod overlay;
+mod partly;
 mod people;
 mod plain;
 mod press;
@@ -52,7 +53,7 @@ use ratatui::{
 
 use super::{
     keymap::View,
-    layout::{Layout, Wishes, layout, middle},
+    layout::{Layout, Wishes, fits, layout, middle},
     model::Scene,
     pen::Pen,
     text,
@@ -119,6 +120,7 @@ impl Pane {
     }
 }
 
+pub(super) use partly::{lasts, over, tick, ticking};
 pub(super) use plain::value;
 
 /// What is at one place of a frame.
@@ -158,6 +160,13 @@ fn laid_out(scene: &Scene<'_>, banners: usize, area: Rect) -> Option<Layout> {
 
 /// Draws a whole frame.
 pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
+    let mut painted = ground(scene, buf);
+    cover(scene, buf, &mut painted);
+    painted
+}
+
+/// Draws everything but what lies over it.
+pub(super) fn ground(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
     let banners = banner::banners(scene);
     let guide = guide::area(scene, buf.area);
     let area = above(scene, buf.area);
@@ -188,7 +197,6 @@ pub(super) fn draw(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
     if let Some((area, advice)) = &guide {
         guide::render(scene, *area, advice, buf);
     }
-    cover(scene, buf, &mut painted);
     painted
 }
 
@@ -199,9 +207,11 @@ fn fade(theme: Theme, area: Rect, buf: &mut Buffer) {
 }
 
 /// What lies over the screen; it hides what a gate shows, so that nothing below it counts as seen.
-fn cover(scene: &Scene<'_>, buf: &mut Buffer, painted: &mut Painted) {
+pub(super) fn cover(scene: &Scene<'_>, buf: &mut Buffer, painted: &mut Painted) {
     match &scene.ui.overlay {
         None => return,
+        // There is but a sentence.
+        Some(_) if !fits(above(scene, buf.area)) => return,
         Some(Overlay::Help(at)) => painted.reach = Some(help::render(scene, *at, buf).most()),
         Some(Overlay::Alarms(at)) => painted.reach = Some(banner::all(scene, *at, buf).most()),
         Some(Overlay::People) => people::render(scene, buf),
