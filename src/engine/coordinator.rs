@@ -285,7 +285,11 @@ impl Coordinator {
             What::Armed { step, .. } => self.capture_baseline(&step.clone()),
             What::Intended { direction: Direction::Forward, change, .. } if opens(&self.plan, change) => self.count(),
             What::BaselineCaptured { values } => drop(self.baseline.send(values.clone())),
-            What::Observed { .. } | What::Ended { .. } | What::RollbackStarted { .. } | What::Skipped { .. } => {
+            What::Observed { .. }
+            | What::Arrived { .. }
+            | What::Ended { .. }
+            | What::RollbackStarted { .. }
+            | What::Skipped { .. } => {
                 // What may come next has changed: read it at once.
                 self.timers.preview = None;
             }
@@ -341,8 +345,11 @@ impl Coordinator {
         }
         if self.is_due(self.timers.observe, OBSERVE_EVERY) {
             self.timers.observe = Some(crate::clock::monotonic());
-            // What is being verified has a look under way, unless that was lost: then this is another.
-            let unknown = |step: &&crate::run::StepState| matches!(step.phase, Phase::Verifying | Phase::InDoubt);
+            // What is being verified has a look under way, unless that was lost: then this is another. What was seen not
+            // to have taken effect may have been on its way for longer than anybody waits.
+            let unknown = |step: &&crate::run::StepState| {
+                matches!(step.phase, Phase::Verifying | Phase::InDoubt) || step.may_arrive()
+            };
             let doubted = self.scribe.state().steps.iter().filter(unknown);
             for effect in doubted.filter_map(|step| observe(self.scribe.state(), &step.id)) {
                 self.act(effect);

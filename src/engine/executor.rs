@@ -159,8 +159,10 @@ impl Executor {
     fn context(&self, step: Step, stop: CancellationToken, state: &State) -> StepContext {
         let jobs = self.jobs.clone();
         let drained_at = drained_at(&self.plan, &step, state);
-        let attempt = state.step(&step.id).and_then(|known| known.attempt());
+        let known = state.step(&step.id);
+        let attempt = known.and_then(crate::run::StepState::attempt);
         StepContext {
+            earlier: known.map_or_else(Vec::new, crate::run::StepState::missed_tokens),
             plan: Arc::clone(&self.plan),
             attempt: attempt.map_or(0, |attempt| attempt.number),
             token: attempt.map_or_else(String::new, |attempt| attempt.token.clone()),
@@ -195,8 +197,8 @@ fn applied(state: &State, step: &StepId) -> Vec<Change> {
 /// When the last honest cache has forgotten the old TTL of the step's records, with the step's margin.
 fn drained_at(plan: &Plan, step: &Step, state: &State) -> Option<Timestamp> {
     let margin = if let Kind::DnsDrain { margin, .. } = step.kind { margin } else { Duration::ZERO };
-    let names = step.kind.records().iter().filter_map(|id| plan.record(id));
-    let ends = names.filter_map(|record| state.drains.get(record.name())).map(crate::run::Drain::ends_at).max()?;
+    let records = step.kind.records().iter().filter_map(|id| plan.record(id));
+    let ends = records.filter_map(|record| state.drain_of(record)).map(|drain| drain.ends_at()).max()?;
     ends.checked_add(margin).ok()
 }
 

@@ -144,6 +144,21 @@ impl Change {
         Some(back)
     }
 
+    /// Whether it begins as an earlier change of its step was to end.
+    #[must_use]
+    pub fn begins_after(&self, earlier: &Self) -> bool {
+        match (earlier, self) {
+            (Self::Records { after, .. }, Self::Records { before, .. }) => after == before,
+            (Self::Maintenance { to, .. }, Self::Maintenance { from, .. }) => to == from,
+            (Self::Formation { to, .. }, Self::Formation { from, .. }) => to == from,
+            (Self::Service { to, .. }, Self::Service { from, .. }) => to == from,
+            (Self::WriteAccess { to, .. }, Self::WriteAccess { from, .. }) => to == from,
+            (Self::Sequences { to, .. }, Self::Sequences { from, .. }) => to == from,
+            (Self::Rds(_), Self::Rds(change)) => change.is_settled(),
+            _ => false,
+        }
+    }
+
     /// Whether its two ends are equal: the world is already as wanted, and nothing is to be sent.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -164,8 +164,8 @@ impl Look<'_> {
     }
 
     fn drain(&self) -> Condition {
-        let names = self.step.kind.records().iter().filter_map(|id| self.plan.record(id)).map(|r| r.name().to_owned());
-        let ends = names.filter_map(|name| self.state.drains.get(&name)).map(super::state::Drain::ends_at).max();
+        let records = self.step.kind.records().iter().filter_map(|id| self.plan.record(id));
+        let ends = records.filter_map(|record| self.state.drain_of(record)).map(|drain| drain.ends_at()).max();
         match ends {
             Some(ends) if ends > self.now => {
                 let left = clock_text(ends.duration_since(self.now));
@@ -285,7 +285,7 @@ pub const fn enough_answer(heard: usize, asked: usize) -> bool {
     heard * 2 > asked || asked == 0
 }
 
-/// Whether the resolvers agree on these records (ids) with a drained TTL, and the numbers either way.
+/// Whether the resolvers agree on these records (ids), none of them stretching the TTL, and the numbers either way.
 ///
 /// Before the switch the old value is the right one: a resolver that clings to it at TTL 0 is a finding of the panel,
 /// while one that stretches the TTL would keep customers on the old side for as long. [`enough_answer`] says how many may
@@ -304,7 +304,7 @@ pub fn resolvers_agree(plan: &Plan, state: &State, records: &[String]) -> Result
         return Err(bad.join(", "));
     }
     if enough_answer(heard, asked) {
-        Ok(format!("{heard} of {asked} answer, all with the old value and a drained TTL"))
+        Ok(format!("{heard} of {asked} answer, all with the old value, and none stretches its TTL"))
     } else {
         Err(format!("only {heard} of {asked} answer"))
     }

@@ -22,9 +22,11 @@ pub fn describe(event: &Event) -> String {
         What::Attached { .. } | What::Detached | What::SeatTaken { .. } => people(event),
         What::Previewed { .. } | What::PreviewFailed { .. } => preview(&event.what),
         What::Armed { .. } | What::Disarmed { .. } | What::Typed | What::Consented { .. } => gate(&event.what),
-        What::Intended { .. } | What::Resumed { .. } | What::Ended { .. } | What::Observed { .. } => {
-            attempt(&event.what)
-        }
+        What::Intended { .. }
+        | What::Resumed { .. }
+        | What::Ended { .. }
+        | What::Observed { .. }
+        | What::Arrived { .. } => attempt(&event.what),
         What::Resolved { .. } | What::Skipped { .. } | What::Ticked { .. } | What::Overridden { .. } => {
             person(&event.what)
         }
@@ -137,6 +139,7 @@ fn attempt(what: &What) -> String {
             Observation::NotDone { seen } => format!("{step}: not done: {seen}"),
             Observation::Unknown { reason } => format!("{step}: still in doubt: {reason}"),
         },
+        What::Arrived { step } => format!("{step}: IT TOOK EFFECT AFTER ALL, after it had been seen not to"),
         _ => String::new(),
     }
 }

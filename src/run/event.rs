@@ -188,6 +188,12 @@ pub enum What {
         /// What it showed.
         observation: Observation,
     },
+    /// What an attempt had sent took effect after all, after the world had shown that it had not: an answer that was lost,
+    /// and a request that was not.
+    Arrived {
+        /// The step.
+        step: StepId,
+    },
     /// A person decided what an attempt in doubt did.
     Resolved {
         /// The step.

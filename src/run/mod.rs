@@ -15,7 +15,7 @@
 //! | `finding` | what a preflight found |
 //! | `bill` | what CloudWatch bills for watching |
 //! | `rehearsal` | what an earlier session of the same plan took |
-//! | `change`, `task`, `database`, `effect` | the exact change as data; what follows from an event |
+//! | `change`, `task`, `database`, `effect`, `drain` | the exact change as data; what follows from an event |
 //! | `by_hand`, `plight`, `way_back` | a change, an undo that failed, and the whole way back, as commands that a person can type |
 //! | `sample` | the lossy stream beside the log |
 
@@ -29,6 +29,7 @@ mod conditions;
 mod database;
 mod decide;
 mod describe;
+mod drain;
 mod effect;
 mod event;
 mod finding;
@@ -62,6 +63,7 @@ pub use conditions::{
 pub use database::{Access, Grant, Position, access_sql, is_on, qualified, quoted};
 pub use decide::{DWELL, PATIENCE, decide, due};
 pub use describe::{describe, expiring_word, seat_word, side_word, target_word};
+pub use drain::Drain;
 pub use effect::{Effect, effect, observe, recovery};
 pub use event::{Actor, Answer, Event, Expiring, Observation, Outcome, Seat, Target, Trouble, TroubleKind, What};
 pub use finding::{Finding, RELEASE, Standing, tally};

@@ -62,6 +62,8 @@ pub enum Trigger {
     ObservedNotDone,
     /// A person goes on without it.
     Skip,
+    /// What had not taken effect did after all.
+    Arrived,
     /// A step before it was undone: what it saw is no longer so.
     Rewind,
 }
@@ -77,6 +79,7 @@ impl Phase {
             (Self::Done | Self::Failed | Self::InDoubt, T::Intend(Back)) => Self::Undoing,
             (Self::Running, T::GoOn) => Self::Running,
             (Self::Running | Self::Undoing, T::Applied) => Self::Verifying,
+            (Self::Failed | Self::Skipped, T::Arrived) => Self::Failed,
             (Self::Running | Self::Undoing, T::Fail) | (Self::Verifying | Self::InDoubt, T::ObservedNotDone) => {
                 Self::Failed
             }

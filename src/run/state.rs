@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     change::{Change, Part, Preview},
+    drain::Drain,
     event::{Answer, Event, Outcome, Seat, Target, Trouble},
     finding::Finding,
     gate::{ConditionId, Evidence, Gate},
@@ -20,7 +21,7 @@ use super::{
     phase::{Direction, Phase},
     rehearsal::Rehearsal,
 };
-use crate::plan::{Plan, Role, Side, StepId};
+use crate::plan::{Plan, Record, Role, Side, StepId};
 
 /// How many events the screen can scroll back through without the journal.
 pub const LOG_LENGTH: usize = 500;
@@ -144,6 +145,9 @@ pub struct StepState {
     pub trouble: Option<Trouble>,
     /// Parts that took effect and are not undone, oldest first.
     pub applied: Vec<Change>,
+    /// What was sent forward last and was seen not to have taken effect: it may still arrive, and only this knows what
+    /// was there before it.
+    pub missed: Option<Change>,
     /// Ticked items of a manual step.
     pub ticked: BTreeSet<u32>,
     /// Why it is failed, in doubt or skipped.
@@ -282,25 +286,6 @@ pub struct AnswerState {
 /// How the authoritative servers are called beside the resolvers.
 pub const AUTHORITY: &str = "authority";
 
-/// A TTL that was lowered (or a record that was changed) and still lives in caches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Drain {
-    /// When the change was in sync at all authoritative servers.
-    pub in_sync: Timestamp,
-    /// The TTL that caches may still hold, seconds.
-    pub old_ttl: u32,
-    /// The TTL in force since, seconds.
-    pub new_ttl: u32,
-}
-
-impl Drain {
-    /// When the last honest cache has forgotten the old TTL.
-    #[must_use]
-    pub fn ends_at(&self) -> Timestamp {
-        self.in_sync + jiff::SignedDuration::from_secs(i64::from(self.old_ttl))
-    }
-}
-
 impl StepState {
     /// A step that nobody has touched.
     #[must_use]
@@ -315,6 +300,7 @@ impl StepState {
             back: None,
             trouble: None,
             applied: Vec::new(),
+            missed: None,
             ticked: BTreeSet::new(),
             reason: None,
         }
@@ -339,6 +325,27 @@ impl StepState {
             Direction::Forward => self.forward.as_ref(),
             Direction::Back => self.back.as_ref(),
         }
+    }
+
+    /// What it sent last was seen not to have taken effect, and nothing else was tried since: it is looked at again.
+    #[must_use]
+    pub fn may_arrive(&self) -> bool {
+        let forward = self.attempt().is_some_and(|attempt| attempt.direction == Direction::Forward);
+        self.missed.is_some() && forward && matches!(self.phase, Phase::Failed | Phase::Skipped)
+    }
+
+    /// The tokens of the attempts before the last one that went the same way and were seen not to have taken effect, back
+    /// to the first that was not; oldest first.
+    #[must_use]
+    pub fn missed_tokens(&self) -> Vec<String> {
+        let Some((last, before)) = self.attempts.split_last() else { return Vec::new() };
+        let missed = |attempt: &&Attempt| {
+            let failed = matches!(attempt.outcome, Some(Outcome::Failed { .. }));
+            attempt.observed && failed && attempt.direction == last.direction && attempt.part == last.part
+        };
+        let mut tokens: Vec<_> = before.iter().rev().take_while(missed).map(|attempt| attempt.token.clone()).collect();
+        tokens.reverse();
+        tokens
     }
 
     /// Something that it did to the world stands and can be put back.
@@ -461,6 +468,12 @@ impl State {
         let preview = self.step(id)?.preview(direction)?;
         let hash = &self.session.as_ref()?.plan_hash;
         Some(Evidence::of(hash, id, direction, &preview.parts, &self.runners))
+    }
+
+    /// What caches may still hold of a record since its TTL was lowered; None: nobody has lowered it in this session.
+    #[must_use]
+    pub fn drain_of(&self, record: &Record) -> Option<Drain> {
+        self.drains.get(record.name()).map(|drain| drain.of(record))
     }
 
     /// The journaled answer of a resolver for a record.

@@ -55,6 +55,9 @@ pub struct StepContext {
     pub attempt: u32,
     /// Token of the part that was sent last; empty: nothing was.
     pub token: String,
+    /// Tokens of the attempts right before it that were seen not to have taken effect, oldest first: what they sent may
+    /// still arrive.
+    pub earlier: Vec<String>,
     /// Everything outside.
     pub world: World,
     /// Session time.

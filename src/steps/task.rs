@@ -84,7 +84,11 @@ pub(super) async fn apply(context: &StepContext, task: &Task, token: &str) -> Ou
     if let Err(trouble) = context.world.aws().confirm_account().await {
         return Outcome::Failed { trouble };
     }
-    let arn = match context.world.ecs().run_task(task, token).await {
+    let token = match token_for(context, task, token).await {
+        Ok(token) => token,
+        Err(trouble) => return Outcome::Failed { trouble },
+    };
+    let arn = match context.world.ecs().run_task(task, &token).await {
         Ok(arn) => arn,
         Err(failure) => return failure.outcome(),
     };
@@ -105,6 +109,34 @@ pub(super) async fn apply(context: &StepContext, task: &Task, token: &str) -> Ou
             return follow.stop().await;
         }
     }
+}
+
+/// What to start it with: the token of an earlier attempt of which nothing was seen, so that ECS takes what is still on
+/// its way there and this for one and the same; the attempt's own where those have failed.
+async fn token_for(context: &StepContext, task: &Task, own: &str) -> Result<String, Trouble> {
+    for earlier in &context.earlier {
+        let seen = context.world.ecs().started_with(&task.cluster, earlier).await?;
+        if !seen.is_some_and(|seen| failed(context, task, &seen)) {
+            return Ok(earlier.clone());
+        }
+    }
+    Ok(own.to_owned())
+}
+
+/// What was started for this attempt, with its own token or with an earlier one.
+async fn started(context: &StepContext, task: &Task) -> Result<Option<Seen>, Trouble> {
+    let mut found = context.world.ecs().started_with(&task.cluster, &context.token).await?;
+    for earlier in context.earlier.iter().rev() {
+        if found.is_none() {
+            found = context.world.ecs().started_with(&task.cluster, earlier).await?;
+            found = found.filter(|seen| !failed(context, task, seen));
+        }
+    }
+    Ok(found)
+}
+
+fn failed(context: &StepContext, task: &Task, seen: &Seen) -> bool {
+    seen.stopped() && !matches!(end(context, task, seen), End::Well)
 }
 
 /// A task under way.
@@ -202,7 +234,7 @@ fn outcome(context: &StepContext, task: &Task, seen: &Seen) -> Outcome {
 
 /// Finds the task by the token that it was started with.
 pub(super) async fn observe(context: &StepContext, task: &Task, accepted: bool) -> Observation {
-    match context.world.ecs().started_with(&task.cluster, &context.token).await {
+    match started(context, task).await {
         // ECS forgets a task an hour after its end; its exit code was seen.
         Ok(None) if accepted => Observation::Done,
         Ok(None) => Observation::NotDone { seen: "no task was started for this attempt".into() },

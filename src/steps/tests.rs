@@ -54,6 +54,7 @@ impl Stage {
             step: self.plan.step(&StepId::from(step)).unwrap().clone(),
             attempt: 1,
             token: TOKEN.to_owned(),
+            earlier: Vec::new(),
             world: self.world.clone(),
             clock: self.world.clock(),
             drained_at: None,

@@ -48,10 +48,10 @@ impl StepState {
         part.map_or(Change::Nothing, |part| part.change.clone())
     }
 
-    fn forget_last(&mut self) {
-        if self.direction == Direction::Forward && !self.sent().is_nothing() {
-            self.applied.pop();
-        }
+    /// The change that was sent last does not stand; what it would have changed.
+    fn forget_last(&mut self) -> Option<Change> {
+        let sent = self.direction == Direction::Forward && !self.sent().is_nothing();
+        sent.then(|| self.applied.pop()).flatten()
     }
 }
 
@@ -70,6 +70,11 @@ pub(super) fn intend(state: &mut StepState, gate: Option<Gate>, event: &Event) -
             last.ended_at = Some(event.at);
         }
         state.attempts.push(begun(*attempt, gate, token, event.at));
+        // Where this one begins as the last one was to end, that one has arrived: the way back leads to before it.
+        if *direction == Direction::Forward {
+            let missed = state.missed.take().filter(|missed| change.begins_after(missed));
+            state.applied.extend(missed);
+        }
     } else {
         state.go(Trigger::GoOn, event.at)?;
         let current = state.attempt_mut()?;
@@ -185,7 +190,7 @@ pub(super) fn observe(state: &mut StepState, observation: &Observation, at: Time
             let trouble = Trouble { call, reason: reason.clone(), kind, next_try: None };
             attempt.outcome = Some(Outcome::Failed { trouble });
             state.reason = Some(reason);
-            state.forget_last();
+            state.missed = state.forget_last();
             state.go(Trigger::ObservedNotDone, at)?;
         }
         Observation::Unknown { reason } => {
@@ -194,6 +199,16 @@ pub(super) fn observe(state: &mut StepState, observation: &Observation, at: Time
         }
     }
     Ok(Change::Nothing)
+}
+
+/// What was seen not to have taken effect did after all; returns it. The step stays failed: a person settles it by going
+/// forward again, or puts it back.
+pub(super) fn arrive(state: &mut StepState, at: Timestamp) -> Result<Change, Illegal> {
+    let change = state.missed.take().ok_or(Illegal::OutOfPlace("an arrival of what was not missed"))?;
+    state.go(Trigger::Arrived, at)?;
+    state.reason = Some("it took effect after all, after it had been seen not to".into());
+    state.applied.push(change.clone());
+    Ok(change)
 }
 
 /// A part is done: bake before the next one, or go on by `last` after the last one.

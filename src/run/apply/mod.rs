@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use self::attempt::{end, intend, observe};
 use super::{
     change::Change,
+    drain::Drain,
     event::{Actor, Event, Observation, Outcome, Seat, What},
     gate::{ConditionId, Gate},
     interlock::{Cell, LastRead},
     lasting::Ending,
     phase::{Direction, Phase, Trigger},
     state::{
-        AnswerState, Away, CheckState, Disarmed, Drain, LOG_LENGTH, ManualHold, Opening, Rollback, Session, State,
-        StepState, VerdictState,
+        AnswerState, Away, CheckState, Disarmed, LOG_LENGTH, ManualHold, Opening, Rollback, Session, State, StepState,
+        VerdictState,
     },
 };
 use crate::plan::{RecordSet, Role, Side, StepId};
@@ -75,7 +76,11 @@ impl State {
             What::Armed { .. } | What::Disarmed { .. } | What::Typed | What::Consented { .. } => {
                 self.apply_gate(event)?
             }
-            What::Intended { .. } | What::Resumed { .. } | What::Ended { .. } | What::Observed { .. } => {
+            What::Intended { .. }
+            | What::Resumed { .. }
+            | What::Ended { .. }
+            | What::Observed { .. }
+            | What::Arrived { .. } => {
                 self.apply_attempt(event)?;
             }
             What::Previewed { .. }
@@ -216,6 +221,13 @@ impl State {
                 self.observed(step, observation, event.at)?;
                 self.moved(step);
             }
+            What::Arrived { step } => {
+                let drained = attempt::arrive(self.find(step)?, event.at)?;
+                self.drain(&drained, event.at);
+                self.moved(step);
+                // Not everything is as before any more.
+                self.rolled_back = false;
+            }
             _ => {}
         }
         Ok(())
@@ -254,8 +266,11 @@ impl State {
         let Change::Records { before, after, .. } = change else { return };
         for set in before {
             let new_ttl = after.iter().filter(|a| a.name == set.name).map(ttl_of).max().unwrap_or(ALIAS_TTL);
-            let mut drain = Drain { in_sync, old_ttl: ttl_of(set), new_ttl };
-            if let Some(earlier) = self.drains.get(&set.name).filter(|known| known.ends_at() > drain.ends_at()) {
+            let found = after.contains(set);
+            let mut drain = Drain { in_sync, old_ttl: ttl_of(set), new_ttl, found };
+            // What this session lowered itself it knows better than what it finds later.
+            let better = |known: &&Drain| found || known.ends_at() > drain.ends_at();
+            if let Some(earlier) = self.drains.get(&set.name).filter(better) {
                 drain = Drain { new_ttl, ..*earlier };
             }
             self.drains.insert(set.name.clone(), drain);

@@ -12,7 +12,7 @@ use crate::{
 use std::{collections::BTreeMap, time::Duration};
 
 pub(super) struct Table {
-    plan: Plan,
+    pub(super) plan: Plan,
     pub(super) state: State,
     pub(super) now: i64,
     gate: u64,
@@ -22,7 +22,7 @@ fn op(conn: u64) -> Operator {
     Operator::new(conn, format!("op{conn}"), u32::try_from(conn).unwrap())
 }
 
-fn trouble() -> Trouble {
+pub(super) fn trouble() -> Trouble {
     Trouble { call: "c".into(), reason: "lost".into(), kind: TroubleKind::Unreachable, next_try: None }
 }
 
@@ -53,7 +53,7 @@ impl Table {
         self.submit(Actor::Engine, Ask::Report(report)).unwrap()
     }
 
-    fn ask(&mut self, request: Request) -> Result<Vec<What>, Refusal> {
+    pub(super) fn ask(&mut self, request: Request) -> Result<Vec<What>, Refusal> {
         self.submit(Actor::Operator(op(1)), Ask::Person(request))
     }
 
@@ -77,29 +77,29 @@ impl Table {
     }
 
     /// Arms, confirms and reads again: the first part is on its way.
-    fn start(&mut self, step: &str, direction: Direction, parts: &[Part]) {
+    pub(super) fn start(&mut self, step: &str, direction: Direction, parts: &[Part]) {
         self.arm(step, direction, parts);
         self.confirm(Some("shop.example.test")).unwrap();
         assert!(matches!(self.reread(step, 0, parts)[..], [What::Intended { .. }]));
     }
 
-    fn end(&mut self, step: &str, outcome: Outcome) -> Vec<What> {
+    pub(super) fn end(&mut self, step: &str, outcome: Outcome) -> Vec<What> {
         let attempt = self.state.step(&step.into()).unwrap().attempt().unwrap();
         let (attempt, part) = (attempt.number, attempt.part);
         self.report(Report::Ended { step: step.into(), attempt, part, outcome })
     }
 
-    fn observe(&mut self, step: &str, attempt: u32, observation: Observation) -> Result<Vec<What>, Refusal> {
+    pub(super) fn observe(&mut self, step: &str, attempt: u32, observation: Observation) -> Result<Vec<What>, Refusal> {
         let part = self.state.step(&step.into()).unwrap().attempt().unwrap().part;
         self.submit(Actor::Engine, Ask::Report(Report::Observed { step: step.into(), attempt, part, observation }))
     }
 
-    fn phase(&self, step: &str) -> Phase {
+    pub(super) fn phase(&self, step: &str) -> Phase {
         self.state.phase(&self.plan, &step.into())
     }
 }
 
-fn part(change: Change, bake: u64) -> Part {
+pub(super) fn part(change: Change, bake: u64) -> Part {
     Part { change, bake: Duration::from_secs(bake) }
 }
 

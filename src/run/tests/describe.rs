@@ -61,6 +61,7 @@ fn attempts() -> Vec<What> {
         observed(Observation::Done),
         observed(Observation::NotDone { seen: text() }),
         observed(Observation::Unknown { reason: text() }),
+        What::Arrived { step: id() },
     ]
 }
 
@@ -169,6 +170,7 @@ const fn number(what: &What) -> usize {
         What::ExpirySeen { .. } => 35,
         What::LeakChanged { .. } => 36,
         What::OpeningCounted { .. } => 37,
+        What::Arrived { .. } => 38,
     }
 }
 
@@ -176,7 +178,7 @@ const fn number(what: &What) -> usize {
 fn every_event_has_words() {
     let all: Vec<_> = people().into_iter().chain(attempts()).chain(watches()).collect();
     let kinds: BTreeSet<_> = all.iter().map(number).collect();
-    assert!(kinds.into_iter().eq(0..=37), "an event kind has no example here");
+    assert!(kinds.into_iter().eq(0..=38), "an event kind has no example here");
     let said: Vec<_> = all
         .into_iter()
         .map(|what| describe(&Event { seq: 1, at: at(0), by: Actor::Engine, what }))

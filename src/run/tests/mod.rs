@@ -8,6 +8,7 @@ mod describe;
 mod guardrail;
 mod interlock;
 mod lasting;
+mod late;
 mod people;
 mod phase;
 mod price;

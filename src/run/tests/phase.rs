@@ -17,7 +17,7 @@ const PHASES: [Phase; 12] = [
     Phase::Undone,
 ];
 
-const TRIGGERS: [Trigger; 11] = [
+const TRIGGERS: [Trigger; 12] = [
     Trigger::Intend(Direction::Forward),
     Trigger::Intend(Direction::Back),
     Trigger::GoOn,
@@ -28,6 +28,7 @@ const TRIGGERS: [Trigger; 11] = [
     Trigger::ObservedDone(Direction::Back),
     Trigger::ObservedNotDone,
     Trigger::Skip,
+    Trigger::Arrived,
     Trigger::Rewind,
 ];
 

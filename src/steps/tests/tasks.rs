@@ -212,3 +212,25 @@ async fn a_service_that_wants_no_task_does_not_become_stable() {
     let outcome = stage.apply(&stage.ctx_of("web-stable", kind), &Change::Nothing).await;
     assert!(matches!(&outcome, Outcome::Failed { trouble } if trouble.reason.contains("wants no task")), "{outcome:?}");
 }
+
+#[tokio::test]
+async fn a_request_that_arrives_late_starts_no_second_task() {
+    for late_comes_first in [true, false] {
+        let stage = Stage::open("calm", 60.0).await;
+        let (ctx, change) = migration(&stage).await;
+        let Change::Task(task) = &change else { panic!("another change") };
+        // Of the first attempt nothing was seen; what it had sent arrives before the second one, or after it.
+        assert!(matches!(observe(&ctx, &change, false).await, Observation::NotDone { .. }));
+        let again = StepContext { token: "test/again".into(), earlier: vec![TOKEN.into()], ..ctx.clone() };
+        let late = || stage.world.ecs().run_task(task, TOKEN);
+        if late_comes_first {
+            late().await.unwrap();
+        }
+        assert!(matches!(apply(&again, &change, "test/again").await, Outcome::Done { .. }));
+        if !late_comes_first {
+            late().await.unwrap();
+        }
+        assert_eq!(observe(&again, &change, true).await, Observation::Done);
+        assert_eq!(stage.ledger().await.len(), 1, "one migration");
+    }
+}

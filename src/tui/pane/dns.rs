@@ -146,7 +146,7 @@ fn now_ttl(probe: &ProbeSample, ttl: u32, now: Timestamp) -> u32 {
 /// What a resolver may hold at most: what the authority gives, or what it gave before if that is what the answer still has.
 fn full_ttl(scene: &Scene<'_>, record: &Record, probe: &ProbeSample) -> u32 {
     let (held, authority) = (probe.ttl, scene.telemetry().probe(&record.id, AUTHORITY).and_then(|probe| probe.ttl));
-    let drain = scene.state().drains.get(record.name()).filter(|_| held > authority);
+    let drain = scene.state().drain_of(record).filter(|_| held > authority);
     held.into_iter().chain(authority).chain(drain.map(|drain| drain.old_ttl)).max().unwrap_or(1)
 }
 
@@ -163,7 +163,7 @@ fn ttl_text(seconds: u32) -> String {
 fn drains(scene: &Scene<'_>) -> Vec<String> {
     let records = scene.plan().records.iter();
     let open = records.filter_map(|record| {
-        let ends = scene.state().drains.get(record.name())?.ends_at();
+        let ends = scene.state().drain_of(record)?.ends_at();
         (ends > scene.now).then(|| (record.id.as_str(), text::since(scene.now, ends)))
     });
     let mut open: Vec<_> = open.collect();
@@ -214,7 +214,7 @@ pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rol
 }
 
 fn drain_line(scene: &Scene<'_>, pen: &mut Pen<'_>, record: &Record) {
-    let Some(drain) = scene.state().drains.get(record.name()) else { return };
+    let Some(drain) = scene.state().drain_of(record) else { return };
     let ends = drain.ends_at();
     let in_sync = text::time(drain.in_sync, scene.tz);
     let words = format!("  INSYNC {in_sync}, old TTL {} s, new TTL {} s: ", drain.old_ttl, drain.new_ttl);
