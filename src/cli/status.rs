@@ -47,7 +47,7 @@ fn in_ten_lines(id: &str, status: &Status) -> String {
         format!("{id}  {}  {}", plan.title, plan.environment.name.to_uppercase()),
         format!("engine   {}", engine_line(*live, state)),
         format!("steps    {settled} of {} settled{}", state.steps.len(), at(plan, state)),
-        format!("serving  {}", serving(plan, state)),
+        format!("serving  {}", serving(plan, state, *now)),
         format!("doubt    {}", doubt(state)),
     ];
     if let Some(rollback) = &state.rollback {
@@ -84,7 +84,7 @@ fn at(plan: &Plan, state: &State) -> String {
 }
 
 /// Which side the names lead to, by the authoritative servers, and which runners are seen on which side.
-fn serving(plan: &Plan, state: &State) -> String {
+fn serving(plan: &Plan, state: &State, now: Timestamp) -> String {
     let side = |id: &str| match state.answer(id, AUTHORITY) {
         Some(Answer::New) => plan.sides.new.label.clone(),
         Some(Answer::Old | Answer::OldStretched | Answer::OldStale) => plan.sides.old.label.clone(),
@@ -95,7 +95,9 @@ fn serving(plan: &Plan, state: &State) -> String {
     let doubled = crate::run::doubled(plan, state)
         .into_iter()
         .map(|role| format!("TWO RUNNERS: {}", crate::run::role_word(role)));
-    let all: Vec<_> = names.chain(doubled).collect();
+    let closed = crate::run::in_maintenance(state, now);
+    let closed = closed.then(|| format!("MAINTENANCE PAGE ON at {}", plan.sides.old.label));
+    let all: Vec<_> = names.chain(doubled).chain(closed).collect();
     if all.is_empty() { "the plan moves no name".to_owned() } else { all.join(", ") }
 }
 

@@ -174,6 +174,20 @@ impl Change {
         }
     }
 
+    /// Whether AWS is asked for it.
+    #[must_use]
+    pub const fn is_at_aws(&self) -> bool {
+        match self {
+            Self::Records { .. } | Self::Service { .. } | Self::Task(_) | Self::Rds(_) => true,
+            Self::Nothing
+            | Self::Maintenance { .. }
+            | Self::Formation { .. }
+            | Self::WriteAccess { .. }
+            | Self::Sequences { .. }
+            | Self::Command { .. } => false,
+        }
+    }
+
     /// Whether it reads only.
     #[must_use]
     pub const fn is_nothing(&self) -> bool {

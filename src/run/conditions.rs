@@ -304,7 +304,7 @@ pub fn resolvers_agree(plan: &Plan, state: &State, records: &[String]) -> Result
         return Err(bad.join(", "));
     }
     if enough_answer(heard, asked) {
-        Ok(format!("{heard} of {asked} answer, all with the old value, and none stretches its TTL"))
+        Ok(format!("{heard} of {asked} answer, all with the old value, none stretches it"))
     } else {
         Err(format!("only {heard} of {asked} answer"))
     }

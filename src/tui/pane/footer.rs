@@ -9,8 +9,9 @@ use super::{
 use crate::{
     run::{Phase, Seat, hourly_bill},
     tui::{
+        form::Decision,
         gate::{Latch, Wants},
-        model::{items, seat, unarmable},
+        model::{barred, items, seat, unarmable},
         ui::Overlay,
     },
 };
@@ -27,7 +28,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         return;
     }
     if let Some(overlay) = &scene.ui.overlay {
-        above(overlay, scene.theme.ascii(), &mut pen);
+        above(scene, overlay, &mut pen);
         return;
     }
     let view = views(scene, pen.width());
@@ -68,7 +69,8 @@ fn hint(scene: &Scene<'_>, binding: &Binding) -> &'static str {
 }
 
 /// While something lies over the screen, keys belong to it.
-fn above(overlay: &Overlay, ascii: bool, pen: &mut Pen<'_>) {
+fn above(scene: &Scene<'_>, overlay: &Overlay, pen: &mut Pen<'_>) {
+    let barred = |about: &Decision| matches!(about, Decision::Rollback(_)) && barred(scene.snapshot).is_some();
     let mut key = |key: &str, does: &str| {
         pen.gap(1).put(Role::Key, key).gap(1).put(Role::Dim, does).gap(1);
     };
@@ -80,13 +82,14 @@ fn above(overlay: &Overlay, ascii: bool, pen: &mut Pen<'_>) {
             }
             key("Esc", "leave it");
         }
+        Overlay::Question(question) if barred(&question.about) => key("Esc", "leave it"),
         Overlay::Question(_) => {
             key("y", "does it");
             key("Esc", "leave it");
             pen.put(Role::Dim, "  any other key leaves it too");
         }
         Overlay::Help(_) | Overlay::Plain(_) | Overlay::Alarms(_) => {
-            key(if ascii { "j k" } else { "↑ ↓" }, "scroll");
+            key(if scene.theme.ascii() { "j k" } else { "↑ ↓" }, "scroll");
             pen.put(Role::Dim, "  any other key closes it");
         }
         Overlay::People => {

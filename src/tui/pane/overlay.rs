@@ -219,6 +219,10 @@ fn meanwhile(scene: &Scene<'_>) -> String {
         Some(step) if step.baking() => {
             format!("The run goes on while you read: {} waits at a stage, and y ends it there.", step.id)
         }
+        Some(step) if step.phase == Phase::InDoubt && step.undoable() => {
+            let id = &step.id;
+            format!("{id} is in doubt: its undo comes first and puts back whatever it did; l looks again, u decides.")
+        }
         Some(step) if step.phase == Phase::InDoubt => {
             format!("{} is in doubt, and no undo runs before that is decided: l looks again, u decides.", step.id)
         }

@@ -303,9 +303,11 @@ fn locked(scene: &Scene<'_>, step: &Step, open: &Condition, columns: usize) -> V
 
 /// Why nobody can say that it is done: in its own words, where there are any.
 fn doubt(scene: &Scene<'_>, step: &Step, columns: usize) -> Vec<Vec<Word>> {
-    let attempt = scene.state().step(&step.id).and_then(crate::run::StepState::attempt);
-    let words = match attempt.and_then(|attempt| attempt.outcome.as_ref()) {
-        Some(Outcome::InDoubt { trouble }) => format!("IN DOUBT whether it took effect: {}", trouble.reason),
+    let known = scene.state().step(&step.id);
+    let told = matches!(known.and_then(|known| known.attempt()?.outcome.as_ref()), Some(Outcome::InDoubt { .. }));
+    // What was seen last, where it has been looked at since.
+    let words = match known.and_then(|known| known.reason.as_ref()).filter(|_| told) {
+        Some(reason) => format!("IN DOUBT whether it took effect: {reason}"),
         _ => "Nobody knows whether it took effect.".to_owned(),
     };
     text::wrap(&words, columns).into_iter().take(3).map(|line| vec![word(Role::Bad, line)]).collect()

@@ -107,12 +107,13 @@ pub(super) fn data<'a>(scene: &Scene<'a>, metric: &Metric) -> &'a [Datum] {
     scene.telemetry().metrics.get(&metric.id).map_or(&[][..], Vec::as_slice)
 }
 
-/// The datum that tells about a moment: drawn there, or at most half a period away. None: a gap.
+/// The datum that tells about a moment: drawn there, or so near that the line goes through it (data up to one and a half
+/// periods apart are joined). None: a gap.
 pub(super) fn at_time(scene: &Scene<'_>, metric: &Metric, at: Timestamp) -> Option<Datum> {
     let period = i64::from(metric.period);
     let drawn = |datum: &Datum| datum.at.as_second() + period;
     let near = |datum: &&Datum| (drawn(datum) - at.as_second()).abs();
-    data(scene, metric).iter().min_by_key(near).filter(|datum| near(datum) * 2 <= period).copied()
+    data(scene, metric).iter().min_by_key(near).filter(|datum| near(datum) * 4 <= period * 3).copied()
 }
 
 /// Age of a datum, from the end of the period that it covers.

@@ -3,6 +3,10 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, Pen, Role, Rolled, Scene, frame, padded, rolled, scrolled_by, text, word};
+use crate::{
+    plan::StepId,
+    run::{Change, HoldKind},
+};
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled {
     let rolling = scene.state().rollback.is_some();
@@ -43,6 +47,9 @@ pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
 /// What the price is made of, and what ends the way back.
 pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let price = &scene.price;
+    if let Some(words) = stuck(scene) {
+        pen.wrapped(Role::Bad, &words);
+    }
     if let Some(words) = written(scene) {
         pen.wrapped(Role::Warn, &words);
     }
@@ -63,6 +70,20 @@ pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         let old = &scene.plan().sides.old.label;
         pen.put(Role::Dim, &format!("{old} certificate to {date}")).line();
     }
+}
+
+/// Why going back would stop on its way, as far as that is known now.
+fn stuck(scene: &Scene<'_>) -> Option<String> {
+    if !scene.holds.iter().any(|hold| hold.kind == HoldKind::Credentials) {
+        return None;
+    }
+    let at_aws = |id: &&StepId| {
+        let step = scene.state().step(id);
+        step.is_some_and(|step| step.applied.iter().any(Change::is_at_aws))
+    };
+    let first = scene.price.undos.iter().position(|id| at_aws(&id))?;
+    let id = &scene.price.undos[first];
+    Some(format!("stops at undo {}, {id}: the AWS credentials have ended", first + 1))
 }
 
 /// What going back loses: a sentence, because a number alone is taken for anything. A count that is old says so.

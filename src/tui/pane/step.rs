@@ -56,7 +56,9 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
     let presses = if whole { presses } else { press::lines(scene, step, usize::from(inside.width), false) };
     press::render(scene, &presses, Pen::new(buf, scene.theme, bottom));
     if rolled.below > 0 && area.width < buf.area.width && lines > 0 {
-        let words = format!(" {} more: z ", rolled.below);
+        // While a gate waits for this person, z is no answer to it.
+        let key = if scene.ui.gate.latch().is_some() { "" } else { ": z" };
+        let words = format!(" {} more{key} ", rolled.below);
         Pen::new(buf, scene.theme, Rect { height: 1, ..bottom }).right(Role::Warn, &words);
     }
     painted.step = Some(Shown {
@@ -194,7 +196,9 @@ fn progress(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
     }
     let Some(attempt) = state.attempt() else { return };
     section(pen, "now");
-    let spent = text::clock(text::since(attempt.started_at, scene.now));
+    // A doubt begins later than its attempt.
+    let since = state.since.filter(|_| state.phase == Phase::InDoubt).unwrap_or(attempt.started_at);
+    let spent = text::clock(text::since(since, scene.now));
     let part = if attempt.parts.len() > 1 {
         format!("part {} of {}, ", attempt.part + 1, attempt.parts.len())
     } else {

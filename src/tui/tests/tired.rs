@@ -369,3 +369,46 @@ fn who_cannot_begin_to_roll_back_is_told_why_and_not_that_it_was_too_early() {
     assert!(told(&mut desk).contains("ann drives: t takes the seat"), "{}", told(&mut desk));
     assert!(!desk.sent.iter().any(|request| matches!(request, Request::BeginRollback { .. })));
 }
+
+#[test]
+fn traffic_that_nobody_measures_any_more_is_no_bar() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("watch");
+    fixture.measure();
+    let traffic = |fixture: &Fixture, size| {
+        let screen = fixture.text(size);
+        screen.lines().find(|line| line.contains("Traffic")).unwrap_or_else(|| panic!("{screen}")).to_owned()
+    };
+    assert!(!traffic(&fixture, (80, 24)).contains("blind"));
+    fixture.pass(5_400);
+    for size in [(160, 48), (120, 40), (80, 24)] {
+        assert!(traffic(&fixture, size).contains("blind 9"), "{}", traffic(&fixture, size));
+    }
+}
+
+#[test]
+fn the_way_back_says_where_it_would_stop() {
+    let mut desk = Desk::new("watch");
+    desk.press(KeyCode::Char('R'));
+    assert!(!shown(&mut desk, (120, 40)).contains("stops at undo"));
+    let reason = "ExpiredToken: the security token is expired".to_owned();
+    let ended =
+        Trouble { call: "cloudwatch:GetMetricData".into(), reason, kind: TroubleKind::Credentials, next_try: None };
+    desk.fixture.engine(What::SourceChanged { source: "cloudwatch".into(), trouble: Some(ended) });
+    for size in [(160, 48), (120, 40), (80, 24)] {
+        let screen = shown(&mut desk, size);
+        let undos = crate::run::price(&desk.fixture.snapshot.plan, &desk.fixture.snapshot.state, None).undos;
+        let first = undos.iter().position(|id| id.0 == "switch-api").unwrap() + 1;
+        let told = format!("stops at undo {first}, switch-api: the AWS credentials have ended");
+        assert!(screen.contains(&told), "{told}: {screen}");
+    }
+}
+
+#[test]
+fn no_key_is_offered_that_the_way_back_does_not_take() {
+    let mut desk = Desk::new("watch");
+    desk.fixture.person(What::RollbackStarted { reason: "why".into() });
+    desk.press(KeyCode::Char('R'));
+    let last = shown(&mut desk, (120, 40)).lines().last().unwrap().trim().to_owned();
+    assert_eq!(last, "Esc leave it");
+}
