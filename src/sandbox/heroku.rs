@@ -210,7 +210,16 @@ fn serve(world: &World, call: &Call, now: Timestamp, request_id: &str) -> Result
         }
         (&Method::POST, ["releases"]) => deploy(world, call, now, request_id),
         (&Method::PATCH, ["config-vars"]) => configure(world, call, now, request_id),
-        (&Method::GET, [collection, item @ ..]) => read(world, collection, item, now),
+        (&Method::GET, [collection, item @ ..]) => {
+            let (status, mut all) = read(world, collection, item, now)?;
+            // Clients ask so for the newest one.
+            if call.header("range").contains("order=desc")
+                && let Some(all) = all.as_array_mut()
+            {
+                all.reverse();
+            }
+            Ok((status, all))
+        }
         _ => Err(not_found()),
     }
 }
@@ -238,7 +247,11 @@ fn read(world: &World, collection: &str, item: &[&str], now: Timestamp) -> Resul
     };
     // 206 would say that there is more, and a client would ask for it.
     let [wanted] = item else { return Ok((StatusCode::OK, all)) };
-    let is_it = |one: &&Value| ["id", "name", "type", "hostname"].iter().any(|key| one[*key] == json!(wanted));
+    let version: Option<u64> = wanted.parse().ok();
+    let is_it = |one: &&Value| {
+        let named = ["id", "name", "type", "hostname"].iter().any(|key| one[*key] == json!(wanted));
+        named || version.is_some_and(|version| one["version"] == json!(version))
+    };
     let found = all.as_array().and_then(|all| all.iter().find(is_it)).cloned();
     let missing =
         || (StatusCode::NOT_FOUND, "not_found", format!("Couldn't find that {}.", collection.trim_end_matches('s')));
@@ -287,12 +300,17 @@ fn configure(world: &World, call: &Call, now: Timestamp, request_id: &str) -> Re
 fn deploy(world: &World, call: &Call, now: Timestamp, request_id: &str) -> Result<(StatusCode, Value), Refusal> {
     let body = body(call)?;
     let text = |key: &str| body.get(key).and_then(Value::as_str).map(str::to_owned);
+    let mut app = lock(&world.heroku);
     let description = match (text("slug"), text("release")) {
         (Some(slug), _) => text("description").unwrap_or_else(|| format!("Deploy {slug}")),
-        (None, Some(earlier)) => format!("Rollback to v{earlier}"),
+        (None, Some(earlier)) => {
+            let known = (0..app.releases.len()).map(|place| release_json(&app, place));
+            let known = known.into_iter().find(|release| release["id"] == json!(earlier));
+            let missing = || (StatusCode::NOT_FOUND, "not_found", "Couldn't find that release.".to_owned());
+            format!("Rollback to v{}", known.ok_or_else(missing)?["version"])
+        }
         (None, None) => return Err((StatusCode::UNPROCESSABLE_ENTITY, "invalid_params", "Missing slug.".to_owned())),
     };
-    let mut app = lock(&world.heroku);
     let release = app.release(now, description);
     world.ledger.note(now, "heroku", "POST /apps/acme-shop/releases", APP, json!({ "release": release }), request_id);
     Ok((StatusCode::CREATED, release_json(&app, app.releases.len() - 1)))
@@ -304,7 +322,9 @@ fn authorizations_json(world: &World, call: &Call, now: Timestamp) -> Value {
     let until = later(world.started, Duration::from_secs(u64::from(world.scenario.heroku.key_hours) * 3600));
     let left = until.duration_since(now).as_secs().max(0);
     json!([{
-        "id": APP_ID, "description": "Heroku CLI login", "scope": ["global"],
+        "id": APP_ID, "description": "Heroku CLI login", "scope": ["global"], "client": null, "grant": null,
+        "created_at": world.started.to_string(), "updated_at": world.started.to_string(), "session": null,
+        "refresh_token": null, "user": { "id": APP_ID, "email": "operator@example.test", "full_name": null },
         "access_token": { "id": APP_ID, "token": token, "expires_in": left },
     }])
 }

@@ -49,8 +49,14 @@ expect "*Couldn't find that process type*" ps:scale ghost=1
 expect '*DATABASE_URL*RAILS_ENV*' config
 expect '*production ' config:get RAILS_ENV
 expect '*v231*Deploy*v230*' releases
+expect '*Setting NOTE*done, v232*' config:set NOTE=x
+expect '*Rolling back acme-shop to v231... done, v233*' rollback v231
+expect '*v233*Rollback to v231*v232*Set NOTE config vars*v231*' releases
+# When the key ends, as the client finds it: by its own among all authorizations.
+expiry=$(timeout 60 "$home/node_modules/.bin/heroku" auth:token 2>&1 | tr -s '\n\t ' ' ') || true
+[[ $expiry == *'token will expire'*peer* ]] || { echo "FAIL heroku auth:token: $expiry"; failures=$((failures + 1)); }
 expect '*acme-shop.herokuapp.com*shop.example.test*acme-shop.herokudns.test*' domains
-[ "$(ledger)" = 'acme-shop acme-shop acme-shop/worker acme-shop/clock' ] ||
+[ "$(ledger)" = 'acme-shop acme-shop acme-shop/worker acme-shop/clock NOTE acme-shop' ] ||
   { echo "FAIL the ledger: $(ledger)"; failures=$((failures + 1)); }
 
 [ "$failures" = 0 ] || { echo "$failures failed"; exit 1; }
