@@ -154,6 +154,7 @@ impl Peer {
             step: self.plan.step(&StepId::from(step)).unwrap().clone(),
             attempt: 1,
             token: TOKEN.into(),
+            earlier: Vec::new(),
             world: self.world.clone(),
             clock: self.world.clock(),
             drained_at: None,

@@ -123,6 +123,7 @@ impl Stage {
             step: self.plan.step(&step.into()).unwrap().clone(),
             attempt: 1,
             token: "token".into(),
+            earlier: Vec::new(),
             world: self.world.clone(),
             clock: self.world.clock(),
             drained_at: None,
