@@ -72,8 +72,9 @@ impl Places {
     /// Which side an answer means. `dangling`: the answer may end in a CNAME, because an authoritative server says
     /// nothing about names outside of its zones.
     ///
-    /// Names tell more than addresses: the first name of the chain that belongs to one side decides. An alias shows
-    /// addresses only; they decide when all that are known belong to one side.
+    /// Everything that is known in it must belong to one side: the names of its chain, and the addresses that it ends in.
+    /// An alias shows addresses only. What leads to both sides, or by the name of one to an address of the other, agrees
+    /// with neither.
     pub(super) fn meaning(&self, answer: &ProbeAnswer, dangling: bool) -> Means {
         let addresses = answer.addresses();
         match answer.rcode {
@@ -86,17 +87,17 @@ impl Places {
             return Means::Negative;
         }
         let cnames = answer.chain.iter().filter(|hop| hop.kind == RecordType::Cname);
-        let named = cnames.filter_map(|hop| self.one_side(|place| place.names.contains(&hop.value))).next();
-        named.or_else(|| self.side_of(&addresses)).map_or(Means::Neither, Means::Side)
+        let names: Vec<_> = cnames.map(|hop| hop.value.as_str()).collect();
+        self.side_of(&names, &addresses).map_or(Means::Neither, Means::Side)
     }
 
-    /// The side that all known ones of these addresses belong to.
-    pub(super) fn side_of(&self, addresses: &[IpAddr]) -> Option<Side> {
-        self.one_side(|place| addresses.iter().any(|address| place.has(address)))
-    }
-
-    fn one_side(&self, is: impl Fn(&Place) -> bool) -> Option<Side> {
-        match (is(&self.old), is(&self.new)) {
+    /// The side that all that is known of these belongs to. What both sides share tells nothing of either.
+    fn side_of(&self, names: &[&str], addresses: &[IpAddr]) -> Option<Side> {
+        let leads_to = |place: &Place, other: &Place| {
+            names.iter().any(|name| place.names.contains(*name) && !other.names.contains(*name))
+                || addresses.iter().any(|address| place.has(address) && !other.has(address))
+        };
+        match (leads_to(&self.old, &self.new), leads_to(&self.new, &self.old)) {
             (true, false) => Some(Side::Old),
             (false, true) => Some(Side::New),
             _ => None,
@@ -206,6 +207,24 @@ pub(super) mod tests {
                 false,
                 new,
             ),
+            (
+                "a chain by both names",
+                answer(no, &[(NAME, 60, HEROKU), (HEROKU, 20, ALB), (ALB, 20, "10.9.9.9")]),
+                false,
+                Means::Neither,
+            ),
+            (
+                "one side's name, the other's address",
+                answer(no, &[(NAME, 60, HEROKU), (HEROKU, 20, "10.0.1.1")]),
+                false,
+                Means::Neither,
+            ),
+            (
+                "one side's name, both sides' addresses",
+                answer(no, &[(NAME, 60, HEROKU), (HEROKU, 20, "10.0.0.1"), (HEROKU, 20, "10.0.1.1")]),
+                false,
+                Means::Neither,
+            ),
             ("no data", answer(no, &[]), false, Means::Negative),
             ("no data behind the CNAME", answer(no, &[(NAME, 60, HEROKU)]), false, Means::Negative),
             ("the authority's CNAME", answer(no, &[(NAME, 60, HEROKU)]), true, old),
@@ -225,7 +244,7 @@ pub(super) mod tests {
         let places = Places::of(&record(old, new));
         assert!(places.known());
         assert_eq!(places.names().count(), 0);
-        assert_eq!(places.side_of(&[ip("10.0.1.1")]), Some(Side::New));
+        assert_eq!(places.side_of(&[], &[ip("10.0.1.1")]), Some(Side::New));
     }
 
     #[test]
@@ -238,8 +257,8 @@ pub(super) mod tests {
         places.learn(Side::New, &[ip("10.0.1.1")], start());
         assert!(places.known());
         places.learn(Side::New, &[ip("10.0.1.2")], start() + SignedDuration::from_mins(61));
-        assert_eq!(places.side_of(&[ip("10.0.1.1")]), None);
-        assert_eq!(places.side_of(&[ip("10.0.1.2")]), Some(Side::New));
+        assert_eq!(places.side_of(&[], &[ip("10.0.1.1")]), None);
+        assert_eq!(places.side_of(&[], &[ip("10.0.1.2")]), Some(Side::New));
     }
 
     #[test]
