@@ -26,8 +26,8 @@ use crate::{
         remote::{Remote, RemoteError, Replica, Writer},
     },
     notify::Notifier,
-    plan::{EnvironmentKind, Plan},
-    run::{Actor, Ask, Event, Illegal, Report, State, Trouble},
+    plan::{EnvironmentKind, Kind, Plan, WriteLock},
+    run::{Actor, Ask, Event, Illegal, Phase, Report, State, Trouble},
     session::{BindError, Hub, Server, runtime_dir},
     steps::Health,
     watch,
@@ -176,6 +176,18 @@ pub async fn serve(dir: &SessionDir) -> Result<(), EngineError> {
     Ok(())
 }
 
+/// Databases that an earlier engine made read-only: what it proved is known to no look at the database.
+fn tell_what_was_proven(plan: &Plan, state: &State, world: &World) {
+    for step in &plan.steps {
+        if let Kind::PostgresFreeze { side, method: WriteLock::ReadOnly, roles } = &step.kind
+            && state.step(&step.id).is_some_and(|step| step.phase == Phase::Done)
+            && let Ok(postgres) = world.postgres()
+        {
+            postgres.side(*side).was_proven_read_only(roles);
+        }
+    }
+}
+
 fn assemble(
     dir: &SessionDir,
     plan: Arc<Plan>,
@@ -187,6 +199,7 @@ fn assemble(
 ) -> (Coordinator, Inputs) {
     let (found, findings) = mpsc::channel(QUEUE);
     let (done, jobs) = mpsc::channel(QUEUE);
+    tell_what_was_proven(&plan, scribe.state(), &world);
     let (health, health_seen) = cell::channel(Health::default());
     let (baseline, baseline_seen) = cell::channel(scribe.state().baseline.clone());
     let begun = scribe.state().session.as_ref().map_or_else(|| clock.now(), |session| session.started_at);

@@ -159,7 +159,8 @@ impl Change {
         }
     }
 
-    /// Whether its two ends are equal: the world is already as wanted, and nothing is to be sent.
+    /// Whether its two ends are equal: the world is already as wanted, and nothing is to be sent. A database that is closed
+    /// is never settled: sessions that its closing did not reach are still to be ended.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         match self {
@@ -168,7 +169,7 @@ impl Change {
             Self::Maintenance { from, to, .. } => from == to,
             Self::Formation { from, to, .. } => from == to,
             Self::Service { from, to, .. } => from == to,
-            Self::WriteAccess { from, to, .. } => from == to,
+            Self::WriteAccess { from, to, .. } => from == to && to.open(),
             Self::Sequences { from, to } => from == to,
             Self::Rds(change) => change.is_settled(),
         }

@@ -137,6 +137,7 @@ fn attempt(what: &What) -> String {
         What::Observed { step, observation } => match observation {
             Observation::Done => format!("{step}: verified, it is done"),
             Observation::NotDone { seen } => format!("{step}: not done: {seen}"),
+            Observation::Unfinished { left } => format!("{step}: it stands and is not finished: {left}"),
             Observation::Unknown { reason } => format!("{step}: still in doubt: {reason}"),
         },
         What::Arrived { step } => format!("{step}: IT TOOK EFFECT AFTER ALL, after it had been seen not to"),

@@ -458,6 +458,12 @@ pub enum Observation {
         /// What was seen.
         seen: String,
     },
+    /// As after the change, which is to be put back on the way back; but what belongs to it is not done, and the next
+    /// attempt does it.
+    Unfinished {
+        /// What is left to do.
+        left: String,
+    },
     /// Neither, or it could not be read.
     Unknown {
         /// Why.

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use super::*;
 use crate::{
-    plan::{RecordSet, StepId, load},
+    plan::{RecordSet, Side, StepId, WriteLock, load},
     sandbox::{Endpoints, Ports, Sandbox, SandboxConfig, ledger::Entry, scenario::Scenario, start},
 };
 

@@ -75,7 +75,7 @@ fn intents(events: &[Event]) -> Vec<Intent> {
                 });
             }
             What::Ended { outcome: Outcome::Done { .. }, .. }
-            | What::Observed { observation: Observation::Done, .. }
+            | What::Observed { observation: Observation::Done | Observation::Unfinished { .. }, .. }
             | What::Resolved { done: true, .. } => settle(&mut all, open, true),
             What::Ended { outcome: Outcome::Failed { .. }, .. }
             | What::Observed { observation: Observation::NotDone { .. }, .. }

@@ -203,7 +203,10 @@ impl Sim {
             Effect::Observe { step, attempt, part, change, accepted } => {
                 let observation = match luck {
                     200.. => Observation::Unknown { reason: format!("no answer {}", luck % 3) },
-                    _ => self.world.observe(&change, accepted),
+                    _ => match self.world.observe(&change, accepted) {
+                        Observation::Done if luck >= 190 => Observation::Unfinished { left: "a rest".into() },
+                        seen => seen,
+                    },
                 };
                 self.report(Report::Observed { step, attempt, part, observation });
             }

@@ -181,8 +181,12 @@ pub(super) fn observe(state: &mut StepState, observation: &Observation, at: Time
             }
             return Ok(if was_in_doubt { state.sent() } else { Change::Nothing });
         }
-        Observation::NotDone { seen } => {
-            let reason = format!("it did not take effect: {seen}");
+        Observation::NotDone { .. } | Observation::Unfinished { .. } => {
+            let reason = match observation {
+                Observation::Unfinished { left } => format!("it stands and is not finished: {left}"),
+                Observation::NotDone { seen } => format!("it did not take effect: {seen}"),
+                Observation::Done | Observation::Unknown { .. } => String::new(),
+            };
             let attempt = state.attempt_mut()?;
             attempt.ended_at = Some(at);
             // Whatever was answered: the world says otherwise.
@@ -190,7 +194,10 @@ pub(super) fn observe(state: &mut StepState, observation: &Observation, at: Time
             let trouble = Trouble { call, reason: reason.clone(), kind, next_try: None };
             attempt.outcome = Some(Outcome::Failed { trouble });
             state.reason = Some(reason);
-            state.missed = state.forget_last();
+            // What stands is to be put back, whatever is left to do.
+            if matches!(observation, Observation::NotDone { .. }) {
+                state.missed = state.forget_last();
+            }
             state.go(Trigger::ObservedNotDone, at)?;
         }
         Observation::Unknown { reason } => {

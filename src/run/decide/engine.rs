@@ -273,7 +273,7 @@ impl Desk<'_> {
         let step = self.step(id)?;
         let current = step.attempt().filter(|current| current.number == attempt && current.part == part);
         if current.is_some() && step.may_arrive() {
-            let arrived = *observation == Observation::Done;
+            let arrived = matches!(observation, Observation::Done | Observation::Unfinished { .. });
             return Ok(arrived.then(|| What::Arrived { step: id.clone() }).into_iter().collect());
         }
         let current = current.filter(|_| matches!(step.phase, Phase::Verifying | Phase::InDoubt));

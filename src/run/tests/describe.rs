@@ -60,6 +60,7 @@ fn attempts() -> Vec<What> {
         ended(Outcome::Stopped),
         observed(Observation::Done),
         observed(Observation::NotDone { seen: text() }),
+        observed(Observation::Unfinished { left: text() }),
         observed(Observation::Unknown { reason: text() }),
         What::Arrived { step: id() },
     ]

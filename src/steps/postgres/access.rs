@@ -2,7 +2,8 @@
 //!
 //! A freeze is three things: the change of access in one transaction, the end of the sessions that it does not reach, and
 //! the proof that nobody writes any more. A freeze that stands and leaks is in doubt: the database is frozen and the
-//! screen says who still writes, until nobody does or a person decides.
+//! screen says who still writes, until nobody does or a person decides. One that stands while sessions live which it did
+//! not reach (its answer was lost, and with it the moment to end them) is not finished: the next attempt ends them.
 
 use std::time::Duration;
 
@@ -58,7 +59,12 @@ pub(in crate::steps) async fn preview(
     let database = server.database().await?;
     let already = from == to;
     let change = Change::WriteAccess { side: wanted.side, database, from, to };
-    let mut preview = single(change, already);
+    let settled = change.is_settled();
+    let mut preview = single(change, settled);
+    if already && !settled {
+        let words = "sessions that may still write are ended, and that nobody writes is proven";
+        preview.facts.push(("already so".to_owned(), words.to_owned()));
+    }
     if forward && !wanted.open {
         preview.facts.extend(bystanders(server, wanted.roles).await?);
     }
@@ -192,7 +198,8 @@ pub(in crate::steps) async fn apply(
     if to.open() {
         return done(format!("writes are open: {}", summary(to)));
     }
-    context.output(format!("access changed: {}", summary(to)));
+    let word = if from == to { "access was so already" } else { "access changed" };
+    context.output(format!("{word}: {}", summary(to)));
     context.progress("ending what still runs", Some(0.3));
     let ended = match end(context, server, to, roles).await {
         Ok(ended) => ended,
@@ -247,7 +254,10 @@ async fn end(context: &StepContext, server: &Server, to: &Access, roles: &[Strin
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    Ok(total)
+    match left(server, to, roles).await? {
+        None => Ok(total),
+        Some(left) => Err(trouble("postgres:sessions", TroubleKind::Unexpected, &left)),
+    }
 }
 
 /// Whose sessions are to end: the named roles', or of a read-only database everybody's.
@@ -258,6 +268,24 @@ async fn leftovers(server: &Server, to: &Access, roles: &[String]) -> Result<Vec
     let mut everybody: Vec<_> = server.sessions().await?.into_iter().map(|one| one.role).collect();
     everybody.dedup();
     Ok(everybody)
+}
+
+/// The sessions that the change did not reach and that may still write, for people. None: there are none.
+///
+/// Revoked privileges reach every session; what a transaction has written before, the proof sees.
+async fn left(server: &Server, to: &Access, roles: &[String]) -> Result<Option<String>, Trouble> {
+    if matches!(to, Access::Grants { .. }) {
+        return Ok(None);
+    }
+    let mut left = Vec::new();
+    for role in leftovers(server, to, roles).await? {
+        match server.ability(&role).await?.runs_on() {
+            0 => {}
+            1 => left.push(format!("{role} (1 session)")),
+            more => left.push(format!("{role} ({more} sessions)")),
+        }
+    }
+    Ok((!left.is_empty()).then(|| format!("may still write, from before it: {}", left.join(", "))))
 }
 
 pub(in crate::steps) async fn observe(
@@ -285,6 +313,11 @@ pub(in crate::steps) async fn observe(
     }
     if to.open() {
         return Observation::Done;
+    }
+    match left(server, to, roles).await {
+        Ok(None) => {}
+        Ok(Some(left)) => return Observation::Unfinished { left },
+        Err(trouble) => return unreadable(&trouble),
     }
     match server.leak(SETTLE, PROOF).await {
         Ok(leak) if leak.leaks() => {

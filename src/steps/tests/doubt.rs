@@ -145,3 +145,27 @@ async fn name_servers_that_cannot_be_asked_are_not_green() {
     assert!(matches!(observe(&blind, &change, true).await, Observation::Unknown { .. }));
     assert_eq!(observe(&ctx, &change, true).await, Observation::Done);
 }
+
+#[tokio::test]
+async fn a_frozen_database_is_not_done_while_sessions_live_that_the_freeze_did_not_reach() {
+    let stage = Stage::open("calm", 60.0).await;
+    let roles = vec!["acme_app".to_owned()];
+    let kind = Kind::PostgresFreeze { side: Side::Old, method: WriteLock::ReadOnly, roles };
+    let ctx = stage.ctx_of("freeze-writes", kind);
+    let change = preview(&ctx, Direction::Forward, &[]).await.unwrap().parts[0].change.clone();
+    let Change::WriteAccess { from, to, .. } = &change else { panic!("{change:?}") };
+    let old = stage.world.postgres().unwrap().side(Side::Old);
+    // As an attempt leaves it whose answer is lost.
+    old.change_access(from, to).await.unwrap();
+    let seen = observe(&ctx, &change, false).await;
+    assert!(matches!(&seen, Observation::Unfinished { left } if left.contains("acme_app (")), "{seen:?}");
+    let rest = preview(&ctx, Direction::Forward, &[]).await.unwrap();
+    assert!(rest.facts.iter().any(|(label, _)| label == "already so"), "{:?}", rest.facts);
+    let rest = rest.parts[0].change.clone();
+    assert!(!rest.is_settled());
+    stage.done(&ctx, &rest).await;
+    let ability = old.ability(&"acme_app".to_owned()).await.unwrap();
+    assert!(ability.sessions > 0 && !ability.may_write(), "the pools are back, and bound: {ability:?}");
+    let back = preview(&ctx, Direction::Back, &[change.clone(), rest]).await.unwrap().parts[0].change.clone();
+    assert_eq!(Some(back), change.reversed(), "to where the first attempt found it");
+}

@@ -3,16 +3,21 @@
 //! **What counts as "may write".** A role may write when its next session could (it may log in, its connection limit and
 //! the database's are not 0, it has a privilege that writes on some user table by whatever way, it is not read-only by
 //! default, the server is no standby) or when a session that it already has could: privileges taken away hit running
-//! sessions at their next statement, but a connection limit does not touch them, and neither does a changed default. Of
-//! running sessions under a read-only default nobody can see from outside whether they are older than the default; one
-//! counts while it has a transaction that writes. The freeze itself ends them all.
+//! sessions at their next statement, but a connection limit does not touch them, and neither does a changed default.
+//!
+//! A session is bound by a read-only default that is older than itself, and PostgreSQL does not tell how old a default
+//! is. So what counts is the first look that saw it ([`Defaults`]): a session that was there by then may write, until it
+//! ends; one that came later may not, while it has no transaction that writes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::PoisonError,
+};
 
 use super::{
     super::error::{Failure, trouble},
     Lsn, Server,
-    session::{Session, boolean, text},
+    session::{Session, boolean, float8, text},
     sql,
 };
 use crate::{
@@ -41,19 +46,55 @@ pub struct Ability {
     pub writing: i64,
     /// The server takes no writes.
     pub standby: bool,
+    /// Of its sessions those that may be older than the default that makes the next one read-only.
+    pub older: i64,
 }
 
 impl Ability {
     /// Whether it may write now, by the rule above.
     #[must_use]
     pub const fn may_write(&self) -> bool {
+        self.runs_on() > 0 || self.may_begin()
+    }
+
+    /// How many of its sessions may write although its next one could not.
+    #[must_use]
+    pub const fn runs_on(&self) -> i64 {
         if self.standby || self.writable == 0 {
-            return false;
+            0
+        } else if !self.read_only {
+            self.sessions
+        } else if self.older > self.writing {
+            self.older
+        } else {
+            self.writing
         }
+    }
+
+    /// Its next session could write.
+    const fn may_begin(&self) -> bool {
         let let_in = self.login && (self.superuser || (self.limit != 0 && self.database_limit != 0));
-        let next = let_in && !self.read_only;
-        let running = if self.read_only { self.writing > 0 } else { self.sessions > 0 };
-        next || running
+        let_in && !self.read_only && self.writable > 0 && !self.standby
+    }
+}
+
+/// Since when read-only defaults are known to stand, by role (empty: the whole database's): seconds since 1970 on the
+/// server's clock. Sessions that began later are bound by them.
+#[derive(Debug, Default)]
+pub(super) struct Defaults(BTreeMap<String, f64>);
+
+impl Defaults {
+    fn since(&self, role: &str) -> Option<f64> {
+        self.0.get(role).or_else(|| self.0.get("")).copied()
+    }
+
+    /// Takes in a look; looks may be told in another order than they were taken.
+    fn seen(&mut self, role: &str, on: bool, at: f64) {
+        if !on {
+            self.0.retain(|known, since| (known != role && !known.is_empty()) || *since > at);
+        } else if self.since(role).is_none_or(|since| at < since) {
+            self.0.insert(role.to_owned(), at);
+        }
     }
 }
 
@@ -152,7 +193,10 @@ impl Server {
                 let mut defaults = BTreeMap::new();
                 for role in read_only_of(self.side, roles) {
                     let row = session.one("default", sql::READ_ONLY, &[text(&role)]).await?;
-                    let value = row.map(|row| session.get("default", &row, 0)).transpose()?;
+                    let value: Option<String> = row.map(|row| session.get("default", &row, 0)).transpose()?;
+                    // Later than what it dates: a session that comes between the two is taken for an older one.
+                    let at = now(&session).await?;
+                    self.defaults().seen(&role, is_on(value.as_deref()), at);
                     defaults.insert(role, value);
                 }
                 Ok(Access::ReadOnly { defaults })
@@ -230,20 +274,36 @@ impl Server {
     /// There is no such role (`Unexpected`), or it cannot be read.
     pub async fn ability(&self, role: &String) -> Result<Ability, Trouble> {
         let (session, what) = (self.read().await?, "abilities");
-        let row = session.one(what, sql::ABILITIES, &[text(role), text(&self.heartbeat)]).await?;
+        let since = self.defaults().since(role).unwrap_or(f64::MAX);
+        let row = session.one(what, sql::ABILITIES, &[text(role), text(&self.heartbeat), float8(&since)]).await?;
         let row = row.ok_or_else(|| unknown(&session, role))?;
         let read_only: String = session.get(what, &row, 5)?;
+        let read_only = is_on(Some(&read_only));
+        self.defaults().seen(role, read_only, session.get(what, &row, 10)?);
         Ok(Ability {
             login: session.get(what, &row, 0)?,
             limit: session.get(what, &row, 1)?,
             database_limit: session.get(what, &row, 2)?,
             superuser: session.get(what, &row, 3)?,
             writable: session.get(what, &row, 4)?,
-            read_only: is_on(Some(&read_only)),
+            read_only,
             sessions: session.get(what, &row, 6)?,
             writing: session.get(what, &row, 7)?,
             standby: session.get(what, &row, 8)?,
+            older: session.get(what, &row, 9)?,
         })
+    }
+
+    /// An earlier engine froze these roles by default and proved it: whoever of them is here now came later.
+    pub fn was_proven_read_only(&self, roles: &[String]) {
+        let mut defaults = self.defaults();
+        for role in roles.iter().cloned().chain(read_only_of(self.side, roles)) {
+            defaults.0.insert(role, 0.0);
+        }
+    }
+
+    fn defaults(&self) -> std::sync::MutexGuard<'_, Defaults> {
+        self.defaults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Client sessions that are not ours.
@@ -291,8 +351,7 @@ impl Server {
 
     async fn look(&self) -> Result<Look, Trouble> {
         let (session, what) = (self.read().await?, "writes");
-        let now = session.one(what, sql::NOW, &[]).await?;
-        let at = now.map(|now| session.get(what, &now, 0)).transpose()?.unwrap_or_default();
+        let at = now(&session).await?;
         let motion = self.motion().await?;
         let rows = session.rows(what, sql::TABLE_WRITES, &[]).await?;
         let tables: Result<BTreeMap<_, _>, Trouble> =
@@ -354,6 +413,59 @@ pub(super) fn read_only_of(side: Side, roles: &[String]) -> Vec<String> {
     }
 }
 
+/// The server's clock, seconds since 1970.
+async fn now(session: &Session) -> Result<f64, Trouble> {
+    let row = session.one("writes", sql::NOW, &[]).await?;
+    Ok(row.map(|row| session.get("writes", &row, 0)).transpose()?.unwrap_or_default())
+}
+
 fn unknown(session: &Session, role: &str) -> Trouble {
     trouble(&session.call("role"), TroubleKind::Unexpected, &format!("there is no role {role}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a role that is read-only by default.
+    fn ability(sessions: i64, older: i64, writing: i64) -> Ability {
+        Ability {
+            login: true,
+            limit: -1,
+            database_limit: -1,
+            superuser: false,
+            writable: 3,
+            read_only: true,
+            sessions,
+            writing,
+            standby: false,
+            older,
+        }
+    }
+
+    #[test]
+    fn an_idle_session_that_may_be_older_than_the_default_may_write() {
+        assert!(ability(2, 1, 0).may_write());
+        assert!(!ability(2, 0, 0).may_write(), "both came later");
+        assert!(ability(2, 0, 1).may_write(), "its own session overrides the default");
+        let powerless = Ability { writable: 0, ..ability(2, 1, 0) };
+        assert!(!powerless.may_write());
+        let limited = Ability { limit: 0, read_only: false, ..ability(2, 0, 0) };
+        assert_eq!((limited.may_write(), limited.runs_on()), (true, 2), "a limit does not touch running sessions");
+    }
+
+    #[test]
+    fn a_default_is_as_old_as_the_first_look_that_saw_it() {
+        let mut known = Defaults::default();
+        known.seen("shop", true, 20.0);
+        known.seen("shop", true, 30.0);
+        assert_eq!((known.since("shop"), known.since("jobs")), (Some(20.0), None));
+        known.seen("shop", true, 10.0);
+        known.seen("shop", false, 5.0);
+        assert_eq!(known.since("shop"), Some(10.0), "an earlier look that was told late");
+        known.seen("", true, 12.0);
+        assert_eq!(known.since("jobs"), Some(12.0), "the whole database's holds for everybody");
+        known.seen("shop", false, 40.0);
+        assert_eq!((known.since("shop"), known.since("jobs")), (None, None));
+    }
 }

@@ -49,6 +49,7 @@ pub struct Server {
     heartbeat: String,
     connector: Connector,
     shared: tokio::sync::Mutex<Option<Arc<Session>>>,
+    defaults: std::sync::Mutex<access::Defaults>,
 }
 
 /// How a side is called in the name of a call.
@@ -65,7 +66,7 @@ impl Postgres {
         let server = |side| {
             let connector = Connector::new(plan, side, databases.get(side))?;
             let heartbeat = databases.heartbeat_name();
-            Ok(Server { side, heartbeat, connector, shared: tokio::sync::Mutex::default() })
+            Ok(Server { side, heartbeat, connector, shared: Default::default(), defaults: Default::default() })
         };
         Ok(Self { plan: databases.clone(), old: server(Side::Old)?, new: server(Side::New)? })
     }

@@ -213,6 +213,10 @@ pub(super) const fn int8(value: &(dyn ToSql + Sync)) -> Parameter<'_> {
     (value, Type::INT8)
 }
 
+pub(super) const fn float8(value: &(dyn ToSql + Sync)) -> Parameter<'_> {
+    (value, Type::FLOAT8)
+}
+
 pub(super) const fn boolean(value: &(dyn ToSql + Sync)) -> Parameter<'_> {
     (value, Type::BOOL)
 }

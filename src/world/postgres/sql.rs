@@ -155,7 +155,8 @@ pub const SET_SEQUENCE: &str = "SELECT setval(($1::text)::regclass, $2, $3)::int
 /// `limit int8` (its connection limit, -1: none), `database_limit int8`, `superuser bool`, `writable int8` (user tables
 /// but `$2 text`, as `schema.table`, in which it may insert, update, delete or truncate, by whatever way), `read_only
 /// text` (`default_transaction_read_only` of its next session), `sessions int8` (client sessions that are not ours),
-/// `writing int8` (those that have written in the transaction under way), `standby bool`.
+/// `writing int8` (those that have written in the transaction under way), `standby bool`, `older int8` (those that began at
+/// `$3 float8` or before, seconds since 1970), `now float8` (as [`NOW`]).
 pub const ABILITIES: &str = "SELECT r.rolcanlogin AND d.datallowconn AND has_database_privilege(r.oid, d.oid, 'CONNECT') AS login, \
      r.rolconnlimit::int8 AS \"limit\", d.datconnlimit::int8 AS database_limit, r.rolsuper AS superuser, \
      (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
@@ -168,7 +169,10 @@ pub const ABILITIES: &str = "SELECT r.rolcanlogin AND d.datallowconn AND has_dat
      (SELECT count(*) FROM pg_stat_activity a WHERE a.usesysid = r.oid AND a.datid = d.oid AND a.backend_type = 'client backend' \
      AND a.application_name <> 'cutover')::int8 AS sessions, \
      (SELECT count(*) FROM pg_stat_activity a WHERE a.usesysid = r.oid AND a.datid = d.oid AND a.backend_type = 'client backend' \
-     AND a.application_name <> 'cutover' AND a.backend_xid IS NOT NULL)::int8 AS writing, pg_is_in_recovery() AS standby \
+     AND a.application_name <> 'cutover' AND a.backend_xid IS NOT NULL)::int8 AS writing, pg_is_in_recovery() AS standby, \
+     (SELECT count(*) FROM pg_stat_activity a WHERE a.usesysid = r.oid AND a.datid = d.oid AND a.backend_type = 'client backend' \
+     AND a.application_name <> 'cutover' AND EXTRACT(EPOCH FROM a.backend_start)::float8 <= $3)::int8 AS older, \
+     EXTRACT(EPOCH FROM clock_timestamp())::float8 AS now \
      FROM pg_roles r, pg_database d WHERE r.rolname = $1 AND d.datname = current_database()";
 
 /// Client sessions of this database that are not ours, by role and application: `role text`, `application text`,

@@ -7,6 +7,7 @@ use cutover::{
     plan::{Role, Side},
     run::{Access, Cell, Change, Observation, Outcome, Report, Sample, VerdictKind},
     steps, watch,
+    world::World,
 };
 use tokio::sync::mpsc;
 
@@ -87,6 +88,52 @@ async fn a_connection_lost_in_a_freeze_is_in_doubt_observed_and_not_repeated() {
     switch.store(cut::OFF, Ordering::SeqCst);
     stage.run("revoke", &[change]).await;
     assert_eq!(stage.access().await, before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_freeze_whose_answer_is_lost_is_not_done_while_an_older_session_may_write() {
+    let ports = ports();
+    let (port, switch) = cut::relay(ports.old, "ALTER").await;
+    let stage = Stage::new("idle", quick(), Some(port)).await;
+    let (before, role) = (stage.access().await, stage.role("shop"));
+    let may_write = async |world: &World| {
+        let ability = world.postgres().unwrap().side(Side::Old).ability(&role).await.unwrap();
+        ability.may_write()
+    };
+    for step in ["read-only", "limit"] {
+        let idle = stage.shop().await;
+        let change = stage.preview(step, &[]).await.parts[0].change.clone();
+        switch.store(cut::AFTER, Ordering::SeqCst);
+        let outcome = steps::apply(&stage.context(step), &change, "token").await;
+        assert!(matches!(outcome, Outcome::InDoubt { .. }), "{step}: {outcome:?}");
+        switch.store(cut::OFF, Ordering::SeqCst);
+        assert_ne!(stage.access().await, before, "{step}");
+        let seen = steps::observe(&stage.context(step), &change, false).await;
+        let named = format!("{role} (1 session)");
+        assert!(matches!(&seen, Observation::Unfinished { left } if left.contains(&named)), "{step}: {seen:?}");
+        assert!(may_write(&stage.world).await, "{step}: it is a writer of the interlock");
+        idle.execute("insert into orders (item) values ('it may indeed')", &[]).await.unwrap();
+        // The next attempt finds the access as wanted, and does the rest.
+        let rest = stage.preview(step, &[]).await.parts[0].change.clone();
+        let outcome = steps::apply(&stage.context(step), &rest, "token").await;
+        assert!(matches!(outcome, Outcome::Done { .. }), "{step}: {outcome:?}");
+        assert!(idle.execute("insert into orders (item) values ('late')", &[]).await.is_err(), "{step}");
+        // A pool that comes back is bound by the default.
+        let pool = if step == "read-only" { Some(stage.shop().await) } else { None };
+        assert_eq!(steps::observe(&stage.context(step), &rest, true).await, Observation::Done, "{step}");
+        assert!(!may_write(&stage.world).await, "{step}");
+        if let Some(pool) = pool {
+            pool.execute("insert into orders (item) values ('late')", &[]).await.unwrap_err();
+            // Another engine cannot see how old it is, unless the log says what was proven.
+            let other = World::connect(&stage.plan, quick()).await.unwrap();
+            assert!(may_write(&other).await);
+            let other = World::connect(&stage.plan, quick()).await.unwrap();
+            other.postgres().unwrap().side(Side::Old).was_proven_read_only(std::slice::from_ref(&role));
+            assert!(!may_write(&other).await);
+        }
+        stage.run(step, &[change, rest]).await;
+        assert_eq!(stage.access().await, before, "{step}: back to where the first attempt found it");
+    }
 }
 
 /// What the watches have said so far, and say until something holds.

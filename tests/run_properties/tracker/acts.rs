@@ -214,6 +214,7 @@ impl Tracker {
         match (observation, attempt.direction) {
             (Observation::Unknown { .. }, _) => {}
             (Observation::NotDone { .. }, _) => not_done(track, &sent),
+            (Observation::Unfinished { .. }, _) => track.attempt = None,
             (Observation::Done, Direction::Forward) => {
                 part_done(track, at, true);
                 if track.done {
