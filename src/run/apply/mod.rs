@@ -268,8 +268,9 @@ impl State {
             let new_ttl = after.iter().filter(|a| a.name == set.name).map(ttl_of).max().unwrap_or(ALIAS_TTL);
             let found = after.contains(set);
             let mut drain = Drain { in_sync, old_ttl: ttl_of(set), new_ttl, found };
-            // What this session lowered itself it knows better than what it finds later.
-            let better = |known: &&Drain| found || known.ends_at() > drain.ends_at();
+            // What this session lowered itself it knows better than what it finds later, unless it has raised it since.
+            let known_so = |known: &Drain| found && known.new_ttl == new_ttl;
+            let better = |known: &&Drain| known_so(known) || known.ends_at() > drain.ends_at();
             if let Some(earlier) = self.drains.get(&set.name).filter(better) {
                 drain = Drain { new_ttl, ..*earlier };
             }

@@ -75,6 +75,26 @@ fn a_ttl_that_somebody_else_has_lowered_drains_as_the_plan_says() {
 }
 
 #[test]
+fn a_ttl_that_was_raised_again_and_lowered_by_somebody_else_drains_anew() {
+    let so = part(records(&[set(60, "old.")], &[set(60, "old.")]), 0);
+    let ended = || Outcome::Done { in_sync: None, summary: "ok".into() };
+    let mut table = Table::new(plan());
+    table.start("lower", Direction::Forward, &lower());
+    table.end("lower", ended());
+    table.observe("lower", 1, Observation::Done).unwrap();
+    table.ask(Request::BeginRollback { reason: "why".into() }).unwrap();
+    table.start("lower", Direction::Back, &[part(lower()[0].change.reversed().unwrap(), 0)]);
+    table.end("lower", ended());
+    table.observe("lower", 2, Observation::Done).unwrap();
+    table.now = 5_000;
+    table.start("lower", Direction::Forward, std::slice::from_ref(&so));
+    let begun = table.now;
+    table.end("lower", ended());
+    let plan = table.plan.clone();
+    assert!(drains(&plan, &table, begun + 1_799) && !drains(&plan, &table, begun + 1_801));
+}
+
+#[test]
 fn what_may_still_arrive_keeps_its_token() {
     let mut table = missed();
     let tokens = |table: &Table| table.state.step(&"lower".into()).unwrap().missed_tokens();
