@@ -146,6 +146,14 @@ fn steady(told: Option<(Timestamp, Instant)>, machine: (Timestamp, Instant)) -> 
     (if set_back { due } else { machine.0.max(last) }, machine.1)
 }
 
+/// How long the wall's clock takes until its next second begins: more than nothing, at most one second.
+#[must_use]
+pub fn until_the_second_turns() -> std::time::Duration {
+    const SECOND: std::time::Duration = std::time::Duration::from_secs(1);
+    let into = u64::try_from(wall_now().subsec_nanosecond()).unwrap_or(0);
+    SECOND.saturating_sub(std::time::Duration::from_nanos(into))
+}
+
 /// A monotonic instant, for latencies and key timing.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the place where the clock is read")]

@@ -21,7 +21,7 @@ use super::{
     message::{Snapshot, Telemetry, ToCockpit},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, until_the_second_turns},
     plan::{Plan, StepId},
     run::{Event, Illegal, Operator, Refusal, Request, Sample, Seat, State},
 };
@@ -32,8 +32,8 @@ pub(super) const QUEUE: usize = 1024;
 const CROWD: usize = QUEUE / 4;
 /// How many requests of one cockpit may be unanswered or have an unread answer; further ones wait in the socket.
 pub(super) const REPLIES: usize = 16;
-/// How long a measurement waits for company, session time: a cockpit that wakes once for many costs a fraction, and draws
-/// once a second. Whatever a person waits for goes at once, and takes along what waits.
+/// How long a measurement waits for company at most, session time: a cockpit that wakes once for many costs a fraction.
+/// Whatever a person waits for goes at once, and takes along what waits.
 const COMPANY: Duration = Duration::from_secs(1);
 /// The least of it, wall time, where a session runs faster than the wall.
 const LEAST: Duration = Duration::from_millis(200);
@@ -253,8 +253,7 @@ impl Hub {
                 let mut board = self.board();
                 let due = board.take(conn)?;
                 let lane = board.lanes.get(&conn)?;
-                let company = board.clock.to_wall(COMPANY).max(LEAST);
-                (due, Arc::clone(&lane.ready), Arc::clone(&lane.urgent), company)
+                (due, Arc::clone(&lane.ready), Arc::clone(&lane.urgent), board.clock.to_wall(COMPANY))
             };
             // What takes long, making JSON of a snapshot, is done without the lock.
             let frames: Vec<Bytes> = due.snapshot.into_iter().filter_map(encode_snapshot).chain(due.frames).collect();
@@ -265,7 +264,8 @@ impl Hub {
             }
             let with_company = async {
                 ready.notified().await;
-                sleep(company).await;
+                // A cockpit draws when the second turns: what arrives just then costs it no wake of its own.
+                sleep(if company < COMPANY { company.max(LEAST) } else { until_the_second_turns() }).await;
             };
             tokio::select! {
                 () = urgent.notified() => {}

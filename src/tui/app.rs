@@ -155,8 +155,12 @@ impl App {
             if matches!(wake, Wake::Suspended) {
                 self.finish(Some(&mut input)).await;
             }
+            let turned = matches!(wake, Wake::News(_)) && second_hand.moves();
             if let Some(exit) = self.handle(wake, guard)? {
                 break exit;
+            }
+            if turned {
+                self.tick(monotonic());
             }
             self.draw_if_due();
         };
@@ -249,12 +253,15 @@ impl App {
                 }
                 return Ok(self.act(intents, now));
             }
-            Wake::Tick => {
-                self.ui.fade(now);
-                self.soon_of_time(now);
-            }
+            Wake::Tick => self.tick(now),
         }
         Ok(None)
+    }
+
+    /// The second hand has moved.
+    fn tick(&mut self, now: Instant) {
+        self.ui.fade(now);
+        self.soon_of_time(now);
     }
 
     /// All keys of one read. More than one at once are a burst; a release is no key.

@@ -15,10 +15,14 @@ use tokio::{
 };
 
 use super::super::{Exit, input::Batch};
-use crate::{clock::wall_now, session::News};
+use crate::{
+    clock::{monotonic, until_the_second_turns},
+    session::News,
+};
 
-/// Of a second.
-const NANOS: u64 = 1_000_000_000;
+/// So long after the second has turned the hand moves by itself: the engine tells what it measured just then, and a cockpit
+/// that hears of both at once wakes for both at once.
+const GRACE: Duration = Duration::from_millis(4);
 
 /// What woke the loop.
 pub(super) enum Wake {
@@ -86,7 +90,8 @@ pub(super) async fn at(deadline: Option<Instant>) {
 /// when it is due, and once more when it is set. That was half of what a cockpit costs in which only the clock ticks.
 pub(super) struct SecondHand {
     timer: AsyncFd<OwnedFd>,
-    set: bool,
+    /// When the second turns that it is set for.
+    set: Option<Instant>,
 }
 
 impl SecondHand {
@@ -100,19 +105,20 @@ impl SecondHand {
     )]
     pub(super) fn new() -> std::io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
-        Ok(Self { timer: AsyncFd::with_interest(timer, Interest::READABLE)?, set: false })
+        Ok(Self { timer: AsyncFd::with_interest(timer, Interest::READABLE)?, set: None })
     }
 
     /// Waits until it moves. Cancel-safe.
     ///
     /// The wall's clock is looked at for each second anew: it may be set, and the machine may sleep.
     pub(super) async fn next(&mut self) {
-        if !self.set {
-            let into = u64::try_from(wall_now().subsec_nanosecond()).unwrap_or(0);
+        if self.set.is_none() {
+            let left = until_the_second_turns();
             let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let left = Timespec::try_from(Duration::from_nanos(NANOS - into.min(NANOS - 1))).unwrap_or(zero);
-            let once = Itimerspec { it_interval: zero, it_value: left };
-            self.set = timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &once).is_ok();
+            let value = Timespec::try_from(left + GRACE).unwrap_or(zero);
+            let once = Itimerspec { it_interval: zero, it_value: value };
+            let set = timerfd_settime(self.timer.get_ref(), TimerfdTimerFlags::empty(), &once).is_ok();
+            self.set = set.then(|| monotonic() + left);
         }
         // Setting it anew takes back that it has run out: it need not be read.
         match self.timer.readable().await {
@@ -120,6 +126,11 @@ impl SecondHand {
             // The runtime ends.
             Err(_) => std::future::pending().await,
         }
-        self.set = false;
+        self.set = None;
+    }
+
+    /// Whether the second has turned that it is set for; then it has moved, and is set for the next one.
+    pub(super) fn moves(&mut self) -> bool {
+        self.set.take_if(|turns| monotonic() >= *turns).is_some()
     }
 }
