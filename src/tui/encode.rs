@@ -90,16 +90,8 @@ fn ascii(cell: &Cell) -> bool {
 
 fn wide(cell: &Cell) -> bool {
     let symbol = cell.symbol();
-    symbol.len() > 1 && super::text::width(symbol) > 1
-}
-
-/// The place of a cell's style among those that were met.
-fn place(styles: &mut Vec<Style>, cell: &Cell) -> usize {
-    let style = style_of(cell);
-    styles.iter().position(|met| *met == style).unwrap_or_else(|| {
-        styles.push(style);
-        styles.len() - 1
-    })
+    // Letters, and lines, blocks and braille: nearly all of a screen.
+    !matches!(symbol.as_bytes(), [_] | [0xe2, 0x94..=0x96 | 0xa0..=0xa3, _]) && super::text::width(symbol) > 1
 }
 
 /// Where the terminal's cursor is and how it would write.
@@ -124,7 +116,7 @@ impl Encoder {
     /// Of the next frame only the lines of `drawn` count, where it is given; the others are shown as they should.
     ///
     /// It ends behind the lines with which `out` is longer than `room`, and takes the lines that were sent over into
-    /// `shown`. Lines of `first` come first. True: nothing is left.
+    /// `shown`. Lines of `first` come first, then the highest and the lowest. True: nothing is left.
     pub(super) fn encode(
         &mut self,
         (shown, next, drawn): (&mut Buffer, &mut Buffer, Option<&[Rect]>),
@@ -142,12 +134,15 @@ impl Encoder {
             self.write_few(&cells, next);
         } else {
             let lines = if room < THIN.1 { THIN.0 } else { BAND };
-            let mut bands: Vec<_> = cells.chunk_by(|(_, a, _), (_, b, _)| a / lines == b / lines).collect();
+            // What tells where one is and what may be pressed, the highest and the lowest line, stands alone.
+            let ends = [cells.first(), cells.last()].map(|cell| cell.map(|cell| cell.1));
+            let band_of = |y: u16| (ends.contains(&Some(y)), y / lines);
+            let mut bands: Vec<_> = cells.chunk_by(|(_, a, _), (_, b, _)| band_of(*a) == band_of(*b)).collect();
             let before = (first.top() / lines)..first.bottom().div_ceil(lines);
-            bands.sort_by_key(|band| !before.contains(&(band[0].1 / lines)));
+            bands.sort_by_key(|band| (!before.contains(&(band[0].1 / lines)), !ends.contains(&Some(band[0].1))));
             let mut left = bands.into_iter();
             for band in left.by_ref() {
-                let some = |one: &Changed| one.wide && one.y / lines == band[0].1 / lines;
+                let some = |one: &Changed| one.wide && band_of(one.y) == band_of(band[0].1);
                 if changed.iter().any(some) && band.iter().any(|(x, y, cell)| wide(cell) || wide(&shown[(*x, *y)])) {
                     self.write(band, next);
                 } else {
@@ -157,9 +152,9 @@ impl Encoder {
                     break;
                 }
             }
-            let left: Vec<_> = left.map(|band| band[0].1 / lines).collect();
+            let left: Vec<_> = left.map(|band| band_of(band[0].1)).collect();
             whole = left.is_empty();
-            changed.retain(|one| !left.contains(&(one.y / lines)));
+            changed.retain(|one| !left.contains(&band_of(one.y)));
         }
         drop(cells);
         take_over(shown, next, &changed);
@@ -170,20 +165,26 @@ impl Encoder {
     /// A few lines, style by style, beginning with the one at hand. Not for wide characters, which take their neighbours
     /// along: lines with such are written from left to right.
     fn write_band(&mut self, band: &[Update<'_>], next: &Buffer) {
-        let mut styles = vec![self.pen];
-        let mut before = None;
-        let mut ordered: Vec<(usize, Update<'_>)> = Vec::with_capacity(band.len());
+        let mut styles: Vec<(Style, Vec<Update<'_>>)> = vec![(self.pen, Vec::with_capacity(band.len()))];
+        // Where the last cell went: nearly always the next one follows it.
+        let (mut place, mut behind) = (0, None);
         for (x, y, cell) in band.iter().copied() {
-            // A blank goes with what it follows.
-            let follows = before.filter(|(column, row, _)| void(cell) && (*column + 1, *row) == (x, y));
-            let place =
-                follows.map_or_else(|| if void(cell) { 0 } else { place(&mut styles, cell) }, |(.., place)| place);
-            before = Some((x, y, place));
-            ordered.push((place, (x, y, cell)));
+            let follows = behind.replace((x + 1, y)) == Some((x, y));
+            if void(cell) {
+                // A blank goes with what it follows.
+                place = if follows { place } else { 0 };
+            } else {
+                let style = style_of(cell);
+                if styles[place].0 != style {
+                    place = styles.iter().position(|(met, _)| *met == style).unwrap_or(styles.len());
+                }
+                if place == styles.len() {
+                    styles.push((style, Vec::with_capacity(32)));
+                }
+            }
+            styles[place].1.push((x, y, cell));
         }
-        ordered.sort_by_key(|(place, _)| *place);
-        let ordered: Vec<_> = ordered.into_iter().map(|(_, update)| update).collect();
-        self.write(&ordered, next);
+        styles.iter().for_each(|(_, updates)| self.write(updates, next));
     }
 
     /// A clock and its neighbours: what can be written in the style at hand goes first where that saves a change of style.
@@ -276,7 +277,11 @@ impl Encoder {
             }
             None if x == 0 => self.csi(y + 1, 'H'),
             None => {
-                let _ = write!(self.out, "\x1b[{};{}H", y + 1, x + 1);
+                self.out.push_str("\x1b[");
+                decimal(&mut self.out, y + 1);
+                self.out.push(';');
+                decimal(&mut self.out, x + 1);
+                self.out.push('H');
             }
         }
     }
@@ -292,11 +297,11 @@ impl Encoder {
     }
 
     fn csi(&mut self, number: u16, letter: char) {
-        if number == 1 {
-            let _ = write!(self.out, "\x1b[{letter}");
-        } else {
-            let _ = write!(self.out, "\x1b[{number}{letter}");
+        self.out.push_str("\x1b[");
+        if number != 1 {
+            decimal(&mut self.out, number);
         }
+        self.out.push(letter);
     }
 
     fn print(&mut self, cell: &Cell) {
@@ -391,6 +396,14 @@ const fn digits(number: u16) -> usize {
         10..100 => 2,
         _ => 3,
     }
+}
+
+/// Writes a number. Most of what moves the cursor is numbers, and formatting takes ten times as long.
+fn decimal(out: &mut String, number: u16) {
+    if number >= 10 {
+        decimal(out, number / 10);
+    }
+    out.push(char::from(b'0' + (number % 10) as u8));
 }
 
 const MODIFIERS: [(Modifier, u8, u8); 5] = [

@@ -100,18 +100,18 @@ impl<'a> Pen<'a> {
         }
         self.overflow |= !words.is_empty() && (self.hidden > 0 || self.y >= self.area.bottom());
         match text::single(words) {
-            Some(columns) if columns <= left => self.put_fitted(role, words, columns),
-            Some(_) => self.put_fitted(role, &text::fit(words, left, self.theme.glyphs.ellipsis), left),
+            Some(columns) if columns <= left => self.put_fitted(role, words, columns, lay),
+            Some(_) => self.put_fitted(role, &text::fit(words, left, self.theme.glyphs.ellipsis), left, lay),
             None => {
                 let words = text::clean(words);
                 let fitted = text::fit(&words, left, self.theme.glyphs.ellipsis);
-                self.put_fitted(role, &fitted, text::width(&fitted))
+                self.put_fitted(role, &fitted, text::width(&fitted), write)
             }
         }
     }
 
     /// Writes text of so many columns, which fits into the line.
-    fn put_fitted(&mut self, role: Role, words: &str, columns: usize) -> &mut Self {
+    fn put_fitted(&mut self, role: Role, words: &str, columns: usize, write: Write) -> &mut Self {
         match &mut self.buf {
             Some(buf) if self.hidden == 0 && self.y < self.area.bottom() => {
                 let style = Style::reset().patch(self.theme.style(role));
@@ -140,6 +140,9 @@ impl<'a> Pen<'a> {
     /// As [`Pen::cell`], aligned to the right.
     pub(super) fn cell_right(&mut self, role: Role, words: &str, columns: usize) -> &mut Self {
         let columns = columns.min(self.left());
+        if let Some(taken) = text::single(words).filter(|taken| *taken <= columns) {
+            return self.gap(columns - taken).put(role, words);
+        }
         let words = text::clean(words);
         let fitted = text::fit(&words, columns, self.theme.glyphs.ellipsis);
         self.gap(columns.saturating_sub(text::width(&fitted)));
@@ -217,11 +220,19 @@ impl<'a> Pen<'a> {
 
 /// Writes text of at most so many columns into a line; returns the column behind it. The style says everything about how
 /// it looks, whatever was there.
+type Write = fn(&mut Buffer, (u16, u16), &str, usize, Style) -> u16;
+
+/// A [`Write`] of any text.
 fn write(buf: &mut Buffer, (x, y): (u16, u16), words: &str, columns: usize, style: Style) -> u16 {
-    let Some(length) = text::single(words).map(|all| all.min(columns)).filter(|length| *length > 0) else {
-        return buf.set_stringn(x, y, words, columns, style).0;
-    };
-    // Nearly everything is so: it need not be searched for characters that are one together.
+    buf.set_stringn(x, y, words, columns, style).0
+}
+
+/// A [`Write`] of characters that fill one column each ([`text::single`]), and no more of them than there is room for:
+/// nearly everything is so, and need not be searched for characters that are one together.
+fn lay(buf: &mut Buffer, (x, y): (u16, u16), words: &str, length: usize, style: Style) -> u16 {
+    if length == 0 {
+        return x;
+    }
     let mut cell = Cell::EMPTY;
     cell.set_style(style);
     let start = buf.index_of(x, y);
@@ -272,7 +283,8 @@ mod tests {
                 under(&mut wanted);
                 under(&mut buf);
                 let (end, _) = wanted.set_stringn(x, 1, words, columns, style);
-                assert_eq!(write(&mut buf, (x, 1), words, columns, style), end, "{words}");
+                let columns = columns.min(words.len());
+                assert_eq!(lay(&mut buf, (x, 1), words, columns, style), end, "{words}");
                 assert_eq!(buf, wanted, "{words}");
             }
         }

@@ -94,7 +94,11 @@ impl Screen {
     /// The buffer as it was drawn last, without the box that lay over it: a box is opened or closed there (`covered`: now
     /// there is one), and nothing else changes. Not for a screen of unknown content.
     pub(super) fn again(&mut self, covered: bool) {
-        copy(if self.covered { &self.below } else { &self.shown }, &mut self.next);
+        match (self.covered, covered) {
+            (true, false) => std::mem::swap(&mut self.below, &mut self.next),
+            (true, true) => copy(&self.below, &mut self.next),
+            (false, _) => copy(&self.shown, &mut self.next),
+        }
         if covered && !self.covered {
             copy(&self.shown, &mut self.below);
         }
