@@ -59,8 +59,7 @@ fn to_its_end(program: fn() -> Result<ExitCode>) -> ExitCode {
 
 fn program() -> Result<ExitCode> {
     let args = Args::parse();
-    let working = matches!(args.command, Command::Engine { .. } | Command::Sandbox(_));
-    let runtime = runtime(working).wrap_err("failed to start the runtime")?;
+    let runtime = runtime(workers(&args.command)).wrap_err("failed to start the runtime")?;
     let prints = !matches!(
         args.command,
         Command::Rehearse(_)
@@ -111,11 +110,21 @@ fn nobody_reads(out: impl std::os::fd::AsFd) -> bool {
     poll(&mut fds, Some(&at_once)).is_ok_and(|_| fds[0].revents().intersects(PollFlags::ERR | PollFlags::HUP))
 }
 
-/// A cockpit needs one thread; an engine and a sandbox have work for two.
-fn runtime(working: bool) -> std::io::Result<tokio::runtime::Runtime> {
+/// Threads beside the first. A cockpit needs none. An engine has its log on the first, where the disk may keep it waiting,
+/// and all that watches and acts on a second; a third would only be woken for what the second could have gone on with. A
+/// sandbox is several servers.
+const fn workers(command: &Command) -> usize {
+    match command {
+        Command::Engine { .. } => 1,
+        Command::Sandbox(_) => 2,
+        _ => 0,
+    }
+}
+
+fn runtime(workers: usize) -> std::io::Result<tokio::runtime::Runtime> {
     let (single, multi) = (tokio::runtime::Builder::new_current_thread, tokio::runtime::Builder::new_multi_thread);
-    let mut builder = if working { multi() } else { single() };
-    builder.worker_threads(2).enable_all().build()
+    let mut builder = if workers > 0 { multi() } else { single() };
+    builder.worker_threads(workers.max(1)).enable_all().build()
 }
 
 async fn dispatch(command: Command) -> Result<ExitCode> {

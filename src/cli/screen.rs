@@ -141,7 +141,7 @@ pub(super) fn program() -> Result<ExitCode> {
         return become_one(program.as_ref(), &["screen".as_ref(), opening]);
     }
     start_from(program.into());
-    runtime(false).wrap_err("failed to start the runtime")?.block_on(here(&opening.to_string_lossy()))
+    runtime(0).wrap_err("failed to start the runtime")?.block_on(here(&opening.to_string_lossy()))
 }
 
 /// A screen in this program, on what another program was asked to open.
