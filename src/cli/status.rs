@@ -122,6 +122,7 @@ fn way_back(plan: &Plan, state: &State) -> String {
         (Some(step), _) => format!("no way back since `{step}`"),
         (None, 0) if state.rolled_back => "rolled back: every undo is done".to_owned(),
         (None, 0) => "nothing to put back".to_owned(),
+        (None, 1) => format!("{total}, 1 undo{}", lost_by_it(plan, state)),
         (None, undos) => format!("{total}, {undos} undos{}", lost_by_it(plan, state)),
     }
 }

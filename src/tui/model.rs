@@ -115,6 +115,15 @@ impl<'a> Scene<'a> {
         if held && phase == Phase::Ready { "HELD" } else { phase.word() }
     }
 
+    /// The same of the step that the person looks at: ready is what can be armed.
+    pub(super) fn standing_here(&self, phase: Phase) -> &'static str {
+        let open = |condition: &Condition| !condition.holds && condition.id != ConditionId::Preview;
+        match self.standing(phase) {
+            ready if phase == Phase::Ready && ready == phase.word() && self.conditions.iter().any(open) => "locked",
+            word => word,
+        }
+    }
+
     /// Where a step stands.
     pub(super) fn phase(&self, step: &StepId) -> Phase {
         self.state().phase(self.plan(), step)

@@ -16,17 +16,20 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         EnvironmentKind::Sandbox => Role::Sandbox,
     };
     let name = scene.plan().environment.name.to_uppercase();
+    // Who drives stands on the right; on a narrow screen it gives way to what is too late, and all is said in fewer words.
+    let narrow = area.width < 100;
     let name = match kind {
         EnvironmentKind::Production => format!(" !! {name} !! "),
         EnvironmentKind::Staging => format!(" {name} "),
+        EnvironmentKind::Sandbox if narrow => format!(" {name} "),
         EnvironmentKind::Sandbox => format!(" {name} (nothing real) "),
     };
     let mut pen = Pen::new(buf, scene.theme, area);
     pen.put(Role::Strong, " ").put(Role::Strong, &scene.plan().name).gap(2).put(tag, &name).gap(2);
     let used = area.width as usize - pen.left();
-    let (facts, people) = (facts(scene), people(scene, area.width >= 140));
-    // Who drives stands on the right and gives way to nothing, but to the clock and the window on a narrow screen.
-    let reserved = if area.width < 100 { 0 } else { text::width(&people.0) + 2 };
+    let (facts, people) = (facts(scene, narrow), people(scene, narrow, area.width >= 140));
+    let late = facts.iter().any(|(rank, _, _, role)| (*rank, *role) == (0, Role::Bad));
+    let reserved = if narrow && late { 0 } else { text::width(&people.0) + 2 };
     let mut left = (area.width as usize - used).saturating_sub(reserved);
     // From the most to the least important; what does not fit is left out, and the order on the screen stays.
     let mut order: Vec<usize> = (0..facts.len()).collect();
@@ -56,7 +59,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
 /// Rank, label, value, role.
 type Fact = (u8, &'static str, String, Role);
 
-fn facts(scene: &Scene<'_>) -> Vec<Fact> {
+fn facts(scene: &Scene<'_>, narrow: bool) -> Vec<Fact> {
     let (plan, now) = (scene.plan(), scene.now);
     let arrow = scene.theme.glyphs.arrow;
     let mut facts = vec![
@@ -68,7 +71,12 @@ fn facts(scene: &Scene<'_>) -> Vec<Fact> {
         (9, "", text::zone(now, scene.tz), Role::Dim),
     ];
     if let Some(session) = &scene.state().session {
-        facts.push((1, "", format!("T+{}", hours(text::since(session.started_at, now))), Role::Text));
+        facts.push((
+            if narrow { 3 } else { 1 },
+            "",
+            format!("T+{}", hours(text::since(session.started_at, now))),
+            Role::Text,
+        ));
     }
     if scene.state().ended {
         facts.push((2, "", "SESSION OVER".into(), Role::WarnFill));
@@ -117,7 +125,7 @@ fn hours(duration: std::time::Duration) -> String {
     format!("{}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
 
-fn people(scene: &Scene<'_>, wide: bool) -> (String, Role) {
+fn people(scene: &Scene<'_>, narrow: bool, wide: bool) -> (String, Role) {
     let mine = super::super::model::seat(scene.snapshot);
     let driver = scene.state().driver();
     let count = scene.state().operators.len().saturating_sub(1);
@@ -131,6 +139,8 @@ fn people(scene: &Scene<'_>, wide: bool) -> (String, Role) {
     }
     match (mine, driver) {
         (Seat::Driver, _) => (format!("you drive{others}"), Role::Good),
+        (_, Some(driver)) if narrow => (format!("{} drives", driver.name), Role::Warn),
+        (_, None) if narrow => ("nobody drives".to_owned(), Role::Warn),
         (seat, Some(driver)) => (format!("{} drives, you: {}", driver.name, seat_word(seat)), Role::Warn),
         (seat, None) => (format!("nobody drives, you: {}", seat_word(seat)), Role::Warn),
     }
