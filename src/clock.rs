@@ -166,6 +166,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_second_turns_within_a_second() {
+        let (before, left, after) = (wall_now(), until_the_second_turns(), wall_now());
+        assert!(!left.is_zero() && left <= Duration::from_secs(1), "{left:?}");
+        // A whole second lies where it was to turn, seen from before it was asked and from after.
+        let whole = Timestamp::from_second((after + left).as_second()).unwrap();
+        assert!((before + left..=after + left).contains(&whole), "{before} {left:?} {after}");
+    }
+
+    #[test]
     fn scaled_time_runs_speed_times_as_fast() {
         let epoch: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
         let clock = Clock::scaled_from(epoch, 60.0);

@@ -293,6 +293,22 @@ mod tests {
         assert_eq!(screen.encode(), b"");
     }
 
+    #[test]
+    fn the_title_and_the_last_line_are_there_before_what_lies_between() {
+        let area = Rect::new(0, 0, 40, 20);
+        let mut parser = vt100::Parser::new(20.try_into().unwrap(), 40.try_into().unwrap(), 0);
+        let mut screen = Screen::new(area);
+        let mut pieces = Vec::new();
+        while pieces.len() < 3 {
+            let buf = screen.blank();
+            (0..area.height).for_each(|y| drop(buf.set_string(0, y, format!("line {y} of many"), Look::new())));
+            parser.process(&screen.encode_some(Rect::ZERO, 1).0);
+            let rows = (0..area.height).zip(parser.screen().rows(0, area.width));
+            pieces.push(rows.filter(|(_, row)| !row.is_empty()).map(|(y, _)| y).collect::<Vec<_>>());
+        }
+        assert_eq!(pieces, [vec![0], vec![0, 19], vec![0, 1, 19]]);
+    }
+
     /// Column, line, text, colour, and how: bold, reversed, underlined, filled.
     type Piece = (u16, u16, String, u8, u8);
 
