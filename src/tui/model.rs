@@ -109,19 +109,17 @@ impl<'a> Scene<'a> {
         &self.snapshot.telemetry
     }
 
-    /// What to call where a step stands.
-    pub(super) fn standing(&self, phase: Phase) -> &'static str {
-        let held = self.state().hold.is_some() && self.state().rollback.is_none();
-        if held && phase == Phase::Ready { "HELD" } else { phase.word() }
-    }
-
-    /// The same of the step that the person looks at: ready is what can be armed.
-    pub(super) fn standing_here(&self, phase: Phase) -> &'static str {
+    /// What to call where a step stands: ready is what can be armed.
+    pub(super) fn standing(&self, step: &StepId, phase: Phase) -> &'static str {
         let open = |condition: &Condition| !condition.holds && condition.id != ConditionId::Preview;
-        match self.standing(phase) {
-            ready if phase == Phase::Ready && ready == phase.word() && self.conditions.iter().any(open) => "locked",
-            word => word,
+        if phase != Phase::Ready || self.state().rollback.is_some() {
+            return phase.word();
         }
+        if self.state().hold.is_some() {
+            return "HELD";
+        }
+        let locked = conditions(self.plan(), self.state(), step, Direction::Forward, self.now).iter().any(open);
+        if locked { "locked" } else { phase.word() }
     }
 
     /// Where a step stands.

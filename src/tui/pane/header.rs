@@ -28,16 +28,17 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     pen.put(Role::Strong, " ").put(Role::Strong, &scene.plan().name).gap(2).put(tag, &name).gap(2);
     let used = area.width as usize - pen.left();
     let (facts, people) = (facts(scene, narrow), people(scene, narrow, area.width >= 140));
-    let late = facts.iter().any(|(rank, _, _, role)| (*rank, *role) == (0, Role::Bad));
-    let reserved = if narrow && late { 0 } else { text::width(&people.0) + 2 };
-    let mut left = (area.width as usize - used).saturating_sub(reserved);
+    let reserved = text::width(&people.0) + 2;
+    let mut left = area.width as usize - used;
     // From the most to the least important; what does not fit is left out, and the order on the screen stays.
     let mut order: Vec<usize> = (0..facts.len()).collect();
     order.sort_by_key(|index| facts[*index].0);
     let mut chosen = vec![false; facts.len()];
     for index in order {
-        let columns = text::width(facts[index].1) + text::width(&facts[index].2) + 3;
-        if columns <= left {
+        let (rank, label, value, role) = &facts[index];
+        let columns = text::width(label) + text::width(value) + 3;
+        let urgent = narrow && (*rank == 0 || *role == Role::Bad);
+        if columns + if urgent { 0 } else { reserved } <= left {
             chosen[index] = true;
             left -= columns;
         }

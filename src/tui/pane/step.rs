@@ -37,7 +37,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
     let right = match phase {
         // What it did stands in the world still.
         Phase::Done if back => [word(Role::Warn, format!("{} not undone yet", scene.theme.glyphs.waiting))],
-        _ => [word(role, format!("{glyph} {}", scene.standing_here(phase)))],
+        _ => [word(role, format!("{glyph} {}", scene.standing(&step.id, phase)))],
     };
     let inside = padded(frame(scene, Pane::Step, area, &[word(Role::Text, title)], &right, buf));
     let presses = press::lines(scene, step, usize::from(inside.width), true);
@@ -382,7 +382,7 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let phase = scene.phase(&step.id);
     let (glyph, role) = symbol(scene.theme.glyphs, phase);
     pen.put(role, glyph).put(Role::Strong, &format!(" {} {} ", scene.target.index + 1, step.title));
-    pen.put(role, scene.standing_here(phase));
+    pen.put(role, scene.standing(&step.id, phase));
     if let Some(open) = scene.conditions.iter().find(|condition| !condition.holds && !phase.in_flight()) {
         pen.gap(2).put(Role::Dim, &format!("{}: {}", open.id.word(), open.detail));
     }

@@ -102,7 +102,7 @@ const fn role_of_time(phase: Phase) -> Role {
 fn time(scene: &Scene<'_>, step: &Step, state: &StepState, phase: Phase, room: usize) -> String {
     let spent = || text::clock(state.spent(scene.now));
     let with_word = |time: String| {
-        let long = format!("{} {time}", scene.standing(phase));
+        let long = format!("{} {time}", scene.standing(&step.id, phase));
         if text::width(&long) <= room { long } else { time }
     };
     match phase {

@@ -188,6 +188,12 @@ fn that_it_is_too_late_for_the_window_stands_in_the_header_at_every_size() {
     for size in SIZES {
         assert!(header(&fixture, size).contains("latest start") && header(&fixture, size).contains("PASSED"));
     }
+    // Once it is over that is what matters, and who drives is there as well.
+    fixture.pass(3_600);
+    for size in SIZES {
+        assert!(header(&fixture, size).contains("window over by"), "{}", header(&fixture, size));
+        assert!(header(&fixture, size).contains("you drive"), "{}", header(&fixture, size));
+    }
 }
 
 #[test]
