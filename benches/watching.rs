@@ -1,5 +1,5 @@
 //! What watching costs: `cargo bench --bench watching`. Prints CPU as a share of one core, and whether the budgets hold;
-//! the exit code says the latter.
+//! the exit code says the latter. One part alone: `cargo bench --bench watching -- shares` (or `curves`, `engine`).
 //!
 //! The world is a `cutover sandbox` in a process of its own, so that only our side is counted.
 
@@ -45,14 +45,24 @@ const OBSERVED: Duration = Duration::from_secs(6);
 const ROUNDS: usize = 3;
 
 fn main() -> ExitCode {
-    let sandbox = Sandbox::start();
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let mut holds = runtime.block_on(shares(&sandbox));
-    holds &= runtime.block_on(curves(&sandbox));
-    runtime.shutdown_background();
-    drop(sandbox);
-    holds &= engine();
+    let chosen: Vec<_> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let wanted = |part: &str| chosen.is_empty() || chosen.iter().any(|word| word == part);
+    let mut holds = true;
+    if wanted("shares") || wanted("curves") {
+        let sandbox = Sandbox::start();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        if wanted("shares") {
+            holds &= runtime.block_on(shares(&sandbox));
+        }
+        if wanted("curves") {
+            holds &= runtime.block_on(curves(&sandbox));
+        }
+        runtime.shutdown_background();
+    }
+    if wanted("engine") {
+        holds &= engine();
+    }
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

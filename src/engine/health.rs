@@ -16,9 +16,9 @@ const SILENT: f64 = 0.05;
 /// Data of requests whose newest period ended longer ago than this tell nothing about now: CloudWatch is two minutes late.
 const STALE: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
-/// Remembers when the certificates end that the checks were shown, by side, host and check.
+/// Remembers when the certificates end that the checks were shown, by side and host, then by check.
 #[derive(Debug, Default)]
-pub(super) struct Expiries(BTreeMap<(Expiring, String, String), Timestamp>);
+pub(super) struct Expiries(BTreeMap<(Expiring, String), BTreeMap<String, Timestamp>>);
 
 impl Expiries {
     /// Takes the end of a certificate out of a check of one side; says when the first that its host shows there ends.
@@ -29,11 +29,11 @@ impl Expiries {
             Target::New => Expiring::NewCertificate,
             Target::Live => return None,
         };
+        let until = run.certificate_until?;
         let host = plan.checks.iter().find(|check| check.id == run.check)?.host().to_owned();
-        self.0.insert((of, host.clone(), run.check.clone()), run.certificate_until?);
-        let same = |(known, at, _): &(Expiring, String, String)| *known == of && *at == host;
-        let until = self.0.iter().filter(|(key, _)| same(key)).map(|(_, until)| *until).min();
-        Some(Report::Expiry { of, host: Some(host), until })
+        let shown = self.0.entry((of, host.clone())).or_default();
+        shown.insert(run.check.clone(), until);
+        Some(Report::Expiry { of, host: Some(host), until: shown.values().min().copied() })
     }
 }
 

@@ -1,9 +1,10 @@
 //! Synthetic checks: one request each, as a customer would make it, against the live name or one side alone.
 //!
 //! Each run opens a connection of its own, so that it sees the DNS and the certificate of this moment. What is costly is
-//! kept: one client, and with it one TLS configuration, for each set of trust anchors and target.
+//! kept: one TLS configuration for each set of trust anchors, and with it a client for each target.
 
 mod judge;
+mod tls;
 
 use std::{
     collections::HashMap,
@@ -19,7 +20,7 @@ use reqwest::{
     Client, Url,
     dns::{Addrs, Name, Resolve, Resolving},
     redirect,
-    tls::{Certificate, TlsInfo},
+    tls::TlsInfo,
 };
 
 use self::judge::Answer;
@@ -33,6 +34,7 @@ use crate::{
     plan::{Check, Plan, Side, Sides},
     run::{CheckSample, Target},
 };
+use rustls::ClientConfig;
 
 /// What is read of a body.
 const MAX_BODY: usize = 1 << 20;
@@ -122,31 +124,36 @@ impl Checker {
     }
 
     fn client(&self, ca_file: Option<&Path>, target: Target) -> Result<Client, String> {
-        let key = (ca_file.map(Path::to_path_buf), target);
-        if let Some(client) = lock(&self.clients).get(&key) {
+        let mut clients = lock(&self.clients);
+        let anchors = ca_file.map(Path::to_path_buf);
+        if let Some(client) = clients.get(&(anchors.clone(), target)) {
             return Ok(client.clone());
         }
+        let tls = tls::config(ca_file)?;
+        for each in [Target::Live, Target::Old, Target::New] {
+            clients.insert((anchors.clone(), each), self.connect(tls.clone(), each)?);
+        }
+        Ok(clients[&(anchors, target)].clone())
+    }
+
+    fn connect(&self, tls: ClientConfig, target: Target) -> Result<Client, String> {
         let instead = match target {
             Target::Live => None,
             Target::Old => Some(self.sides.old.address.clone()),
             Target::New => Some(self.sides.new.address.clone()),
         };
-        let builder = Client::builder()
+        Client::builder()
             .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION"), " (synthetic check)"))
             .dns_resolver(Names { resolver: self.resolver, instead })
+            .tls_backend_preconfigured(tls)
+            .tls_info(true)
             .pool_max_idle_per_host(0)
             .redirect(redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
             .http1_only()
-            .tls_info(true);
-        let builder = match ca_file {
-            Some(path) => builder.tls_certs_only(certificates(path)?),
-            None => builder,
-        };
-        let client = builder.build().map_err(|error| clean(&format!("no HTTP client: {}", error::root(&error))))?;
-        lock(&self.clients).insert(key, client.clone());
-        Ok(client)
+            .build()
+            .map_err(|error| clean(&format!("no HTTP client: {}", error::root(&error))))
     }
 
     /// Remembers who answers where in direct runs, and so tells who answered a live one.
@@ -163,13 +170,6 @@ impl Checker {
         seen.insert(address, side);
         Some(side)
     }
-}
-
-fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
-    let wrong = |why: &dyn std::fmt::Display| clean(&format!("the CA file {} cannot be used: {why}", path.display()));
-    let pem = std::fs::read(path).map_err(|error| wrong(&error))?;
-    let found = Certificate::from_pem_bundle(&pem).map_err(|error| wrong(&error))?;
-    if found.is_empty() { Err(wrong(&"it holds no certificate")) } else { Ok(found) }
 }
 
 /// When the certificate that the server showed expires.

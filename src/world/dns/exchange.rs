@@ -1,16 +1,16 @@
-//! One question out, one answer in: UDP first, TCP when the answer does not fit.
+//! Questions out, answers in: UDP first, TCP when the answer does not fit.
 
-use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, os::fd::OwnedFd, time::Duration};
 
 use hickory_proto::op::{Message, ResponseCode};
+use rustix::{
+    buffer::spare_capacity,
+    net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType},
+};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpStream, UdpSocket},
-    time::timeout,
+    io::{AsyncReadExt, AsyncWriteExt, Interest, unix::AsyncFd},
+    net::TcpStream,
+    time::{Instant, timeout_at},
 };
 
 use super::{DnsError, answer::printable};
@@ -18,7 +18,8 @@ use super::{DnsError, answer::printable};
 /// Room for a UDP answer: more than we said we take, for servers that do not listen.
 const UDP_ROOM: usize = 4096;
 
-pub(super) struct Reply {
+pub(super) struct Reply<'a> {
+    pub(super) query: &'a Message,
     pub(super) message: Message,
     pub(super) via_tcp: bool,
 }
@@ -34,47 +35,110 @@ enum Received {
     Answer(Box<Message>),
 }
 
-/// Sends the question and waits for its answer, no longer than `limit` altogether.
-pub(super) async fn exchange(server: SocketAddr, query: &Message, limit: Duration) -> Result<Reply, DnsError> {
-    let garbled = |reason: String| DnsError::Garbled { server, reason };
-    let wire = query.to_vec().map_err(|error| garbled(error.to_string()))?;
-    let both = async {
-        match over_udp(server, query, &wire, limit).await? {
-            Received::Truncated => over_tcp(server, query, &wire).await.map(|received| (received, true)),
-            other => Ok((other, false)),
+/// A question on its way.
+struct Asked<'a> {
+    query: &'a Message,
+    wire: Vec<u8>,
+    received: Option<io::Result<Received>>,
+    via_tcp: bool,
+}
+
+impl<'a> Asked<'a> {
+    fn new(query: &'a Message) -> Self {
+        let (wire, received) = match query.to_vec() {
+            Ok(wire) => (wire, None),
+            Err(error) => (Vec::new(), Some(Ok(Received::Garbled(printable(&error.to_string()))))),
+        };
+        Self { query, wire, received, via_tcp: false }
+    }
+
+    fn reply(self, server: SocketAddr, limit: Duration) -> Result<Reply<'a>, DnsError> {
+        let garbled = |reason: &str| DnsError::Garbled { server, reason: reason.to_owned() };
+        match self.received {
+            None => Err(DnsError::Timeout { server, after: limit }),
+            Some(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {
+                Err(DnsError::Timeout { server, after: limit })
+            }
+            Some(Err(source)) => Err(DnsError::Unreachable { server, source }),
+            Some(Ok(Received::Answer(message))) => {
+                Ok(Reply { query: self.query, message: *message, via_tcp: self.via_tcp })
+            }
+            Some(Ok(Received::Garbled(reason))) => Err(garbled(&reason)),
+            Some(Ok(Received::Stray)) => Err(garbled("it answers another question")),
+            Some(Ok(Received::Truncated)) => Err(garbled("it is truncated over TCP, too")),
         }
-    };
-    let outcome = timeout(limit, both).await.map_err(|_| DnsError::Timeout { server, after: limit })?;
-    match outcome.map_err(|source| DnsError::Unreachable { server, source })? {
-        (Received::Answer(message), via_tcp) => Ok(Reply { message: *message, via_tcp }),
-        (Received::Garbled(reason), _) => Err(garbled(reason)),
-        (Received::Stray, _) => Err(garbled("it answers another question".to_owned())),
-        (Received::Truncated, _) => Err(garbled("it is truncated over TCP, too".to_owned())),
     }
 }
 
-/// The question is sent once more after half of the time, because datagrams get lost.
-async fn over_udp(server: SocketAddr, query: &Message, wire: &[u8], limit: Duration) -> io::Result<Received> {
-    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    let socket = UdpSocket::bind((any, 0)).await?;
-    socket.connect(server).await?;
-    socket.send(wire).await?;
-    if let Ok(received) = timeout(limit / 2, receive(&socket, query)).await {
-        return received;
-    }
-    socket.send(wire).await?;
-    receive(&socket, query).await
-}
-
-async fn receive(socket: &UdpSocket, query: &Message) -> io::Result<Received> {
-    let mut buffer = vec![0; UDP_ROOM];
-    loop {
-        let length = socket.recv(&mut buffer).await?;
-        match read(query, &buffer[..length]) {
-            Received::Stray => {}
-            received => return Ok(received),
+/// Sends the questions and waits for their answers, no longer than `limit` altogether. Those of one call share a socket,
+/// as in the system's own resolver.
+pub(super) async fn exchange<const N: usize>(
+    server: SocketAddr,
+    queries: &[Message; N],
+    limit: Duration,
+) -> [Result<Reply<'_>, DnsError>; N] {
+    let begun = Instant::now();
+    let mut asked = queries.each_ref().map(Asked::new);
+    if let Err(error) = over_udp(server, &mut asked, begun, limit).await {
+        // What has come before counts.
+        for each in asked.iter_mut().filter(|each| each.received.is_none()) {
+            each.received = Some(Err(same(&error)));
         }
     }
+    for each in asked.iter_mut().filter(|each| matches!(each.received, Some(Ok(Received::Truncated)))) {
+        let answer = timeout_at(begun + limit, over_tcp(server, each.query, &each.wire)).await;
+        (each.received, each.via_tcp) = (Some(answer.unwrap_or_else(|late| Err(late.into()))), true);
+    }
+    asked.map(|each| each.reply(server, limit))
+}
+
+/// An error for each of those whom it concerns.
+fn same(error: &io::Error) -> io::Error {
+    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
+}
+
+/// What has no answer after half of the time is sent once more, because datagrams get lost.
+async fn over_udp(server: SocketAddr, asked: &mut [Asked<'_>], begun: Instant, limit: Duration) -> io::Result<()> {
+    let socket = connect(server)?;
+    for until in [begun + limit / 2, begun + limit] {
+        for each in asked.iter().filter(|each| each.received.is_none()) {
+            rustix::net::send(&socket, &each.wire, SendFlags::empty())?;
+        }
+        if let Ok(received) = timeout_at(until, receive(&socket, asked)).await {
+            return received;
+        }
+    }
+    Ok(())
+}
+
+/// A socket whose port the system picks as it connects. The runtime watches it for what comes in only: that a new socket
+/// can be written to would be one more wake-up for each question.
+#[expect(deprecated, reason = "its successor is unsafe, for types whose descriptor may change; an OwnedFd's does not")]
+fn connect(server: SocketAddr) -> io::Result<AsyncFd<OwnedFd>> {
+    let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+    rustix::net::connect(&socket, &server)?;
+    AsyncFd::with_interest(socket, Interest::READABLE)
+}
+
+/// Takes datagrams until each question has its answer.
+async fn receive(socket: &AsyncFd<OwnedFd>, asked: &mut [Asked<'_>]) -> io::Result<()> {
+    while asked.iter().any(|each| each.received.is_none()) {
+        let datagram = socket.async_io(Interest::READABLE, |socket| {
+            let mut datagram = Vec::with_capacity(UDP_ROOM);
+            rustix::net::recv(socket, spare_capacity(&mut datagram), RecvFlags::empty())?;
+            Ok(datagram)
+        });
+        let datagram = datagram.await?;
+        for each in asked.iter_mut().filter(|each| each.received.is_none()) {
+            match read(each.query, &datagram) {
+                Received::Stray => {}
+                received => each.received = Some(Ok(received)),
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Two bytes of length before each message (RFC 1035, section 4.2.2).

@@ -151,12 +151,28 @@ pub async fn probe(
     kind: RecordType,
     options: ProbeOptions,
 ) -> Result<ProbeAnswer, DnsError> {
-    let query = question(name, kind, options.recursion)?;
+    let [answer] = probes(server, name, [kind], options).await?;
+    answer
+}
+
+/// Questions of several types about one name, at once and over one socket.
+async fn probes<const N: usize>(
+    server: SocketAddr,
+    name: &str,
+    kinds: [RecordType; N],
+    options: ProbeOptions,
+) -> Result<[Result<ProbeAnswer, DnsError>; N], DnsError> {
+    let mut queries = kinds.map(|_| Message::query());
+    for (query, kind) in queries.iter_mut().zip(kinds) {
+        *query = question(name, kind, options.recursion)?;
+    }
     let started = monotonic();
-    let reply = exchange::exchange(server, &query, options.timeout).await?;
+    let replies = exchange::exchange(server, &queries, options.timeout).await;
     let elapsed = monotonic().duration_since(started);
-    let broken = || DnsError::Chain { name: name.to_owned() };
-    answer::read(&query, &reply.message, elapsed, reply.via_tcp).ok_or_else(broken)
+    Ok(replies.map(|reply| {
+        let answer = reply.map(|reply| answer::read(reply.query, &reply.message, elapsed, reply.via_tcp))?;
+        answer.ok_or_else(|| DnsError::Chain { name: name.to_owned() })
+    }))
 }
 
 /// The addresses of a name as a client of this resolver sees them, IPv4 first: what an HTTP check connects to.
@@ -168,7 +184,9 @@ pub async fn probe(
 /// As [`probe`], and [`DnsError::NoAddress`] when there is none. A failed AAAA question is no error while there is an
 /// IPv4 address, as in every client.
 pub async fn lookup_addresses(resolver: SocketAddr, name: &str) -> Result<Vec<IpAddr>, DnsError> {
-    let (v4, v6) = tokio::join!(chase(resolver, name, RecordType::A), chase(resolver, name, RecordType::Aaaa));
+    let kinds = [RecordType::A, RecordType::Aaaa];
+    let [v4, v6] = probes(resolver, name, kinds, ProbeOptions::resolver()).await?;
+    let (v4, v6) = tokio::join!(chase(resolver, name, kinds[0], v4), chase(resolver, name, kinds[1], v6));
     let v6 = v6.map(|answer| answer.addresses()).unwrap_or_default();
     let (mut found, rcode) = match v4 {
         Ok(answer) => (answer.addresses(), answer.rcode),
@@ -201,18 +219,22 @@ pub async fn authoritative_servers(resolver: SocketAddr, zone: &str) -> Result<V
     Ok(servers)
 }
 
-/// Probes, and asks again for the target while the answer ends in a CNAME without saying that there is nothing behind.
-async fn chase(server: SocketAddr, name: &str, kind: RecordType) -> Result<ProbeAnswer, DnsError> {
-    let mut asked = vec![name.to_owned()];
-    while let Some(current) = asked.last().filter(|_| asked.len() <= MAX_HOPS) {
-        let answer = probe(server, current, kind, ProbeOptions::resolver()).await?;
-        match answer.dangling() {
-            Some(target) if asked.iter().any(|seen| seen == target) => break,
-            Some(target) => asked.push(target.to_owned()),
-            None => return Ok(answer),
+/// Asks again for the target while an answer ends in a CNAME without saying that there is nothing behind.
+async fn chase(
+    server: SocketAddr,
+    name: &str,
+    kind: RecordType,
+    first: Result<ProbeAnswer, DnsError>,
+) -> Result<ProbeAnswer, DnsError> {
+    let (mut asked, mut answer) = (vec![name.to_owned()], first?);
+    while let Some(target) = answer.dangling().map(str::to_owned) {
+        if asked.len() == MAX_HOPS || asked.contains(&target) {
+            return Err(DnsError::Chain { name: name.to_owned() });
         }
+        answer = probe(server, &target, kind, ProbeOptions::resolver()).await?;
+        asked.push(target);
     }
-    Err(DnsError::Chain { name: name.to_owned() })
+    Ok(answer)
 }
 
 /// One question in class IN with a random id. EDNS (RFC 6891) only says how large an answer may be.

@@ -127,6 +127,46 @@ async fn a_lost_datagram_is_sent_again_once() {
 }
 
 #[tokio::test]
+async fn of_two_questions_over_one_socket_each_gets_its_own_answer_and_the_lost_one_is_asked_again() {
+    let asked = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = std::sync::Arc::clone(&asked);
+    let server = responder(move |query| {
+        let kind = query.queries[0].query_type();
+        let mut heard = heard.lock().unwrap();
+        heard.push(kind);
+        let first = heard.iter().filter(|known| **known == kind).count() == 1;
+        // The A question is lost once; the AAAA question gets no address, and gets it at once.
+        match kind {
+            rr::RecordType::A if first => Vec::new(),
+            rr::RecordType::A => vec![answering(query, vec![a("shop.example.test.", 9, 7)]).to_vec().unwrap()],
+            _ => vec![answering(query, Vec::new()).to_vec().unwrap()],
+        }
+    })
+    .await;
+    let [v4, v6] = probes(server, NAME, [RecordType::A, RecordType::Aaaa], QUICK).await.unwrap();
+    assert_eq!(v4.unwrap().addresses(), [Ipv4Addr::new(127, 0, 0, 7)]);
+    assert!(v6.unwrap().chain.is_empty());
+    let asked = asked.lock().unwrap().clone();
+    assert_eq!(
+        asked,
+        [rr::RecordType::A, rr::RecordType::AAAA, rr::RecordType::A],
+        "what was answered is not asked again"
+    );
+}
+
+#[tokio::test]
+async fn an_answer_counts_though_the_other_never_comes() {
+    let server = responder(|query| match query.queries[0].query_type() {
+        rr::RecordType::A => vec![answering(query, vec![a("shop.example.test.", 9, 7)]).to_vec().unwrap()],
+        _ => Vec::new(),
+    })
+    .await;
+    let [v4, v6] = probes(server, NAME, [RecordType::A, RecordType::Aaaa], QUICK).await.unwrap();
+    assert_eq!(v4.unwrap().addresses(), [Ipv4Addr::new(127, 0, 0, 7)]);
+    assert!(matches!(v6, Err(DnsError::Timeout { .. })), "{v6:?}");
+}
+
+#[tokio::test]
 async fn a_closed_port_is_no_time_out() {
     let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let server = socket.local_addr().unwrap();

@@ -1,9 +1,19 @@
 //! Against real servers on loopback, over HTTP and TLS, that answer well, wrongly, late or not at all.
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{
+    net::Ipv4Addr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
-use rustls::ServerConfig;
+use rustls::{
+    ServerConfig,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -107,19 +117,30 @@ async fn a_body_without_end_is_read_up_to_its_limit() {
 
 /// A TLS server with a certificate that expires in 2030, and the file with its authority's certificate.
 async fn tls_server(name: &str) -> (u16, tempfile::NamedTempFile) {
+    let (port, file, _) = renewing_server(name).await;
+    (port, file)
+}
+
+/// The same, with another certificate that it can be told to show from now on. It would resume sessions.
+async fn renewing_server(name: &str) -> (u16, tempfile::NamedTempFile, Arc<Renewed>) {
     let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-    params.not_after = date_time_ymd(2030, 1, 2);
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, &authority).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), authority.pem()).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let keys = [2030, 2031].map(|year| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 2);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap().der().clone();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        Arc::new(CertifiedKey::from_der(vec![certificate], key, &provider).unwrap())
+    });
+    let shown = Arc::new(Renewed { keys, renewed: AtomicBool::new(false) });
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let mut config = config.with_no_client_auth().with_cert_resolver(Arc::clone(&shown) as _);
+    config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -132,7 +153,31 @@ async fn tls_server(name: &str) -> (u16, tempfile::NamedTempFile) {
             socket.shutdown().await.unwrap();
         }
     });
-    (port, file)
+    (port, file, shown)
+}
+
+#[derive(Debug)]
+struct Renewed {
+    keys: [Arc<CertifiedKey>; 2],
+    renewed: AtomicBool,
+}
+
+impl ResolvesServerCert for Renewed {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.keys[usize::from(self.renewed.load(Ordering::Relaxed))]))
+    }
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_seen_by_the_next_run() {
+    let (port, file, shown) = renewing_server(HOST).await;
+    let checker = checker("127.0.0.1", "127.0.0.9");
+    let trusted = Check { ca_file: Some(file.path().to_owned()), ..check("https", port) };
+    for (renewed, until) in [(false, "2030-01-02"), (true, "2031-01-02")] {
+        shown.renewed.store(renewed, Ordering::Relaxed);
+        let sample = checker.run(&trusted, Target::Old).await;
+        assert!(sample.certificate_until.unwrap().to_string().starts_with(until), "{sample:?}");
+    }
 }
 
 #[tokio::test]
