@@ -19,7 +19,7 @@ use super::{
 use crate::{
     plan::Check,
     run::{CheckSample, Report, Sample, Target, TroubleKind, target_word},
-    world::{clean, trouble},
+    world::{clean, http::MOMENT, trouble},
 };
 
 const TARGETS: [Target; 3] = [Target::Live, Target::Old, Target::New];
@@ -27,6 +27,7 @@ const TARGETS: [Target; 3] = [Target::Live, Target::Old, Target::New];
 const AT_ONCE: usize = 16;
 /// Between two runs of one check on one target, by the wall, however fast the session runs.
 const FLOOR: Duration = Duration::from_millis(500);
+const _: () = assert!(FLOOR.as_millis() > MOMENT.as_millis(), "a check would see what it saw the last time");
 /// A run that is over its own time-out by this much does not come back.
 const GRACE: Duration = Duration::from_secs(5);
 /// A server that wants to be left alone for longer is asked all the same, wall time: nobody could see it recover.

@@ -1,32 +1,32 @@
 //! Synthetic checks: one request each, as a customer would make it, against the live name or one side alone.
 //!
 //! Each run opens a connection of its own, so that it sees the DNS and the certificate of this moment. What is costly is
-//! kept: one TLS configuration for each set of trust anchors, and with it a client for each target.
+//! kept: one TLS configuration for each set of trust anchors, and with it a client for each target. Many checks of one
+//! server share for [`MOMENT`] what one of them has just learnt.
 
 mod judge;
+mod names;
 mod tls;
 
 use std::{
     collections::HashMap,
-    error::Error,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use reqwest::{
-    Client, Url,
-    dns::{Addrs, Name, Resolve, Resolving},
-    redirect,
-    tls::TlsInfo,
-};
+use reqwest::{Client, Url, redirect, tls::TlsInfo};
+use rustls::{ClientConfig, client::Resumption};
 
-use self::judge::Answer;
+use self::{
+    judge::Answer,
+    names::{Lookup, Names},
+};
 use super::{
     clean::clean,
-    dns, error, lock,
+    error, lock,
     told_to_wait::{told_to_wait, words},
 };
 use crate::{
@@ -34,20 +34,21 @@ use crate::{
     plan::{Check, Plan, Side, Sides},
     run::{CheckSample, Target},
 };
-use rustls::ClientConfig;
 
 /// What is read of a body.
 const MAX_BODY: usize = 1 << 20;
 /// Addresses of the sides that are remembered, to tell who served a live answer.
 const MAX_SEEN: usize = 256;
 
-type Why = Box<dyn Error + Send + Sync>;
+/// For how long a looked-up address and a verified certificate are as good as new. Shorter than the pause between two
+/// runs of one check, however fast the session runs: what a check sees is never what it saw the last time.
+pub const MOMENT: Duration = Duration::from_millis(400);
 
 /// Runs checks.
 #[derive(Debug)]
 pub struct Checker {
     clock: Clock,
-    resolver: Option<SocketAddr>,
+    names: Arc<Names>,
     sides: Sides,
     clients: Mutex<HashMap<(Option<PathBuf>, Target), Client>>,
     /// Addresses that served direct runs.
@@ -59,7 +60,7 @@ impl Checker {
         let literal = |side: Side| Some((plan.sides.get(side).address.parse().ok()?, side));
         Self {
             clock,
-            resolver: plan.dns.resolvers.first().map(|resolver| resolver.address),
+            names: Arc::new(Names::new(plan.dns.resolvers.first().map(|resolver| resolver.address))),
             sides: plan.sides.clone(),
             clients: Mutex::default(),
             seen: Mutex::new([Side::Old, Side::New].into_iter().filter_map(literal).collect()),
@@ -136,7 +137,8 @@ impl Checker {
         Ok(clients[&(anchors, target)].clone())
     }
 
-    fn connect(&self, tls: ClientConfig, target: Target) -> Result<Client, String> {
+    fn connect(&self, mut tls: ClientConfig, target: Target) -> Result<Client, String> {
+        tls.resumption = Resumption::store(Arc::<tls::Brief>::default());
         let instead = match target {
             Target::Live => None,
             Target::Old => Some(self.sides.old.address.clone()),
@@ -144,7 +146,7 @@ impl Checker {
         };
         Client::builder()
             .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION"), " (synthetic check)"))
-            .dns_resolver(Names { resolver: self.resolver, instead })
+            .dns_resolver(Lookup { names: Arc::clone(&self.names), instead })
             .tls_backend_preconfigured(tls)
             .tls_info(true)
             .pool_max_idle_per_host(0)
@@ -186,36 +188,6 @@ fn transport(timeout: Duration, error: &reqwest::Error) -> String {
     let cause = error::root(error);
     let what = if error.is_connect() { "no connection" } else { "no whole answer" };
     clean(&format!("{what}: {cause}"))
-}
-
-/// How a client finds addresses: always anew, through the plan's resolver.
-#[derive(Debug)]
-struct Names {
-    resolver: Option<SocketAddr>,
-    /// What is looked up instead of the URL's host, which stays in Host and SNI.
-    instead: Option<String>,
-}
-
-impl Resolve for Names {
-    fn resolve(&self, name: Name) -> Resolving {
-        let host = self.instead.clone().unwrap_or_else(|| name.as_str().to_owned());
-        let resolver = self.resolver;
-        Box::pin(async move {
-            let found = addresses(resolver, &host).await?;
-            // Port 0: the connector takes the URL's.
-            Ok(Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
-        })
-    }
-}
-
-async fn addresses(resolver: Option<SocketAddr>, host: &str) -> Result<Vec<IpAddr>, Why> {
-    if let Ok(address) = host.parse() {
-        return Ok(vec![address]);
-    }
-    match resolver {
-        Some(resolver) => Ok(dns::lookup_addresses(resolver, host).await?),
-        None => Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()),
-    }
 }
 
 #[cfg(test)]

@@ -1,23 +1,27 @@
 //! Against real servers on loopback, over HTTP and TLS, that answer well, wrongly, late or not at all.
 
 use std::{
-    net::Ipv4Addr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
+use hickory_proto::{
+    op::{Message, MessageType},
+    rr,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::{
-    ServerConfig,
+    HandshakeKind, ServerConfig,
     server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpListener,
+    net::{TcpListener, UdpSocket},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -34,7 +38,7 @@ fn checker(old: &str, new: &str) -> Checker {
     let seen = [(old, Side::Old), (new, Side::New)].into_iter().filter_map(|(ip, side)| Some((ip.parse().ok()?, side)));
     Checker {
         clock: Clock::real(),
-        resolver: None,
+        names: Arc::new(Names::new(None)),
         sides: Sides { old: side(old), new: side(new) },
         clients: Mutex::default(),
         seen: Mutex::new(seen.collect()),
@@ -137,16 +141,19 @@ async fn renewing_server(name: &str) -> (u16, tempfile::NamedTempFile, Arc<Renew
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         Arc::new(CertifiedKey::from_der(vec![certificate], key, &provider).unwrap())
     });
-    let shown = Arc::new(Renewed { keys, renewed: AtomicBool::new(false) });
+    let shown = Arc::new(Renewed { keys, renewed: AtomicBool::new(false), handshakes: AtomicUsize::new(0) });
     let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let mut config = config.with_no_client_auth().with_cert_resolver(Arc::clone(&shown) as _);
     config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new().unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let (port, whole) = (listener.local_addr().unwrap().port(), Arc::clone(&shown));
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
             let Ok(mut socket) = acceptor.accept(socket).await else { continue };
+            if socket.get_ref().1.handshake_kind() == Some(HandshakeKind::Full) {
+                whole.handshakes.fetch_add(1, Ordering::Relaxed);
+            }
             let mut head = [0; 4096];
             let _length = socket.read(&mut head).await.unwrap();
             socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
@@ -160,6 +167,8 @@ async fn renewing_server(name: &str) -> (u16, tempfile::NamedTempFile, Arc<Renew
 struct Renewed {
     keys: [Arc<CertifiedKey>; 2],
     renewed: AtomicBool,
+    /// How often a certificate was shown.
+    handshakes: AtomicUsize,
 }
 
 impl ResolvesServerCert for Renewed {
@@ -169,7 +178,7 @@ impl ResolvesServerCert for Renewed {
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_is_seen_by_the_next_run() {
+async fn a_renewed_certificate_is_seen_by_the_next_run_of_a_check() {
     let (port, file, shown) = renewing_server(HOST).await;
     let checker = checker("127.0.0.1", "127.0.0.9");
     let trusted = Check { ca_file: Some(file.path().to_owned()), ..check("https", port) };
@@ -177,7 +186,55 @@ async fn a_renewed_certificate_is_seen_by_the_next_run() {
         shown.renewed.store(renewed, Ordering::Relaxed);
         let sample = checker.run(&trusted, Target::Old).await;
         assert!(sample.certificate_until.unwrap().to_string().starts_with(until), "{sample:?}");
+        tokio::time::sleep(MOMENT).await;
     }
+    // On a busy machine two runs may be a moment apart.
+    let mut again = Vec::new();
+    for _ in 0..9 {
+        let before = shown.handshakes.load(Ordering::Relaxed);
+        assert!(checker.run(&trusted, Target::Old).await.passing);
+        again.push(shown.handshakes.load(Ordering::Relaxed) - before);
+    }
+    assert!(again.contains(&0), "at one moment a server need not show its certificate twice: {again:?}");
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_once_at_one_moment_and_anew_at_the_next() {
+    let (resolver, questions) = resolver().await;
+    let (address, _requests) = server(Manner::answer(200, "", "Acme")).await;
+    let checker = Checker { names: Arc::new(Names::new(Some(resolver))), ..checker("old.example.test", "127.0.0.9") };
+    let mut asked = Vec::new();
+    for pause in [Duration::ZERO, MOMENT].into_iter().chain([Duration::ZERO; 9]) {
+        tokio::time::sleep(pause).await;
+        let before = questions.load(Ordering::Relaxed);
+        let sample = checker.run(&check("http", address.port()), Target::Old).await;
+        assert!(sample.passing, "{sample:?}");
+        asked.push(questions.load(Ordering::Relaxed) - before);
+    }
+    assert_eq!(asked[..2], [2, 2], "A and AAAA");
+    assert!(asked.contains(&0), "{asked:?}");
+}
+
+/// A resolver that knows every name at 127.0.0.1, and counts what it is asked.
+async fn resolver() -> (SocketAddr, Arc<AtomicUsize>) {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let (address, questions) = (socket.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&questions);
+    tokio::spawn(async move {
+        let mut buffer = [0; 512];
+        while let Ok((length, from)) = socket.recv_from(&mut buffer).await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let mut message = Message::from_vec(&buffer[..length]).unwrap();
+            message.metadata.message_type = MessageType::Response;
+            let asked = message.queries[0].clone();
+            if asked.query_type() == rr::RecordType::A {
+                let address = rr::RData::A(Ipv4Addr::LOCALHOST.into());
+                message.insert_answers(vec![rr::Record::from_rdata(asked.name().clone(), 60, address)]);
+            }
+            socket.send_to(&message.to_vec().unwrap(), from).await.unwrap();
+        }
+    });
+    (address, questions)
 }
 
 #[tokio::test]
