@@ -18,7 +18,7 @@ use crate::{
     engine::Setup,
     journal::{SessionDir, remote::is_remote},
     plan::{self, EnvironmentKind, Plan, PlanErrors},
-    run::{Origin, Request, Seat},
+    run::{Origin, Request, Seat, outcome},
     sandbox::{Endpoints, scenario::Scenario},
     session::{DriveOptions, Link, News, drive, status},
     tui,
@@ -227,8 +227,9 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
     // A living engine says itself what there is to say; asking first would take a second snapshot before the first frame.
     if !dir.lives() {
         let id = dir.id();
-        if status(&dir).await.is_ok_and(|status| status.state.ended) {
-            say(&format!("session {id} is over; `cutover journal {id}` tells what happened"));
+        if let Some(over) = status(&dir).await.ok().filter(|status| status.state.ended) {
+            let came_to = outcome(&over.state);
+            say(&format!("session {id} is over: {came_to}; `cutover journal {id}` tells what happened"));
             return Ok(wanting());
         }
         if seat != Seat::Driver {

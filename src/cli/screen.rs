@@ -205,8 +205,8 @@ pub(super) async fn show(
             say(&format!("detached: no engine runs, and nothing goes on until this starts it again:\n  {restart}"));
             Ok(wanting())
         }
-        tui::Exit::Over => {
-            say("the session is over. What happened: `cutover journal`");
+        tui::Exit::Over(came_to) => {
+            say(&format!("the session is over: {came_to}. What happened: `cutover journal`"));
             Ok(FINE)
         }
         tui::Exit::Refused(reason) => {

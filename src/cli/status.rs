@@ -70,7 +70,11 @@ fn in_ten_lines(id: &str, status: &Status) -> String {
 fn engine_line(live: bool, state: &State) -> String {
     let engine = state.session.as_ref().and_then(|session| session.engine.as_ref());
     match (live, engine) {
-        (true, Some((pid, host, version))) => format!("runs, pid {pid} on {host}, version {version}"),
+        (true, Some((pid, host, version))) => {
+            let before = state.session.as_ref().map_or(0, |session| session.engines.saturating_sub(1));
+            let again = if before == 0 { String::new() } else { format!(", after {before} that died or were stopped") };
+            format!("runs, pid {pid} on {host}, version {version}{again}")
+        }
         (true, None) => "runs".into(),
         (false, _) if state.ended => "the session is over".into(),
         (false, _) => "DOES NOT RUN; this is what its journal says".into(),

@@ -13,8 +13,9 @@
 //! | `gate`, `conditions`, `hold`, `alarm` | evidence and consent; what must hold; what holds the run; what people are told |
 //! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
 //! | `finding` | what a preflight found |
+//! | `lasting` | what ends by itself while the run, or the way back, still needs it |
 //! | `bill` | what CloudWatch bills for watching |
-//! | `rehearsal` | what an earlier session of the same plan took |
+//! | `rehearsal`, `outcome` | what an earlier session of the same plan took; what this one came to |
 //! | `change`, `task`, `database`, `effect`, `drain` | the exact change as data; what follows from an event |
 //! | `by_hand`, `plight`, `way_back` | a change, an undo that failed, and the whole way back, as commands that a person can type |
 //! | `sample` | the lossy stream beside the log |
@@ -40,6 +41,7 @@ mod interlock;
 mod lasting;
 mod maintenance;
 mod operator;
+mod outcome;
 mod phase;
 mod plight;
 mod price;
@@ -74,6 +76,7 @@ pub use interlock::{Cell, LastRead, Matrix, Violation, doubled, effects as runne
 pub use lasting::{Ending, Lasting, Needed, lasting, needed};
 pub use maintenance::in_maintenance;
 pub use operator::{Claim, ClaimedBy, May, Operator, Origin};
+pub use outcome::outcome;
 pub use phase::{Direction, Phase, Trigger};
 pub use plight::Plight;
 pub use price::{

@@ -39,7 +39,7 @@ use super::{
 };
 use crate::{
     clock::{monotonic, wall_now},
-    run::{Request, Seat},
+    run::{Request, Seat, outcome},
     session::{Follower, Link, News},
 };
 
@@ -293,7 +293,7 @@ impl App {
     fn act(&mut self, intents: Vec<Intent>, now: Instant) -> Option<Exit> {
         for intent in intents {
             match intent {
-                Intent::Leave(_) if self.over() => return Some(Exit::Over),
+                Intent::Leave(_) if self.over() => return self.came_to().map(Exit::Over),
                 Intent::Leave(Exit::Detached) if self.restart().is_some() => return self.restart().map(Exit::Dead),
                 Intent::Leave(exit) => return Some(exit),
                 Intent::Redraw => self.screen.invalidate(),
@@ -333,6 +333,10 @@ impl App {
                 self.ui.past.give_up();
             }
         }
+    }
+
+    fn came_to(&self) -> Option<String> {
+        self.follower.as_ref().map(|follower| outcome(&follower.snapshot().state))
     }
 
     fn over(&self) -> bool {

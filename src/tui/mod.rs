@@ -103,8 +103,8 @@ pub enum Exit {
     Detached,
     /// The person left a session whose engine does not run; the command that starts it again.
     Dead(String),
-    /// The person left a session that is over.
-    Over,
+    /// The person left a session that is over; what it came to.
+    Over(String),
     /// The engine does not want this cockpit.
     Refused(String),
     /// The terminal is gone.
