@@ -11,6 +11,13 @@ use std::{
 
 use color_eyre::eyre::{Result, WrapErr as _, eyre};
 use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::{
+    Layer as _,
+    filter::{LevelFilter, Targets},
+    fmt,
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use super::{FINE, invalid};
 use crate::{
@@ -98,13 +105,12 @@ pub(super) fn leave_terminal() {
 }
 
 pub(super) fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("CUTOVER_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("cutover=info,warn"));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false);
+    let ours = || Targets::new().with_default(LevelFilter::WARN).with_target("cutover", LevelFilter::INFO);
+    let filter = std::env::var("CUTOVER_LOG").ok().and_then(|wanted| wanted.parse().ok()).unwrap_or_else(ours);
     // A line that cannot be written is lost. To complain about it on stderr, which is that very file, is to panic.
-    let subscriber = subscriber.log_internal_errors(false);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(false).log_internal_errors(false);
     // A second subscriber in one process is a test's business.
-    let _ = subscriber.try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }
 
 /// A process did not end by itself: that says nothing against starting it again.
