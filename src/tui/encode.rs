@@ -9,8 +9,7 @@
 //! Not used: `REP` (repeat a character), which the Linux console and some multiplexers do not know.
 
 mod lines;
-
-use std::fmt::Write as _;
+mod style;
 
 use ratatui::{
     buffer::{Buffer, Cell},
@@ -18,7 +17,10 @@ use ratatui::{
     style::{Color, Modifier},
 };
 
-use self::lines::{Changed, changed, line, take_over, updates};
+use self::{
+    lines::{Changed, changed, line, take_over, updates},
+    style::{DEFAULT, Style, difference},
+};
 
 /// So many blanks are written rather than erased: erasing takes five bytes, and four more to go behind them.
 const WRITTEN: usize = 9;
@@ -36,25 +38,40 @@ const THIN: (u16, usize) = (2, 4096);
 /// What can be seen of a blank besides its background.
 const ON_BLANKS: Modifier = Modifier::UNDERLINED.union(Modifier::REVERSED).union(Modifier::CROSSED_OUT);
 
-/// Column, line and what must stand there.
-type Update<'a> = (u16, u16, &'a Cell);
-
-/// The style that the terminal would write with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Style {
-    fg: Color,
-    bg: Color,
-    modifier: Modifier,
+/// A cell that must be sent: where it stands, and how it looks. A cell tells its symbol by a call into another crate, and
+/// what is sent is looked at several times.
+#[derive(Debug, Clone, Copy)]
+struct Update<'a> {
+    x: u16,
+    y: u16,
+    symbol: &'a str,
+    style: Style,
+    /// A blank of which only the background is seen.
+    blank: bool,
 }
 
-const DEFAULT: Style = Style { fg: Color::Reset, bg: Color::Reset, modifier: Modifier::empty() };
-
-/// How a cell looks: of a blank the foreground shows nothing.
-fn style_of(cell: &Cell) -> Style {
-    if blank(cell) {
-        return Style { bg: cell.bg, ..DEFAULT };
+impl<'a> Update<'a> {
+    fn of(x: u16, y: u16, cell: &'a Cell) -> Self {
+        let symbol = cell.symbol();
+        let blank = symbol == " " && !cell.modifier.intersects(ON_BLANKS);
+        let style = if blank {
+            // Its foreground shows nothing.
+            Style { bg: cell.bg, ..DEFAULT }
+        } else {
+            Style { fg: cell.fg, bg: cell.bg, modifier: cell.modifier }
+        };
+        Self { x, y, symbol, style, blank }
     }
-    Style { fg: cell.fg, bg: cell.bg, modifier: cell.modifier }
+
+    /// A blank that erasing leaves.
+    fn void(&self) -> bool {
+        self.blank && self.style.bg == Color::Reset
+    }
+
+    /// How many columns it takes.
+    fn columns(&self) -> u16 {
+        if simple(self.symbol) { 1 } else { u16::try_from(super::text::width(self.symbol).max(1)).unwrap_or(1) }
+    }
 }
 
 /// Whether two cells look the same.
@@ -88,10 +105,14 @@ fn ascii(cell: &Cell) -> bool {
     cell.symbol().len() == 1
 }
 
+/// Letters, and lines, blocks and braille: nearly all of a screen, and one column each.
+const fn simple(symbol: &str) -> bool {
+    matches!(symbol.as_bytes(), [_] | [0xe2, 0x94..=0x96 | 0xa0..=0xa3, _])
+}
+
 fn wide(cell: &Cell) -> bool {
     let symbol = cell.symbol();
-    // Letters, and lines, blocks and braille: nearly all of a screen.
-    !matches!(symbol.as_bytes(), [_] | [0xe2, 0x94..=0x96 | 0xa0..=0xa3, _]) && super::text::width(symbol) > 1
+    !simple(symbol) && super::text::width(symbol) > 1
 }
 
 /// Where the terminal's cursor is and how it would write.
@@ -130,20 +151,22 @@ impl Encoder {
         changed.iter().for_each(|one| updates(*one, line(shown, one.y), line(next, one.y), &mut cells));
         self.out = std::mem::take(out);
         let mut whole = true;
-        if cells.len() <= FEW && cells.iter().all(|(x, y, cell)| ascii(cell) && ascii(&shown[(*x, *y)])) {
+        if cells.len() <= FEW && cells.iter().all(|cell| cell.symbol.len() == 1 && ascii(&shown[(cell.x, cell.y)])) {
             self.write_few(&cells, next);
         } else {
             let lines = if room < THIN.1 { THIN.0 } else { BAND };
             // What tells where one is and what may be pressed, the highest and the lowest line, stands alone.
-            let ends = [cells.first(), cells.last()].map(|cell| cell.map(|cell| cell.1));
+            let ends = [cells.first(), cells.last()].map(|cell| cell.map(|cell| cell.y));
             let band_of = |y: u16| (ends.contains(&Some(y)), y / lines);
-            let mut bands: Vec<_> = cells.chunk_by(|(_, a, _), (_, b, _)| band_of(*a) == band_of(*b)).collect();
+            let mut bands: Vec<_> = cells.chunk_by(|a, b| band_of(a.y) == band_of(b.y)).collect();
             let before = (first.top() / lines)..first.bottom().div_ceil(lines);
-            bands.sort_by_key(|band| (!before.contains(&(band[0].1 / lines)), !ends.contains(&Some(band[0].1))));
+            bands.sort_by_key(|band| (!before.contains(&(band[0].y / lines)), !ends.contains(&Some(band[0].y))));
             let mut left = bands.into_iter();
             for band in left.by_ref() {
-                let some = |one: &Changed| one.wide && band_of(one.y) == band_of(band[0].1);
-                if changed.iter().any(some) && band.iter().any(|(x, y, cell)| wide(cell) || wide(&shown[(*x, *y)])) {
+                let some = |one: &Changed| one.wide && band_of(one.y) == band_of(band[0].y);
+                if changed.iter().any(some)
+                    && band.iter().any(|cell| cell.columns() > 1 || wide(&shown[(cell.x, cell.y)]))
+                {
                     self.write(band, next);
                 } else {
                     self.write_band(band, next);
@@ -152,7 +175,7 @@ impl Encoder {
                     break;
                 }
             }
-            let left: Vec<_> = left.map(|band| band_of(band[0].1)).collect();
+            let left: Vec<_> = left.map(|band| band_of(band[0].y)).collect();
             whole = left.is_empty();
             changed.retain(|one| !left.contains(&band_of(one.y)));
         }
@@ -168,21 +191,20 @@ impl Encoder {
         let mut styles: Vec<(Style, Vec<Update<'_>>)> = vec![(self.pen, Vec::with_capacity(band.len()))];
         // Where the last cell went: nearly always the next one follows it.
         let (mut place, mut behind) = (0, None);
-        for (x, y, cell) in band.iter().copied() {
-            let follows = behind.replace((x + 1, y)) == Some((x, y));
-            if void(cell) {
+        for cell in band {
+            let follows = behind.replace((cell.x + 1, cell.y)) == Some((cell.x, cell.y));
+            if cell.void() {
                 // A blank goes with what it follows.
                 place = if follows { place } else { 0 };
             } else {
-                let style = style_of(cell);
-                if styles[place].0 != style {
-                    place = styles.iter().position(|(met, _)| *met == style).unwrap_or(styles.len());
+                if styles[place].0 != cell.style {
+                    place = styles.iter().position(|(met, _)| *met == cell.style).unwrap_or(styles.len());
                 }
                 if place == styles.len() {
-                    styles.push((style, Vec::with_capacity(32)));
+                    styles.push((cell.style, Vec::with_capacity(32)));
                 }
             }
-            styles[place].1.push((x, y, cell));
+            styles[place].1.push(*cell);
         }
         styles.iter().for_each(|(_, updates)| self.write(updates, next));
     }
@@ -190,7 +212,7 @@ impl Encoder {
     /// A clock and its neighbours: what can be written in the style at hand goes first where that saves a change of style.
     fn write_few(&mut self, updates: &[Update<'_>], next: &Buffer) {
         let mut by_style = updates.to_vec();
-        by_style.sort_by_key(|(_, _, cell)| !self.writes(cell));
+        by_style.sort_by_key(|cell| !self.writes(cell));
         let (start, before) = (self.out.len(), (self.pen, self.cursor));
         self.write(updates, next);
         let in_order = (self.out.split_off(start), (self.pen, self.cursor));
@@ -205,26 +227,27 @@ impl Encoder {
 
     fn write(&mut self, updates: &[Update<'_>], next: &Buffer) {
         let mut updates = updates.iter().copied().peekable();
-        while let Some((x, y, cell)) = updates.next() {
+        while let Some(cell) = updates.next() {
+            let Update { x, y, .. } = cell;
             self.bridge(next, x, y);
             self.go(x, y);
-            if !void(cell) {
-                self.print(cell);
+            if !cell.void() {
+                self.print(&cell);
                 continue;
             }
             // All void cells from here to the last that must become so.
             let end = (x..).zip(&line(next, y)[usize::from(x)..]).find(|(_, cell)| !void(cell));
             let end = end.map_or(self.width, |(column, _)| column);
             let mut last = x;
-            while let Some((column, ..)) = updates.next_if(|(column, row, _)| *row == y && (x..end).contains(column)) {
-                last = last.max(column);
+            while let Some(more) = updates.next_if(|more| more.y == y && (x..end).contains(&more.x)) {
+                last = last.max(more.x);
             }
-            self.clear(cell, if end == self.width { end - x } else { last - x + 1 }, last - x + 1);
+            self.clear(&cell, if end == self.width { end - x } else { last - x + 1 }, last - x + 1);
         }
     }
 
     /// Erases so many blanks from the cursor on, or writes as many as are needed.
-    fn clear(&mut self, cell: &Cell, blanks: u16, needed: u16) {
+    fn clear(&mut self, cell: &Update<'_>, blanks: u16, needed: u16) {
         let to_end = self.cursor.is_some_and(|(x, _)| x + blanks >= self.width);
         if usize::from(needed) <= if to_end { 3 } else { WRITTEN } {
             (0..needed).for_each(|_| self.print(cell));
@@ -247,18 +270,16 @@ impl Encoder {
         if row != y || from >= x || x - from > BRIDGED {
             return;
         }
-        let same = |cell: &Cell| cell.symbol().len() == 1 && self.writes(cell);
-        if (from..x).all(|column| same(&next[(column, y)])) {
-            (from..x).for_each(|column| self.print(&next[(column, y)]));
+        let gap = || (from..x).map(|column| Update::of(column, y, &next[(column, y)]));
+        if gap().all(|cell| cell.symbol.len() == 1 && self.writes(&cell)) {
+            gap().for_each(|cell| self.print(&cell));
         }
     }
 
     /// Whether a cell written now would look as it should.
-    fn writes(&self, cell: &Cell) -> bool {
-        if (Style { fg: cell.fg, bg: cell.bg, modifier: cell.modifier }) == self.pen {
-            return true;
-        }
-        cell.bg == self.pen.bg && !self.pen.modifier.intersects(ON_BLANKS) && blank(cell)
+    fn writes(&self, cell: &Update<'_>) -> bool {
+        let blanks = || cell.style.bg == self.pen.bg && !self.pen.modifier.intersects(ON_BLANKS);
+        if cell.blank { blanks() } else { cell.style == self.pen }
     }
 
     fn go(&mut self, x: u16, y: u16) {
@@ -304,13 +325,12 @@ impl Encoder {
         self.out.push(letter);
     }
 
-    fn print(&mut self, cell: &Cell) {
+    fn print(&mut self, cell: &Update<'_>) {
         if !self.writes(cell) {
-            self.restyle(style_of(cell));
+            self.restyle(cell.style);
         }
-        let symbol = cell.symbol();
-        self.out.push_str(symbol);
-        let columns = if symbol.len() == 1 { 1 } else { u16::try_from(super::text::width(symbol).max(1)).unwrap_or(1) };
+        self.out.push_str(cell.symbol);
+        let columns = cell.columns();
         // Past the last column a terminal's cursor is wherever it likes.
         self.cursor = self.cursor.map(|(x, y)| (x + columns, y)).filter(|(x, _)| *x < self.width);
     }
@@ -404,72 +424,4 @@ fn decimal(out: &mut String, number: u16) {
         decimal(out, number / 10);
     }
     out.push(char::from(b'0' + (number % 10) as u8));
-}
-
-const MODIFIERS: [(Modifier, u8, u8); 5] = [
-    (Modifier::BOLD, 1, 22),
-    (Modifier::DIM, 2, 22),
-    (Modifier::ITALIC, 3, 23),
-    (Modifier::UNDERLINED, 4, 24),
-    (Modifier::REVERSED, 7, 27),
-];
-
-/// The codes that change one style into another, each with a semicolon behind it.
-fn difference(codes: &mut String, from: Style, to: Style) {
-    let removed = from.modifier - to.modifier;
-    let mut added = to.modifier - from.modifier;
-    for (modifier, _, off) in MODIFIERS {
-        if removed.contains(modifier) {
-            let _ = write!(codes, "{off};");
-        }
-    }
-    // One code ends both bold and dim.
-    if removed.intersects(Modifier::BOLD | Modifier::DIM) {
-        added |= to.modifier & (Modifier::BOLD | Modifier::DIM);
-    }
-    for (modifier, on, _) in MODIFIERS {
-        if added.contains(modifier) {
-            let _ = write!(codes, "{on};");
-        }
-    }
-    if from.fg != to.fg {
-        color(codes, to.fg, 30);
-    }
-    if from.bg != to.bg {
-        color(codes, to.bg, 40);
-    }
-}
-
-/// Writes the code of a colour; `base` is 30 for the foreground and 40 for the background.
-fn color(codes: &mut String, color: Color, base: u8) {
-    let dark = |index: u8| base + index;
-    let light = |index: u8| base + 60 + index;
-    let number = match color {
-        Color::Reset => base + 9,
-        Color::Black => dark(0),
-        Color::Red => dark(1),
-        Color::Green => dark(2),
-        Color::Yellow => dark(3),
-        Color::Blue => dark(4),
-        Color::Magenta => dark(5),
-        Color::Cyan => dark(6),
-        Color::Gray => dark(7),
-        Color::DarkGray => light(0),
-        Color::LightRed => light(1),
-        Color::LightGreen => light(2),
-        Color::LightYellow => light(3),
-        Color::LightBlue => light(4),
-        Color::LightMagenta => light(5),
-        Color::LightCyan => light(6),
-        Color::White => light(7),
-        Color::Indexed(index) => {
-            let _ = write!(codes, "{};5;{index};", base + 8);
-            return;
-        }
-        Color::Rgb(r, g, b) => {
-            let _ = write!(codes, "{};2;{r};{g};{b};", base + 8);
-            return;
-        }
-    };
-    let _ = write!(codes, "{number};");
 }

@@ -87,7 +87,7 @@ pub(super) fn updates<'a>(
         if !std::mem::take(&mut covered) {
             covered = some && wide(next);
             if !alike(shown, next) {
-                updates.push((x, y, next));
+                updates.push(Update::of(x, y, next));
             }
         }
     }
