@@ -26,6 +26,7 @@ use crate::{
     journal::{Layout, LockError, SessionDir},
     run::{Origin, Seat},
     session::{Client, ConnectError, message::Snapshot, status},
+    world::command::ONE_HEAP,
 };
 
 /// How long a process may take to come up, wall time.
@@ -134,7 +135,7 @@ impl Background {
         let out = open_log(&log)?;
         let err = out.try_clone()?;
         let mut command = Command::new(program()?);
-        command.args(args).stdin(Stdio::null()).stdout(out).stderr(err);
+        command.args(args).env(ONE_HEAP.0, ONE_HEAP.1).stdin(Stdio::null()).stdout(out).stderr(err);
         // Endpoints from the environment belong to real worlds; the plan of a sandbox names its own.
         let child = command.spawn().wrap_err_with(|| format!("failed to start the {what}"))?;
         Ok(Self { child, what, log })

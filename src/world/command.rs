@@ -58,6 +58,10 @@ pub enum CommandError {
     },
 }
 
+/// One heap for all threads of our own processes in the background (mallopt(3), `M_ARENA_MAX`): what one has freed another
+/// takes. The operator's programs do not get it.
+pub const ONE_HEAP: (&str, &str) = ("MALLOC_ARENA_MAX", "1");
+
 /// What a command finds in its environment besides what this process was given.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
@@ -136,7 +140,7 @@ pub async fn run(
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
-    for name in &job.environment.unset {
+    for name in job.environment.unset.iter().chain([&ONE_HEAP.0]) {
         command.env_remove(name);
     }
     command.envs(job.environment.set.iter().map(|(name, value)| (name, value)));

@@ -69,7 +69,19 @@ fn explanation(scene: &Scene<'_>, about: &About) -> (&'static str, String) {
         About::Search => ("Search", "Lines of the journal with all of these words; empty shows all.".into()),
         About::Skip(step) => {
             let title = scene.plan().step(step).map_or("", |step| &step.title);
-            ("Skip", format!("The run goes on as if `{title}` were done. What it was to change stays as it is."))
+            let later: Vec<_> = scene.plan().steps.iter().filter(|later| later.needs.contains(step)).collect();
+            let later: Vec<_> = later.iter().map(|step| format!("`{}`", step.title)).collect();
+            let builds = match later.as_slice() {
+                [] => String::new(),
+                all => format!(
+                    " What builds on it looks at the world itself, and stays locked where it needs what is not there: {}.",
+                    all.join(", ")
+                ),
+            };
+            (
+                "Skip",
+                format!("The run goes on as if `{title}` were done. What it was to change stays as it is.{builds}"),
+            )
         }
         About::Override(_, condition) => {
             let detail = scene.conditions.iter().find(|c| c.id == *condition).map_or("", |c| c.detail.as_str());

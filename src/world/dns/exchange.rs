@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{DnsError, answer::printable};
+use crate::clock::monotonic;
 
 /// Room for a UDP answer: more than we said we take, for servers that do not listen.
 const UDP_ROOM: usize = 4096;
@@ -77,7 +78,7 @@ pub(super) async fn exchange<const N: usize>(
     queries: &[Message; N],
     limit: Duration,
 ) -> [Result<Reply<'_>, DnsError>; N] {
-    let begun = Instant::now();
+    let begun = Instant::from_std(monotonic());
     let mut asked = queries.each_ref().map(Asked::new);
     if let Err(error) = over_udp(server, &mut asked, begun, limit).await {
         // What has come before counts.
