@@ -160,7 +160,11 @@ impl Encoder {
             let band_of = |y: u16| (ends.contains(&Some(y)), y / lines);
             let mut bands: Vec<_> = cells.chunk_by(|a, b| band_of(a.y) == band_of(b.y)).collect();
             let before = (first.top() / lines)..first.bottom().div_ceil(lines);
-            bands.sort_by_key(|band| (!before.contains(&(band[0].y / lines)), !ends.contains(&Some(band[0].y))));
+            // Of both the shorter is first: nobody waits for a border.
+            bands.sort_by_key(|band| {
+                let end = ends.contains(&Some(band[0].y));
+                (!before.contains(&(band[0].y / lines)), !end, if end { band.len() } else { 0 })
+            });
             let mut left = bands.into_iter();
             for band in left.by_ref() {
                 let some = |one: &Changed| one.wide && band_of(one.y) == band_of(band[0].y);
