@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -15,7 +15,7 @@ use super::{
     backoff::{jitter, pause},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, wall_now},
     plan::Plan,
     run::{Report, Sample, Trouble, TroubleKind},
     world::{World, trouble},
@@ -23,6 +23,9 @@ use crate::{
 
 /// A sampler that has lived this long (session time) since it panicked is well again.
 const WELL_AFTER: Duration = Duration::from_secs(60);
+
+/// Between two moments, wall time, at which samplers may begin their work.
+const BEAT: Duration = Duration::from_millis(50);
 
 /// What every sampler is given.
 #[derive(Debug)]
@@ -78,14 +81,23 @@ impl Pace {
         SignedDuration::try_from(clock.to_session(self.wall(clock))).unwrap_or(SignedDuration::MAX)
     }
 
-    /// Ticks from some part (0 to 1) of the first interval on, so that many of one pace are spread over it.
+    /// Ticks from some part (0 to 1) of the first interval on, so that many of one pace are spread over it; all of them on
+    /// a common beat, so that a few at a time share what it takes to wake.
     pub(super) async fn ticks(self, clock: Clock, phase: f64) -> Interval {
         let every = self.wall(clock).max(Duration::from_millis(1));
-        tokio::time::sleep(every.mul_f64(phase.clamp(0.0, 1.0))).await;
+        let spread = every.mul_f64(phase.clamp(0.0, 1.0));
+        tokio::time::sleep(spread + until_the_beat(wall_now(), spread)).await;
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks
     }
+}
+
+/// What is missing to the next beat after this wait.
+fn until_the_beat(now: Timestamp, wait: Duration) -> Duration {
+    let since = Duration::try_from(now.duration_since(Timestamp::UNIX_EPOCH)).unwrap_or_default() + wait;
+    let over = since.as_nanos() % BEAT.as_nanos();
+    BEAT.saturating_sub(Duration::from_nanos(u64::try_from(over).unwrap_or_default()))
 }
 
 /// Where the `place`th of `count` stands in an interval, 0 to 1.
@@ -202,6 +214,15 @@ mod tests {
         plan::{self, Side},
         run::{Cell, Report},
     };
+
+    #[test]
+    fn what_begins_within_one_beat_begins_together() {
+        let at = |millis| Timestamp::from_millisecond(millis).unwrap();
+        let wait = Duration::from_millis;
+        assert_eq!(until_the_beat(at(1_000_012), wait(20)), wait(18));
+        assert_eq!(until_the_beat(at(1_000_031), wait(1)), wait(18), "at 50 ms as well");
+        assert_eq!(until_the_beat(at(1_000_000), wait(100)), BEAT);
+    }
 
     /// The sample plan with clients that nobody will call, and what samplers say.
     async fn context(clock: Clock) -> (Arc<Context>, mpsc::Receiver<Finding>) {
