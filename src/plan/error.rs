@@ -250,8 +250,32 @@ impl Report {
             }
         }
         self.problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
-        PlanErrors { file: file.to_owned(), source: source.to_owned(), problems: self.problems }
+        PlanErrors { file: file.to_owned(), source: source.to_owned(), problems: fold(self.problems) }
     }
+}
+
+/// A mistake in a variable is told once, however many strings use it: at the first, with the lines of the others.
+fn fold(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut told: Vec<(Problem, Vec<String>)> = Vec::new();
+    for problem in problems {
+        let same = |known: &Problem| {
+            let explained = !problem.related.is_empty() && known.related == problem.related;
+            explained && known.severity == problem.severity && known.message == problem.message
+        };
+        match told.iter_mut().find(|(known, _)| same(known)) {
+            Some((_, lines)) => lines.push(problem.line.to_string()),
+            None => told.push((problem, Vec::new())),
+        }
+    }
+    let with_lines = |(mut problem, lines): (Problem, Vec<String>)| {
+        if !lines.is_empty() {
+            let s = if lines.len() == 1 { "" } else { "s" };
+            let others = format!("the same in line{s} {}", lines.join(", "));
+            problem.help = Some(problem.help.take().map_or_else(|| others.clone(), |help| format!("{help}; {others}")));
+        }
+        problem
+    };
+    told.into_iter().map(with_lines).collect()
 }
 
 fn explain(problem: &mut Problem, used: &Use) {

@@ -45,6 +45,17 @@ fn environments_overlay_their_variables() {
 }
 
 #[test]
+fn a_wrong_variable_is_told_once_with_all_the_lines_that_use_it() {
+    let wrong = SAMPLE.replacen("check_every = \"10s\"", "check_every = \"10x\"", 1);
+    let errors = check(&wrong, "acme-shop.toml", "production", &given()).unwrap_err();
+    let [problem] = errors.problems() else { panic!("{}", errors.render(false)) };
+    let users = wrong.lines().filter(|line| line.starts_with("every = \"${check_every}\"")).count();
+    let help = problem.help.as_deref().unwrap();
+    let (_, lines) = help.split_once("the same in lines ").expect(help);
+    assert_eq!(lines.split(", ").count(), users - 1, "{help}");
+}
+
+#[test]
 fn a_plan_that_names_no_environment_is_no_plan() {
     for text in ["", "title = \"x\"\n", "[[step]]\nkind = \"foo\"\n"] {
         let errors = environments(text, "plan.toml").unwrap_err().render(false);
