@@ -18,8 +18,9 @@ const ENTER: &str = "\x1b[?1049h\x1b[?25l\x1b[?2004h\x1b[>31u\x1b[5n";
 const MOUSE: &str = "\x1b[?1000h\x1b[?1006h";
 /// Takes back the keyboard protocol that was entered last.
 const POP: &str = "\x1b[<u";
-/// The reverse, and the end of whatever a broken-off frame left open (synchronized output, styles).
-const LEAVE: &str = "\x1b[?2026l\x1b[<u\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[0m\x1b[?25h\x1b[?1049l";
+/// The reverse, and the end of whatever a broken-off frame left open (synchronized output, styles). The alternate screen is
+/// left empty: a tmux (3.3a) that has grown since copies its long lines over what was there before.
+const LEAVE: &str = "\x1b[?2026l\x1b[<u\x1b[?1006l\x1b[?1000l\x1b[?2004l\x1b[0m\x1b[2J\x1b[?25h\x1b[?1049l";
 
 /// Whether the terminal is ours, so that it is given back once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
