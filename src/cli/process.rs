@@ -24,7 +24,7 @@ use crate::{
     clock::monotonic,
     engine,
     journal::{Layout, LockError, SessionDir},
-    run::{Origin, Seat},
+    run::{Origin, Seat, outcome},
     session::{Client, ConnectError, message::Snapshot, status},
     world::command::ONE_HEAP,
 };
@@ -238,8 +238,8 @@ pub(super) async fn connect(
     if dir.lives() {
         return first;
     }
-    if status(&dir).await.is_ok_and(|status| status.state.ended) {
-        return Err(ConnectError::Refused("the session is over".into()));
+    if let Some(over) = status(&dir).await.ok().filter(|status| status.state.ended) {
+        return Err(ConnectError::Refused(format!("the session is over: {}", outcome(&over.state))));
     }
     if !respawn {
         return Err(ConnectError::NotRunning { restart: format!("cutover join {} --role driver", dir.id()) });

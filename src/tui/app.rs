@@ -385,6 +385,8 @@ impl App {
                 self.soon(now);
                 self.told = None;
             }
+            // An engine ends with its session.
+            News::Down { .. } | News::Refused { .. } if self.over() => return self.came_to().map(Exit::Over),
             News::Down { reason, restart } => self.went_down(reason, restart, now),
             News::Refused { reason } => return Some(Exit::Refused(reason)),
             News::Past(events) => {

@@ -108,7 +108,7 @@ fn guided(scene: &Scene<'_>, seen: Seen) -> Advice {
     }
     if scene.state().rolled_back {
         return advice(
-            "Everything is undone. Q ends the session; F would turn forward again",
+            "Everything is undone. Q ends the session; Enter would begin a step anew",
             "the world is as it was before",
         );
     }

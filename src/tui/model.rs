@@ -144,6 +144,16 @@ pub(super) fn target(snapshot: &Snapshot, pinned: Option<usize>) -> Target {
     }
 }
 
+/// Why the session cannot end now, before somebody types its name for nothing.
+pub(super) fn under_way(state: &crate::run::State) -> Option<String> {
+    let step = state.steps.iter().find(|step| step.phase.in_flight())?;
+    Some(if step.phase == Phase::InDoubt {
+        format!("the session cannot end: {} is in doubt, and u there decides it first", step.id)
+    } else {
+        format!("the session cannot end: {} is under way; x there stops it", step.id)
+    })
+}
+
 /// Why the gate of a step may not be armed by this person now.
 pub(super) fn unarmable(snapshot: &Snapshot, target: &Target, now: Timestamp) -> Option<String> {
     let state = &snapshot.state;

@@ -306,6 +306,20 @@ fn a_held_run_and_one_that_is_rolled_back_skip_nothing() {
 }
 
 #[test]
+fn nobody_types_a_name_to_end_what_cannot_end_yet() {
+    let mut desk = Desk::new("switch-api");
+    desk.press(KeyCode::Char('Q'));
+    assert!(desk.fixture.ui.overlay.is_some(), "it asks for the name");
+    desk.press(KeyCode::Esc);
+    desk.fixture.begin("switch-api");
+    desk.rest(1_000);
+    desk.press(KeyCode::Char('Q'));
+    let said = desk.fixture.ui.toast.as_ref().map_or_else(String::new, |toast| toast.text.clone());
+    assert!(desk.fixture.ui.overlay.is_none(), "{said}");
+    assert_eq!(said, "the session cannot end: switch-api is under way; x there stops it");
+}
+
+#[test]
 fn a_crosshair_stays_with_the_graphs() {
     let mut desk = Desk::new("switch-api");
     desk.press(KeyCode::Char('2'));

@@ -206,8 +206,11 @@ impl Ui {
                 self.say("you drive: another takes the seat", false, now);
             }
             Command::Confirmer => self.say("you are a confirmer already", false, now),
-            Command::End if state.complete() || state.rolled_back => self.decide(Decision::End),
-            Command::End => self.open(About::End, snapshot),
+            Command::End => match model::under_way(state) {
+                Some(words) => self.say(words, false, now),
+                None if state.complete() || state.rolled_back => self.decide(Decision::End),
+                None => self.open(About::End, snapshot),
+            },
             Command::Skip if state.rollback.is_some() => {
                 self.say("nothing is skipped while it is rolled back: F turns forward again", false, now);
             }
