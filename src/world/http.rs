@@ -1,8 +1,8 @@
 //! Synthetic checks: one request each, as a customer would make it, against the live name or one side alone.
 //!
 //! Each run opens a connection of its own, so that it sees the DNS and the certificate of this moment. What is costly is
-//! kept: one TLS configuration for each set of trust anchors, and with it a client for each target. Many checks of one
-//! server share for [`MOMENT`] what one of them has just learnt.
+//! kept: one TLS configuration for each set of trust anchors. Many checks of one server share a client for a [`MOMENT`],
+//! and with it what one of them has just learnt.
 
 mod judge;
 mod names;
@@ -10,20 +10,17 @@ mod tls;
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use reqwest::{Client, Url, redirect, tls::TlsInfo};
 use rustls::{ClientConfig, client::Resumption};
 
-use self::{
-    judge::Answer,
-    names::{Lookup, Names},
-};
+use self::{judge::Answer, names::Names};
 use super::{
     clean::clean,
     error, lock,
@@ -40,17 +37,24 @@ const MAX_BODY: usize = 1 << 20;
 /// Addresses of the sides that are remembered, to tell who served a live answer.
 const MAX_SEEN: usize = 256;
 
+/// Servers whose sessions one client remembers.
+const SERVERS: usize = 64;
 /// For how long a looked-up address and a verified certificate are as good as new. Shorter than the pause between two
 /// runs of one check, however fast the session runs: what a check sees is never what it saw the last time.
 pub const MOMENT: Duration = Duration::from_millis(400);
+
+/// A file of certificates that are trusted; None: what the system trusts.
+type Anchors = Option<PathBuf>;
 
 /// Runs checks.
 #[derive(Debug)]
 pub struct Checker {
     clock: Clock,
-    names: Arc<Names>,
+    resolver: Option<SocketAddr>,
     sides: Sides,
-    clients: Mutex<HashMap<(Option<PathBuf>, Target), Client>>,
+    trusted: Mutex<HashMap<Anchors, ClientConfig>>,
+    /// Each with the moment at which it began.
+    clients: Mutex<HashMap<(Anchors, Target), (Instant, Client)>>,
     /// Addresses that served direct runs.
     seen: Mutex<HashMap<IpAddr, Side>>,
 }
@@ -60,8 +64,9 @@ impl Checker {
         let literal = |side: Side| Some((plan.sides.get(side).address.parse().ok()?, side));
         Self {
             clock,
-            names: Arc::new(Names::new(plan.dns.resolvers.first().map(|resolver| resolver.address))),
+            resolver: plan.dns.resolvers.first().map(|resolver| resolver.address),
             sides: plan.sides.clone(),
+            trusted: Mutex::default(),
             clients: Mutex::default(),
             seen: Mutex::new([Side::Old, Side::New].into_iter().filter_map(literal).collect()),
         }
@@ -124,21 +129,34 @@ impl Checker {
         Ok(answer)
     }
 
+    /// A client that has learnt nothing before this moment. What is under way keeps the one that it began with, and so
+    /// hands nothing on to those that come later.
     fn client(&self, ca_file: Option<&Path>, target: Target) -> Result<Client, String> {
+        let (anchors, now) = (ca_file.map(Path::to_path_buf), monotonic());
+        let tls = self.trusting(&anchors)?;
         let mut clients = lock(&self.clients);
-        let anchors = ca_file.map(Path::to_path_buf);
-        if let Some(client) = clients.get(&(anchors.clone(), target)) {
-            return Ok(client.clone());
+        match clients.get(&(anchors.clone(), target)) {
+            Some((since, client)) if now.duration_since(*since) < MOMENT => Ok(client.clone()),
+            _ => {
+                let client = self.connect(tls, target)?;
+                clients.insert((anchors, target), (now, client.clone()));
+                Ok(client)
+            }
         }
-        let tls = tls::config(ca_file)?;
-        for each in [Target::Live, Target::Old, Target::New] {
-            clients.insert((anchors.clone(), each), self.connect(tls.clone(), each)?);
+    }
+
+    fn trusting(&self, anchors: &Anchors) -> Result<ClientConfig, String> {
+        let mut trusted = lock(&self.trusted);
+        if let Some(tls) = trusted.get(anchors) {
+            return Ok(tls.clone());
         }
-        Ok(clients[&(anchors, target)].clone())
+        let tls = tls::config(anchors.as_deref())?;
+        trusted.insert(anchors.clone(), tls.clone());
+        Ok(tls)
     }
 
     fn connect(&self, mut tls: ClientConfig, target: Target) -> Result<Client, String> {
-        tls.resumption = Resumption::store(Arc::<tls::Brief>::default());
+        tls.resumption = Resumption::in_memory_sessions(SERVERS);
         let instead = match target {
             Target::Live => None,
             Target::Old => Some(self.sides.old.address.clone()),
@@ -146,7 +164,7 @@ impl Checker {
         };
         Client::builder()
             .user_agent(concat!("cutover/", env!("CARGO_PKG_VERSION"), " (synthetic check)"))
-            .dns_resolver(Lookup { names: Arc::clone(&self.names), instead })
+            .dns_resolver(Names { resolver: self.resolver, instead, found: Arc::default() })
             .tls_backend_preconfigured(tls)
             .tls_info(true)
             .pool_max_idle_per_host(0)

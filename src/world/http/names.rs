@@ -1,69 +1,50 @@
-//! How checks find addresses: anew, through the plan's resolver, but not twice at one [`MOMENT`].
+//! How checks find addresses: through the plan's resolver, and each name once for a client, which lasts a
+//! [`MOMENT`](super::MOMENT).
 
 use std::{
     collections::HashMap,
     error::Error,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::MOMENT;
-use crate::{
-    clock::monotonic,
-    world::{dns, lock},
-};
-
-/// What all checks look up together.
-#[derive(Debug)]
-pub(super) struct Names {
-    /// None: the system's.
-    resolver: Option<SocketAddr>,
-    found: Mutex<HashMap<String, (Instant, Vec<IpAddr>)>>,
-}
-
-impl Names {
-    pub(super) fn new(resolver: Option<SocketAddr>) -> Self {
-        Self { resolver, found: Mutex::default() }
-    }
-
-    async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Box<dyn Error + Send + Sync>> {
-        if let Ok(address) = host.parse() {
-            return Ok(vec![address]);
-        }
-        let asked = monotonic();
-        if let Some((at, addresses)) = lock(&self.found).get(host)
-            && asked.duration_since(*at) < MOMENT
-        {
-            return Ok(addresses.clone());
-        }
-        let addresses = match self.resolver {
-            Some(resolver) => dns::lookup_addresses(resolver, host).await?,
-            None => tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect(),
-        };
-        lock(&self.found).insert(host.to_owned(), (asked, addresses.clone()));
-        Ok(addresses)
-    }
-}
+use crate::world::{dns, lock};
 
 /// How one client finds them.
 #[derive(Debug)]
-pub(super) struct Lookup {
-    pub(super) names: Arc<Names>,
+pub(super) struct Names {
+    /// None: the system's.
+    pub(super) resolver: Option<SocketAddr>,
     /// What is looked up instead of the URL's host, which stays in Host and SNI.
     pub(super) instead: Option<String>,
+    pub(super) found: Arc<Mutex<HashMap<String, Vec<IpAddr>>>>,
 }
 
-impl Resolve for Lookup {
+impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
         let host = self.instead.clone().unwrap_or_else(|| name.as_str().to_owned());
-        let names = Arc::clone(&self.names);
+        let (resolver, found) = (self.resolver, Arc::clone(&self.found));
         Box::pin(async move {
-            let found = names.addresses(&host).await?;
+            let known = lock(&found).get(&host).cloned();
+            let addresses = match known {
+                Some(addresses) => addresses,
+                None => addresses(resolver, &host).await?,
+            };
+            lock(&found).insert(host, addresses.clone());
             // Port 0: the connector takes the URL's.
-            Ok(Box::new(found.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
+            Ok(Box::new(addresses.into_iter().map(|ip| SocketAddr::new(ip, 0))) as Addrs)
         })
+    }
+}
+
+async fn addresses(resolver: Option<SocketAddr>, host: &str) -> Result<Vec<IpAddr>, Box<dyn Error + Send + Sync>> {
+    if let Ok(address) = host.parse() {
+        return Ok(vec![address]);
+    }
+    match resolver {
+        Some(resolver) => Ok(dns::lookup_addresses(resolver, host).await?),
+        None => Ok(tokio::net::lookup_host((host, 0)).await?.map(|address| address.ip()).collect()),
     }
 }

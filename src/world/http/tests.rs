@@ -38,8 +38,9 @@ fn checker(old: &str, new: &str) -> Checker {
     let seen = [(old, Side::Old), (new, Side::New)].into_iter().filter_map(|(ip, side)| Some((ip.parse().ok()?, side)));
     Checker {
         clock: Clock::real(),
-        names: Arc::new(Names::new(None)),
+        resolver: None,
         sides: Sides { old: side(old), new: side(new) },
+        trusted: Mutex::default(),
         clients: Mutex::default(),
         seen: Mutex::new(seen.collect()),
     }
@@ -202,7 +203,7 @@ async fn a_renewed_certificate_is_seen_by_the_next_run_of_a_check() {
 async fn a_name_is_looked_up_once_at_one_moment_and_anew_at_the_next() {
     let (resolver, questions) = resolver().await;
     let (address, _requests) = server(Manner::answer(200, "", "Acme")).await;
-    let checker = Checker { names: Arc::new(Names::new(Some(resolver))), ..checker("old.example.test", "127.0.0.9") };
+    let checker = Checker { resolver: Some(resolver), ..checker("old.example.test", "127.0.0.9") };
     let mut asked = Vec::new();
     for pause in [Duration::ZERO, MOMENT].into_iter().chain([Duration::ZERO; 9]) {
         tokio::time::sleep(pause).await;
