@@ -433,7 +433,8 @@ impl App {
         }
         self.look_back();
         self.due = None;
-        self.awaited = false;
+        // A bell is worked out with the next second: a key does not wait for it.
+        let of_key = std::mem::take(&mut self.awaited);
         self.drawn = now;
         let painted = self.draw(now);
         self.ui.hidden(&painted);
@@ -449,7 +450,7 @@ impl App {
             self.keep_nothing();
             self.due = Some(now);
         }
-        if let Some(snapshot) = self.follower.as_ref().map(Follower::snapshot) {
+        if let Some(snapshot) = self.follower.as_ref().map(Follower::snapshot).filter(|_| !of_key) {
             frame.extend(call(self.options.alert, &mut self.called, worth(snapshot)));
         }
         let about = (painted.gate, painted.question);

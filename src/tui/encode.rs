@@ -8,18 +8,16 @@
 //!
 //! Not used: `REP` (repeat a character), which the Linux console and some multiplexers do not know.
 
+mod glyph;
 mod lines;
 mod style;
 
-use ratatui::{
-    buffer::{Buffer, Cell},
-    layout::Rect,
-    style::{Color, Modifier},
-};
+use ratatui::{buffer::Buffer, layout::Rect};
 
 use self::{
-    lines::{Changed, changed, line, take_over, updates},
-    style::{DEFAULT, Style, difference},
+    glyph::{Clusters, Glyph},
+    lines::{Changed, Grid, Run, changed, runs},
+    style::{DEFAULT, Style, decimal, difference},
 };
 
 /// So many blanks are written rather than erased: erasing takes five bytes, and four more to go behind them.
@@ -35,145 +33,79 @@ const BAND: u16 = 4;
 /// The same where fewer bytes than this may be sent at once.
 const THIN: (u16, usize) = (2, 4096);
 
-/// What can be seen of a blank besides its background.
-const ON_BLANKS: Modifier = Modifier::UNDERLINED.union(Modifier::REVERSED).union(Modifier::CROSSED_OUT);
-
-/// A cell that must be sent: where it stands, and how it looks. A cell tells its symbol by a call into another crate, and
-/// what is sent is looked at several times.
-#[derive(Debug, Clone, Copy)]
-struct Update<'a> {
-    x: u16,
-    y: u16,
-    symbol: &'a str,
-    style: Style,
-    /// A blank of which only the background is seen.
-    blank: bool,
-}
-
-impl<'a> Update<'a> {
-    fn of(x: u16, y: u16, cell: &'a Cell) -> Self {
-        let symbol = cell.symbol();
-        let blank = symbol == " " && !cell.modifier.intersects(ON_BLANKS);
-        let style = if blank {
-            // Its foreground shows nothing.
-            Style { bg: cell.bg, ..DEFAULT }
-        } else {
-            Style { fg: cell.fg, bg: cell.bg, modifier: cell.modifier }
-        };
-        Self { x, y, symbol, style, blank }
-    }
-
-    /// A blank that erasing leaves.
-    fn void(&self) -> bool {
-        self.blank && self.style.bg == Color::Reset
-    }
-
-    /// How many columns it takes.
-    fn columns(&self) -> u16 {
-        if simple(self.symbol) { 1 } else { u16::try_from(super::text::width(self.symbol).max(1)).unwrap_or(1) }
-    }
-}
-
-/// Whether two cells look the same.
-fn alike(a: &Cell, b: &Cell) -> bool {
-    if a.fg == b.fg && a.bg == b.bg && a.modifier == b.modifier {
-        return same_symbol(a, b);
-    }
-    a.bg == b.bg && blank(a) && blank(b)
-}
-
-/// Nearly all symbols have one byte, and need not be compared as texts.
-fn same_symbol(a: &Cell, b: &Cell) -> bool {
-    match (a.symbol().as_bytes(), b.symbol().as_bytes()) {
-        ([a], [b]) => a == b,
-        ([a1, a2, a3], [b1, b2, b3]) => a3 == b3 && a2 == b2 && a1 == b1,
-        (a, b) => a == b,
-    }
-}
-
-/// A blank of which only the background is seen.
-fn blank(cell: &Cell) -> bool {
-    !cell.modifier.intersects(ON_BLANKS) && matches!(cell.symbol().as_bytes(), b" ")
-}
-
-/// A blank that erasing leaves.
-fn void(cell: &Cell) -> bool {
-    cell.bg == Color::Reset && blank(cell)
-}
-
-fn ascii(cell: &Cell) -> bool {
-    cell.symbol().len() == 1
-}
-
-/// Letters, and lines, blocks and braille: nearly all of a screen, and one column each.
-const fn simple(symbol: &str) -> bool {
-    matches!(symbol.as_bytes(), [_] | [0xe2, 0x94..=0x96 | 0xa0..=0xa3, _])
-}
-
-fn wide(cell: &Cell) -> bool {
-    let symbol = cell.symbol();
-    !simple(symbol) && super::text::width(symbol) > 1
-}
-
-/// Where the terminal's cursor is and how it would write.
+/// What the terminal shows, where its cursor is, and how it would write.
 #[derive(Debug)]
 pub(super) struct Encoder {
+    shown: Grid,
+    /// The frame at hand.
+    wanted: Grid,
+    clusters: Clusters,
     out: String,
     pen: Style,
     /// None: it cannot be told.
     cursor: Option<(u16, u16)>,
-    width: u16,
-}
-
-impl Default for Encoder {
-    fn default() -> Self {
-        Self { out: String::new(), pen: DEFAULT, cursor: None, width: 0 }
-    }
 }
 
 impl Encoder {
-    /// Appends to `out` what brings a terminal from what it shows to the next frame; both are of one size.
+    /// A terminal of this size that was just erased.
+    pub(super) fn erased(area: Rect) -> Self {
+        Self {
+            shown: Grid::erased(area),
+            wanted: Grid::erased(area),
+            clusters: Clusters::default(),
+            out: String::new(),
+            pen: DEFAULT,
+            cursor: None,
+        }
+    }
+
+    /// Whether so much was shown that the terminal is better erased.
+    pub(super) const fn full(&self) -> bool {
+        self.clusters.full()
+    }
+
+    /// Appends to `out` what brings the terminal from what it shows to the next frame, which is of its size.
     ///
     /// Of the next frame only the lines of `drawn` count, where it is given; the others are shown as they should.
     ///
-    /// It ends behind the lines with which `out` is longer than `room`, and takes the lines that were sent over into
-    /// `shown`. Lines of `first` come first, then the highest and the lowest. True: nothing is left.
+    /// It ends behind the lines with which `out` is longer than `room`; only what was sent is shown. Lines of `first` come
+    /// first, then the highest and the lowest. True: nothing is left.
     pub(super) fn encode(
         &mut self,
-        (shown, next, drawn): (&mut Buffer, &mut Buffer, Option<&[Rect]>),
+        (next, drawn): (&Buffer, Option<&[Rect]>),
         out: &mut String,
         first: Rect,
         room: usize,
     ) -> bool {
-        self.width = next.area.width;
-        let mut changed = changed(shown, next, drawn);
-        let mut cells = Vec::new();
-        changed.iter().for_each(|one| updates(*one, line(shown, one.y), line(next, one.y), &mut cells));
+        let mut changed = changed((&mut self.shown, &mut self.wanted), next, drawn, &mut self.clusters);
+        let mut sent = Vec::with_capacity(if changed.len() > 2 { next.content.len() / 8 } else { FEW });
+        changed.iter().for_each(|one| runs(one.y, self.shown.line(one.y), self.wanted.line(one.y), &mut sent));
         self.out = std::mem::take(out);
         let mut whole = true;
-        if cells.len() <= FEW && cells.iter().all(|cell| cell.symbol.len() == 1 && ascii(&shown[(cell.x, cell.y)])) {
-            self.write_few(&cells, next);
+        let narrow =
+            |run: &Run| self.cells(run).iter().chain(&self.shown.line(run.y)[run.columns()]).all(|c| c.is_ascii());
+        if sent.iter().map(Run::len).sum::<usize>() <= FEW && sent.iter().all(narrow) {
+            self.write_few(&sent);
         } else {
             let lines = if room < THIN.1 { THIN.0 } else { BAND };
             // What tells where one is and what may be pressed, the highest and the lowest line, stands alone.
-            let ends = [cells.first(), cells.last()].map(|cell| cell.map(|cell| cell.y));
+            let ends = [sent.first(), sent.last()].map(|run| run.map(|run| run.y));
             let band_of = |y: u16| (ends.contains(&Some(y)), y / lines);
-            let mut bands: Vec<_> = cells.chunk_by(|a, b| band_of(a.y) == band_of(b.y)).collect();
+            let mut bands: Vec<_> = sent.chunk_by(|a, b| band_of(a.y) == band_of(b.y)).collect();
             let before = (first.top() / lines)..first.bottom().div_ceil(lines);
             // Of both the shorter is first: nobody waits for a border.
-            bands.sort_by_key(|band| {
+            bands.sort_by_cached_key(|band| {
                 let end = ends.contains(&Some(band[0].y));
-                (!before.contains(&(band[0].y / lines)), !end, if end { band.len() } else { 0 })
+                let length = if end { band.iter().map(Run::len).sum() } else { 0 };
+                (!before.contains(&(band[0].y / lines)), !end, length)
             });
             let mut left = bands.into_iter();
             for band in left.by_ref() {
-                let some = |one: &Changed| one.wide && band_of(one.y) == band_of(band[0].y);
-                if changed.iter().any(some)
-                    && band.iter().any(|cell| cell.columns() > 1 || wide(&shown[(cell.x, cell.y)]))
-                {
-                    self.write(band, next);
+                let wide = |one: &Changed| one.wide && band_of(one.y) == band_of(band[0].y);
+                if changed.iter().any(wide) {
+                    self.write(band)
                 } else {
-                    self.write_band(band, next);
+                    self.write_band(band)
                 }
                 if self.out.len() > room {
                     break;
@@ -183,45 +115,39 @@ impl Encoder {
             whole = left.is_empty();
             changed.retain(|one| !left.contains(&band_of(one.y)));
         }
-        drop(cells);
-        take_over(shown, next, &changed);
+        changed.iter().for_each(|one| self.shown.take_over(one.y, &self.wanted));
         *out = std::mem::take(&mut self.out);
         whole
     }
 
+    fn cells(&self, run: &Run) -> &[Glyph] {
+        &self.wanted.line(run.y)[run.columns()]
+    }
+
     /// A few lines, style by style, beginning with the one at hand. Not for wide characters, which take their neighbours
     /// along: lines with such are written from left to right.
-    fn write_band(&mut self, band: &[Update<'_>], next: &Buffer) {
-        let mut styles: Vec<(Style, Vec<Update<'_>>)> = vec![(self.pen, Vec::with_capacity(band.len()))];
-        // Where the last cell went: nearly always the next one follows it.
-        let (mut place, mut behind) = (0, None);
-        for cell in band {
-            let follows = behind.replace((cell.x + 1, cell.y)) == Some((cell.x, cell.y));
-            if cell.void() {
-                // A blank goes with what it follows.
-                place = if follows { place } else { 0 };
-            } else {
-                if styles[place].0 != cell.style {
-                    place = styles.iter().position(|(met, _)| *met == cell.style).unwrap_or(styles.len());
-                }
-                if place == styles.len() {
-                    styles.push((cell.style, Vec::with_capacity(32)));
-                }
+    fn write_band(&mut self, band: &[Run]) {
+        let mut styles: Vec<(Style, Vec<Run>)> = vec![(self.pen, Vec::with_capacity(band.len()))];
+        for run in band {
+            // What is erased needs no style of its own.
+            let style = run.style.unwrap_or(styles[0].0);
+            match styles.iter_mut().find(|(met, _)| *met == style) {
+                Some((_, runs)) => runs.push(*run),
+                None => styles.push((style, vec![*run])),
             }
-            styles[place].1.push(*cell);
         }
-        styles.iter().for_each(|(_, updates)| self.write(updates, next));
+        styles.iter().for_each(|(_, runs)| self.write(runs));
     }
 
     /// A clock and its neighbours: what can be written in the style at hand goes first where that saves a change of style.
-    fn write_few(&mut self, updates: &[Update<'_>], next: &Buffer) {
-        let mut by_style = updates.to_vec();
-        by_style.sort_by_key(|cell| !self.writes(cell));
+    fn write_few(&mut self, runs: &[Run]) {
+        let mut by_style = runs.to_vec();
+        by_style.sort_by_key(|run| !self.writes(self.cells(run)[0]));
         let (start, before) = (self.out.len(), (self.pen, self.cursor));
-        self.write(updates, next);
+        self.write(runs);
         let in_order = (self.out.split_off(start), (self.pen, self.cursor));
         (self.pen, self.cursor) = before;
-        self.write(&by_style, next);
+        self.write(&by_style);
         if in_order.0.len() <= self.out.len() - start {
             self.out.truncate(start);
             self.out.push_str(&in_order.0);
@@ -229,38 +155,42 @@ impl Encoder {
         }
     }
 
-    fn write(&mut self, updates: &[Update<'_>], next: &Buffer) {
-        let mut updates = updates.iter().copied().peekable();
-        while let Some(cell) = updates.next() {
-            let Update { x, y, .. } = cell;
-            self.bridge(next, x, y);
-            self.go(x, y);
-            if !cell.void() {
-                self.print(&cell);
-                continue;
+    fn write(&mut self, runs: &[Run]) {
+        let mut runs = runs.iter().peekable();
+        while let Some(run) = runs.next() {
+            let (mut x, y) = (run.x, run.y);
+            while x < run.end {
+                self.bridge(x, y);
+                self.go(x, y);
+                let cells = &self.wanted.line(y)[usize::from(x)..];
+                let void = cells[0] == Glyph::VOID;
+                let same = cells.iter().position(|glyph| (*glyph == Glyph::VOID) != void);
+                let end = same.map_or(self.wanted.width(), |same| x + same as u16);
+                let from = std::mem::replace(&mut x, end.min(run.end));
+                if !void {
+                    self.print(from, x, run);
+                    continue;
+                }
+                // All void cells from here to the last that must become so.
+                while let Some(more) = runs.next_if(|more| more.y == y && (from..end).contains(&more.x)) {
+                    x = x.max(more.end);
+                }
+                self.clear(if end == self.wanted.width() { end - from } else { x - from }, x - from);
             }
-            // All void cells from here to the last that must become so.
-            let end = (x..).zip(&line(next, y)[usize::from(x)..]).find(|(_, cell)| !void(cell));
-            let end = end.map_or(self.width, |(column, _)| column);
-            let mut last = x;
-            while let Some(more) = updates.next_if(|more| more.y == y && (x..end).contains(&more.x)) {
-                last = last.max(more.x);
-            }
-            self.clear(&cell, if end == self.width { end - x } else { last - x + 1 }, last - x + 1);
         }
     }
 
     /// Erases so many blanks from the cursor on, or writes as many as are needed.
-    fn clear(&mut self, cell: &Update<'_>, blanks: u16, needed: u16) {
-        let to_end = self.cursor.is_some_and(|(x, _)| x + blanks >= self.width);
+    fn clear(&mut self, blanks: u16, needed: u16) {
+        let to_end = self.cursor.is_some_and(|(x, _)| x + blanks >= self.wanted.width());
         if usize::from(needed) <= if to_end { 3 } else { WRITTEN } {
-            (0..needed).for_each(|_| self.print(cell));
+            self.restyle_for(Glyph::VOID);
+            (0..needed).for_each(|_| self.out.push(' '));
+            self.advance(needed);
             return;
         }
         // Terminals erase with the background that they would write with, some with more than that.
-        if !self.writes(cell) {
-            self.restyle(DEFAULT);
-        }
+        self.restyle_for(Glyph::VOID);
         if to_end {
             self.out.push_str("\x1b[K");
         } else {
@@ -269,21 +199,27 @@ impl Encoder {
     }
 
     /// Over a gap of a few unchanged cells of the same style it is cheaper to write them again than to move.
-    fn bridge(&mut self, next: &Buffer, x: u16, y: u16) {
+    fn bridge(&mut self, x: u16, y: u16) {
         let Some((from, row)) = self.cursor else { return };
         if row != y || from >= x || x - from > BRIDGED {
             return;
         }
-        let gap = || (from..x).map(|column| Update::of(column, y, &next[(column, y)]));
-        if gap().all(|cell| cell.symbol.len() == 1 && self.writes(&cell)) {
-            gap().for_each(|cell| self.print(&cell));
+        let gap = &self.wanted.line(y)[usize::from(from)..usize::from(x)];
+        if gap.iter().all(|glyph| glyph.is_ascii() && self.writes(*glyph)) {
+            gap.iter().for_each(|glyph| glyph.write(&mut self.out, &self.clusters));
+            self.advance(x - from);
         }
     }
 
     /// Whether a cell written now would look as it should.
-    fn writes(&self, cell: &Update<'_>) -> bool {
-        let blanks = || cell.style.bg == self.pen.bg && !self.pen.modifier.intersects(ON_BLANKS);
-        if cell.blank { blanks() } else { cell.style == self.pen }
+    fn writes(&self, glyph: Glyph) -> bool {
+        glyph.written_in(self.pen)
+    }
+
+    fn restyle_for(&mut self, glyph: Glyph) {
+        if !self.writes(glyph) {
+            self.restyle(glyph.style);
+        }
     }
 
     fn go(&mut self, x: u16, y: u16) {
@@ -329,14 +265,23 @@ impl Encoder {
         self.out.push(letter);
     }
 
-    fn print(&mut self, cell: &Update<'_>) {
-        if !self.writes(cell) {
-            self.restyle(cell.style);
+    /// Writes some cells of a run, none of them void.
+    fn print(&mut self, x: u16, end: u16, run: &Run) {
+        let cells = usize::from(x)..usize::from(end);
+        if !self.wanted.line(run.y)[cells.clone()].iter().all(|glyph| self.writes(*glyph)) {
+            self.restyle(run.style.unwrap_or(DEFAULT));
         }
-        self.out.push_str(cell.symbol);
-        let columns = cell.columns();
-        // Past the last column a terminal's cursor is wherever it likes.
-        self.cursor = self.cursor.map(|(x, y)| (x + columns, y)).filter(|(x, _)| *x < self.width);
+        let cells = &self.wanted.line(run.y)[cells];
+        cells.iter().for_each(|glyph| glyph.write(&mut self.out, &self.clusters));
+        // Only the last of a run may be wide.
+        let columns = cells.last().map_or(0, |glyph| glyph.columns() - 1) + end - x;
+        self.advance(columns);
+    }
+
+    /// Past the last column a terminal's cursor is wherever it likes.
+    fn advance(&mut self, columns: u16) {
+        let width = self.wanted.width();
+        self.cursor = self.cursor.map(|(x, y)| (x + columns, y)).filter(|(x, _)| *x < width);
     }
 
     fn restyle(&mut self, to: Style) {
@@ -420,12 +365,4 @@ const fn digits(number: u16) -> usize {
         10..100 => 2,
         _ => 3,
     }
-}
-
-/// Writes a number. Most of what moves the cursor is numbers, and formatting takes ten times as long.
-fn decimal(out: &mut String, number: u16) {
-    if number >= 10 {
-        decimal(out, number / 10);
-    }
-    out.push(char::from(b'0' + (number % 10) as u8));
 }

@@ -1,6 +1,9 @@
 //! What a frame is drawn from: the snapshot, this screen's own state, and what follows from both, worked out once.
 
-use std::time::{Duration, Instant};
+use std::{
+    cell::OnceCell,
+    time::{Duration, Instant},
+};
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -62,14 +65,21 @@ pub(super) struct Scene<'a> {
     /// None: the engine is heard.
     pub(super) lost: Option<&'a Lost>,
     pub(super) target: Target,
-    pub(super) conditions: Vec<Condition>,
-    pub(super) holds: Vec<Hold>,
-    pub(super) price: Price,
-    pub(super) forecast: Forecast,
+    worked_out: WorkedOut,
+}
+
+/// What follows from a snapshot at a time, worked out when something that shows it is drawn: a box over the cockpit shows
+/// little of it.
+#[derive(Default)]
+struct WorkedOut {
+    conditions: OnceCell<Vec<Condition>>,
+    holds: OnceCell<Vec<Hold>>,
+    price: OnceCell<Price>,
+    forecast: OnceCell<Forecast>,
 }
 
 impl<'a> Scene<'a> {
-    /// Works out what follows from a snapshot at a time.
+    /// A snapshot, looked at by a person at a time.
     pub(super) fn new(
         snapshot: &'a Snapshot,
         ui: &'a Ui,
@@ -78,20 +88,42 @@ impl<'a> Scene<'a> {
         lost: Option<&'a Lost>,
     ) -> Self {
         let now = lost.map_or(now, |lost| lost.since);
-        let (plan, state) = (&snapshot.plan, &snapshot.state);
         let target = target(snapshot, ui.pinned);
-        let data = |metric: &str| snapshot.telemetry.metrics.get(metric).map(Vec::as_slice).unwrap_or_default();
-        let price =
-            Price { written: written(plan, state, data), ..price(plan, state, cached_ttl(&snapshot.telemetry, now)) };
-        let forecast = forecast(plan, state, &price, now);
-        let conditions = conditions(plan, state, &target.step, target.direction, now);
-        let mut holds = alarms(plan, state, now);
-        for hold in &mut holds {
-            // The log says when a trouble began and its first next try; the later ones are only told.
-            let told = hold.retried().and_then(|of| snapshot.telemetry.next_tries.get(of)).copied();
-            hold.next_try = told.max(hold.next_try);
-        }
-        Self { snapshot, ui, theme, tz, now, instant, lost, target, conditions, holds, price, forecast }
+        Self { snapshot, ui, theme, tz, now, instant, lost, target, worked_out: WorkedOut::default() }
+    }
+
+    /// What the gate of the target asks of the world.
+    pub(super) fn conditions(&self) -> &[Condition] {
+        let Target { step, direction, .. } = &self.target;
+        let work_out = || conditions(self.plan(), self.state(), step, *direction, self.now);
+        self.worked_out.conditions.get_or_init(work_out)
+    }
+
+    /// Everything that stands against the run.
+    pub(super) fn holds(&self) -> &[Hold] {
+        self.worked_out.holds.get_or_init(|| {
+            let mut holds = alarms(self.plan(), self.state(), self.now);
+            for hold in &mut holds {
+                // The log says when a trouble began and its first next try; the later ones are only told.
+                let told = hold.retried().and_then(|of| self.telemetry().next_tries.get(of)).copied();
+                hold.next_try = told.max(hold.next_try);
+            }
+            holds
+        })
+    }
+
+    /// What going back takes now.
+    pub(super) fn price(&self) -> &Price {
+        self.worked_out.price.get_or_init(|| {
+            let data = |metric: &str| self.telemetry().metrics.get(metric).map(Vec::as_slice).unwrap_or_default();
+            let written = written(self.plan(), self.state(), data);
+            Price { written, ..price(self.plan(), self.state(), cached_ttl(self.telemetry(), self.now)) }
+        })
+    }
+
+    /// When it will be over, and until when one may still go back.
+    pub(super) fn forecast(&self) -> &Forecast {
+        self.worked_out.forecast.get_or_init(|| forecast(self.plan(), self.state(), self.price(), self.now))
     }
 
     /// The plan.

@@ -17,11 +17,10 @@ use super::encode::Encoder;
 /// of a piece for a slow terminal what has arrived is seen while the rest is on its way.
 const SYNC_FROM: usize = 200;
 
-/// What the terminal shows, and the encoder of what must change.
+/// What is drawn, and the encoder of what must change for it.
 #[derive(Debug)]
 pub(super) struct Screen {
-    /// As it was drawn, line by line: what is drawn the same again needs no closer look.
-    shown: Buffer,
+    /// As it was drawn last.
     next: Buffer,
     /// The lines of `next` that were drawn; None: all of them.
     drawn: Option<Vec<Rect>>,
@@ -35,14 +34,12 @@ pub(super) struct Screen {
 impl Screen {
     /// A screen of unknown content.
     pub(super) fn new(area: Rect) -> Self {
-        let buffer = || Buffer::empty(area);
         Self {
-            shown: buffer(),
-            next: buffer(),
+            next: Buffer::empty(area),
             drawn: None,
             below: Buffer::default(),
             covered: false,
-            encoder: Encoder::default(),
+            encoder: Encoder::erased(area),
             stale: true,
         }
     }
@@ -97,10 +94,8 @@ impl Screen {
         match (self.covered, covered) {
             (true, false) => std::mem::swap(&mut self.below, &mut self.next),
             (true, true) => copy(&self.below, &mut self.next),
-            (false, _) => copy(&self.shown, &mut self.next),
-        }
-        if covered && !self.covered {
-            copy(&self.shown, &mut self.below);
+            (false, true) => copy(&self.next, &mut self.below),
+            (false, false) => {}
         }
         (self.drawn, self.covered) = (None, covered);
     }
@@ -114,13 +109,12 @@ impl Screen {
     /// something is left, and the next frame goes on from there.
     pub(super) fn encode_some(&mut self, first: Rect, room: usize) -> (Vec<u8>, bool) {
         let mut out = String::new();
-        if std::mem::take(&mut self.stale) {
+        if std::mem::take(&mut self.stale) || self.encoder.full() {
             out.push_str("\x1b[0m\x1b[2J");
-            self.shown.reset();
-            self.encoder = Encoder::default();
+            self.encoder = Encoder::erased(self.next.area);
+            self.drawn = None;
         }
-        let drawn = self.drawn.as_deref();
-        let whole = self.encoder.encode((&mut self.shown, &mut self.next, drawn), &mut out, first, room);
+        let whole = self.encoder.encode((&self.next, self.drawn.as_deref()), &mut out, first, room);
         if out.len() < SYNC_FROM || room < usize::MAX {
             return (out.into_bytes(), whole);
         }

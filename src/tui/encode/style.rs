@@ -1,20 +1,71 @@
 //! Styles, and the codes that change one into another (ECMA-48, section 8.3.117, and xterm's extensions).
 
-use std::fmt::Write as _;
-
 use ratatui::style::{Color, Modifier};
+
+/// A colour, as a number: that of a named one is its code less 30, others have a byte above their index or components.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ink(u32);
+
+const INDEXED: u32 = 1 << 24;
+const RGB: u32 = 2 << 24;
+
+impl Ink {
+    /// The terminal's own.
+    const RESET: Self = Self(9);
+
+    pub(super) const fn of(color: Color) -> Self {
+        let number = match color {
+            Color::Reset => return Self::RESET,
+            Color::Black => 0,
+            Color::Red => 1,
+            Color::Green => 2,
+            Color::Yellow => 3,
+            Color::Blue => 4,
+            Color::Magenta => 5,
+            Color::Cyan => 6,
+            Color::Gray => 7,
+            Color::DarkGray => 60,
+            Color::LightRed => 61,
+            Color::LightGreen => 62,
+            Color::LightYellow => 63,
+            Color::LightBlue => 64,
+            Color::LightMagenta => 65,
+            Color::LightCyan => 66,
+            Color::White => 67,
+            Color::Indexed(index) => INDEXED | index as u32,
+            Color::Rgb(r, g, b) => RGB | (r as u32) << 16 | (g as u32) << 8 | b as u32,
+        };
+        Self(number)
+    }
+
+    /// Writes its code; `base` is 30 for the foreground and 40 for the background.
+    fn write(self, codes: &mut String, base: u16) {
+        let [kind, r, g, b] = self.0.to_be_bytes();
+        if kind == 0 {
+            decimal(codes, base + u16::from(b));
+        } else {
+            decimal(codes, base + 8);
+            codes.push_str(if self.0 < RGB { ";5" } else { ";2" });
+            for number in &[r, g, b][if self.0 < RGB { 2 } else { 0 }..] {
+                codes.push(';');
+                decimal(codes, u16::from(*number));
+            }
+        }
+        codes.push(';');
+    }
+}
 
 /// The style that the terminal would write with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Style {
-    pub(super) fg: Color,
-    pub(super) bg: Color,
+    pub(super) fg: Ink,
+    pub(super) bg: Ink,
     pub(super) modifier: Modifier,
 }
 
-pub(super) const DEFAULT: Style = Style { fg: Color::Reset, bg: Color::Reset, modifier: Modifier::empty() };
+pub(super) const DEFAULT: Style = Style { fg: Ink::RESET, bg: Ink::RESET, modifier: Modifier::empty() };
 
-const MODIFIERS: [(Modifier, u8, u8); 5] = [
+const MODIFIERS: [(Modifier, u16, u16); 5] = [
     (Modifier::BOLD, 1, 22),
     (Modifier::DIM, 2, 22),
     (Modifier::ITALIC, 3, 23),
@@ -28,7 +79,8 @@ pub(super) fn difference(codes: &mut String, from: Style, to: Style) {
     let mut added = to.modifier - from.modifier;
     for (modifier, _, off) in MODIFIERS {
         if removed.contains(modifier) {
-            let _ = write!(codes, "{off};");
+            decimal(codes, off);
+            codes.push(';');
         }
     }
     // One code ends both bold and dim.
@@ -37,47 +89,22 @@ pub(super) fn difference(codes: &mut String, from: Style, to: Style) {
     }
     for (modifier, on, _) in MODIFIERS {
         if added.contains(modifier) {
-            let _ = write!(codes, "{on};");
+            decimal(codes, on);
+            codes.push(';');
         }
     }
     if from.fg != to.fg {
-        color(codes, to.fg, 30);
+        to.fg.write(codes, 30);
     }
     if from.bg != to.bg {
-        color(codes, to.bg, 40);
+        to.bg.write(codes, 40);
     }
 }
 
-/// Writes the code of a colour; `base` is 30 for the foreground and 40 for the background.
-fn color(codes: &mut String, color: Color, base: u8) {
-    let dark = |index: u8| base + index;
-    let light = |index: u8| base + 60 + index;
-    let number = match color {
-        Color::Reset => base + 9,
-        Color::Black => dark(0),
-        Color::Red => dark(1),
-        Color::Green => dark(2),
-        Color::Yellow => dark(3),
-        Color::Blue => dark(4),
-        Color::Magenta => dark(5),
-        Color::Cyan => dark(6),
-        Color::Gray => dark(7),
-        Color::DarkGray => light(0),
-        Color::LightRed => light(1),
-        Color::LightGreen => light(2),
-        Color::LightYellow => light(3),
-        Color::LightBlue => light(4),
-        Color::LightMagenta => light(5),
-        Color::LightCyan => light(6),
-        Color::White => light(7),
-        Color::Indexed(index) => {
-            let _ = write!(codes, "{};5;{index};", base + 8);
-            return;
-        }
-        Color::Rgb(r, g, b) => {
-            let _ = write!(codes, "{};2;{r};{g};{b};", base + 8);
-            return;
-        }
-    };
-    let _ = write!(codes, "{number};");
+/// Writes a number. Most of what moves the cursor or changes a style is numbers, and formatting takes ten times as long.
+pub(super) fn decimal(out: &mut String, number: u16) {
+    if number >= 10 {
+        decimal(out, number / 10);
+    }
+    out.push(char::from(b'0' + (number % 10) as u8));
 }

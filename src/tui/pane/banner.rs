@@ -50,11 +50,11 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
         all.push(banner(Role::BadFill, "JOURNAL", words, "nothing acts until it can"));
     }
     if let Some(rollback) = &state.rollback {
-        let left = text::count(scene.price.undos.len(), "step");
+        let left = text::count(scene.price().undos.len(), "step");
         let words = format!("since {}, {}: {left} to undo", text::time(rollback.at, scene.tz), rollback.reason);
         all.push(banner(Role::WarnFill, "ROLLING BACK", words, "F turns forward again"));
     }
-    let (blind, holds): (Vec<_>, Vec<_>) = scene.holds.iter().partition(|hold| hold.kind == HoldKind::Blind);
+    let (blind, holds): (Vec<_>, Vec<_>) = scene.holds().iter().partition(|hold| hold.kind == HoldKind::Blind);
     all.extend(holds.into_iter().map(|hold| held(scene, hold)));
     all.extend(state.gate.as_ref().and_then(|gate| gate_of(scene, gate)));
     all.extend(blind.into_iter().map(|hold| held(scene, hold)));
@@ -121,7 +121,7 @@ fn breach(scene: &Scene<'_>, words: &str, blocking: bool) -> Banner {
     let guardrail = guardrails.into_iter().find(|g| words.contains(&g.title));
     let text = guardrail.map_or_else(|| words.to_owned(), |guardrail| format!("{words}{}", measured(scene, guardrail)));
     let proposes = guardrail.is_some_and(|g| g.consequence == Consequence::ProposeRollback);
-    let hint = if proposes { format!("R rolls back in {}", text::clock(scene.price.total)) } else { String::new() };
+    let hint = if proposes { format!("R rolls back in {}", text::clock(scene.price().total)) } else { String::new() };
     banner(if blocking { Role::BadFill } else { Role::WarnFill }, "BREACH", text, hint)
 }
 

@@ -110,7 +110,7 @@ fn acts(scene: &Scene<'_>, command: Command) -> bool {
         }
         // Before everything is done it is no usual thing to do.
         Command::End => state.complete() || state.rolled_back,
-        Command::Rollback => state.rollback.is_none() && !state.rolled_back && scene.price.passed.is_none(),
+        Command::Rollback => state.rollback.is_none() && !state.rolled_back && scene.price().passed.is_none(),
         _ => true,
     }
 }

@@ -83,7 +83,7 @@ fn facts(scene: &Scene<'_>, narrow: bool) -> Vec<Fact> {
         facts.push((2, "", "SESSION OVER".into(), Role::WarnFill));
         return facts;
     }
-    if let Some(end) = scene.forecast.window_end {
+    if let Some(end) = scene.forecast().window_end {
         let left = end.duration_since(now);
         let (label, role) = if left.is_negative() { ("window over by", Role::Bad) } else { ("window", Role::Text) };
         facts.push((2, label, hours(left.unsigned_abs()), role));
@@ -93,19 +93,19 @@ fn facts(scene: &Scene<'_>, narrow: bool) -> Vec<Fact> {
     } else if scene.state().complete() {
         facts.push((3, "", "COMPLETE".into(), Role::Good));
     } else if scene.state().rollback.is_some() {
-        let back = now.checked_add(scene.price.total).unwrap_or(now);
+        let back = now.checked_add(scene.price().total).unwrap_or(now);
         facts.push((5, "back", format!("~{}", text::minute(back, scene.tz)), Role::Warn));
     } else {
-        facts.push((5, "finish", format!("~{}", text::minute(scene.forecast.finish, scene.tz)), Role::Text));
+        facts.push((5, "finish", format!("~{}", text::minute(scene.forecast().finish, scene.tz)), Role::Text));
     }
     // There is something to abort, a way back, and a window that it can fit into.
-    let open = scene.forecast.window_end.is_some_and(|end| end > now) && scene.price.passed.is_none();
+    let open = scene.forecast().window_end.is_some_and(|end| end > now) && scene.price().passed.is_none();
     let open = open && scene.state().rollback.is_none() && !scene.state().rolled_back;
     // Before that, the last moment to begin at which what is left fits the window.
-    let (label, moment) = if scene.price.undos.is_empty() {
-        ("latest start", scene.forecast.latest_start.filter(|_| !scene.state().complete()))
+    let (label, moment) = if scene.price().undos.is_empty() {
+        ("latest start", scene.forecast().latest_start.filter(|_| !scene.state().complete()))
     } else {
-        ("latest abort", scene.forecast.latest_abort)
+        ("latest abort", scene.forecast().latest_abort)
     };
     if let Some(moment) = moment.filter(|_| open) {
         let passed = moment < now;

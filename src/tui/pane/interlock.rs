@@ -72,7 +72,7 @@ fn missing(scene: &Scene<'_>) -> Vec<plan::Role> {
 
 /// What is seen where nothing should be, and what is seen nowhere, a sentence each.
 fn strays(scene: &Scene<'_>) -> impl Iterator<Item = String> {
-    let strays = scene.holds.iter().filter(|hold| matches!(hold.kind, HoldKind::Stray | HoldKind::Missing(_)));
+    let strays = scene.holds().iter().filter(|hold| matches!(hold.kind, HoldKind::Stray | HoldKind::Missing(_)));
     strays.map(|hold| format!("{}.", hold.text))
 }
 

@@ -1,6 +1,9 @@
 //! The newest of what happened; it rests at its end.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet, VecDeque},
+};
 
 use jiff::SignedDuration;
 use ratatui::{buffer::Buffer, layout::Rect};
@@ -23,7 +26,8 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     for event in newest {
         let (time, author) = margin(scene, event, wide);
         let columns = usize::from(inside.width).saturating_sub(text::width(&time) + 3);
-        let mut lines = text::wrap(&format!("{author} {}", text::clean(&words(scene, event))), columns);
+        let told = format!("{author} {}", text::clean(&words(scene, event)));
+        let mut lines = text::wrap(&told, columns);
         lines.truncate(3);
         let height = u16::try_from(lines.len().max(1)).unwrap_or(1).min(bottom - inside.y);
         bottom -= height;
@@ -50,7 +54,7 @@ const fn names_itself(event: &Event) -> bool {
     matches!(event.what, What::Attached { .. } | What::Detached | What::SeatTaken { .. })
 }
 
-fn entry(pen: &mut Pen<'_>, (event, tone): (&Event, Role), (time, author): (&str, &str), lines: &[String]) {
+fn entry(pen: &mut Pen<'_>, (event, tone): (&Event, Role), (time, author): (&str, &str), lines: &[Cow<'_, str>]) {
     pen.gap(1).put(Role::Dim, time).gap(1);
     let column = pen.width() - pen.left();
     for (index, line) in lines.iter().enumerate() {

@@ -84,7 +84,7 @@ fn explanation(scene: &Scene<'_>, about: &About) -> (&'static str, String) {
             )
         }
         About::Override(_, condition) => {
-            let detail = scene.conditions.iter().find(|c| c.id == *condition).map_or("", |c| c.detail.as_str());
+            let detail = scene.conditions().iter().find(|c| c.id == *condition).map_or("", |c| c.detail.as_str());
             (
                 "Go past a condition",
                 format!("{} does not hold: {detail}. It counts for the next attempt only.", condition.word()),
@@ -153,7 +153,7 @@ fn plain(scene: &Scene<'_>, question: &Question, about: &Decision, buf: &mut Buf
 
 /// Price first, then the list of undos, which is scrolled where it does not fit, then what it means and the key.
 fn rollback(scene: &Scene<'_>, question: &Question, reason: &str, buf: &mut Buffer, painted: &mut Painted) {
-    let undos = scene.price.undos.len();
+    let undos = scene.price().undos.len();
     let width = 84.min(buf.area.width);
     let foot = foot(scene, question, usize::from(width).saturating_sub(4));
     let lines = u16::try_from(foot.len()).unwrap_or(u16::MAX);
@@ -174,7 +174,7 @@ fn rollback(scene: &Scene<'_>, question: &Question, reason: &str, buf: &mut Buff
     let frame = Rect { x: inside.x - 2, y: inside.y - 1, width: inside.width + 4, height: inside.height + 2 };
     more(scene, frame, rolled, scroll_keys(scene.theme), buf);
     // The way back must stay open on every screen: each undo shows its exact change at its own gate.
-    let possible = undos > 0 && scene.price.passed.is_none() && scene.state().rollback.is_none();
+    let possible = undos > 0 && scene.price().passed.is_none() && scene.state().rollback.is_none();
     painted.question = possible && all_said && body.height >= 4;
     painted.reach = Some(rolled.most());
 }
@@ -184,8 +184,8 @@ fn price_and_undos(scene: &Scene<'_>, reason: &str, pen: &mut Pen<'_>) {
     pen.line();
     facts(scene, pen);
     pen.put(Role::Dim, "because ").wrapped(Role::Text, reason);
-    let undos = &scene.price.undos;
-    if undos.is_empty() || scene.price.passed.is_some() {
+    let undos = &scene.price().undos;
+    if undos.is_empty() || scene.price().passed.is_some() {
         return;
     }
     pen.line().put(Role::Dim, "Only undos run from here on, last change first; each has its own gate:").line();
@@ -200,12 +200,12 @@ fn price_and_undos(scene: &Scene<'_>, reason: &str, pen: &mut Pen<'_>) {
 fn foot(scene: &Scene<'_>, question: &Question, columns: usize) -> Vec<Vec<Word>> {
     let mut lines = vec![Vec::new()];
     let esc = |words: &str| vec![word(Role::Key, "[Esc]"), word(Role::Text, words.to_owned())];
-    if scene.price.undos.is_empty() || scene.price.passed.is_some() {
+    if scene.price().undos.is_empty() || scene.price().passed.is_some() {
         lines.push(esc(" back"));
         return lines;
     }
-    let wrapped = |words: &str| text::wrap(words, columns).into_iter().map(|line| vec![word(Role::Text, line)]);
-    lines.extend(wrapped(&meanwhile(scene)));
+    let meanwhile = meanwhile(scene);
+    lines.extend(text::wrap(&meanwhile, columns).into_iter().map(|line| vec![word(Role::Text, line)]));
     if scene.state().rollback.is_some() {
         let words = word(Role::Warn, "rolling back already: each undo waits for its gate   ");
         lines.push([vec![words], esc("")].concat());

@@ -21,7 +21,8 @@ pub(super) fn lines(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool)
     let mut lines = Vec::new();
     let gate = scene.state().gate.as_ref().filter(|gate| gate.step == step.id);
     if let Some(reason) = disarmed(scene, step).filter(|_| gate.is_none()) {
-        let wrapped = text::wrap(&format!("disarmed: {reason}"), columns);
+        let told = format!("disarmed: {reason}");
+        let wrapped = text::wrap(&told, columns);
         lines.extend(wrapped.into_iter().map(|line| vec![word(Role::Warn, line)]));
     }
     match gate {
@@ -219,7 +220,7 @@ fn idle(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool) -> Vec<Vec<
     }
     // Rolled back, there is nothing to do but to end it; who wants to may begin again.
     let mut lines = if scene.state().rolled_back { vec![over(scene, "rolled back")] } else { Vec::new() };
-    match scene.conditions.iter().find(|condition| !condition.holds) {
+    match scene.conditions().iter().find(|condition| !condition.holds) {
         _ if phase == Phase::Done && !back => {}
         Some(open) => lines.extend(locked(scene, step, open, columns)),
         None if drives && !whole => lines.push(unseen(scene)),
@@ -291,7 +292,7 @@ fn locked(scene: &Scene<'_>, step: &Step, open: &Condition, columns: usize) -> V
     if open.id == ConditionId::Hold && scene.state().hold.is_some() {
         keys.extend(key("h", "release it"));
     }
-    if overridable(&scene.conditions).is_ok() {
+    if overridable(scene.conditions()).is_ok() {
         keys.extend(key("o", "go past it"));
     }
     if scene.state().needs_met(scene.plan(), &step.id) && !back && scene.state().hold.is_none() {

@@ -16,7 +16,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled 
         headline(scene, pen);
         pen.line();
         facts(scene, pen);
-        for (index, step) in scene.price.undos.iter().enumerate() {
+        for (index, step) in scene.price().undos.iter().enumerate() {
             pen.put(Role::Dim, &format!("{}. undo ", index + 1)).put(Role::Text, &step.0).line();
         }
     })
@@ -25,13 +25,13 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled 
 /// `[R] 1:15 to Heroku`, or why there is no way back.
 pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let old = &scene.plan().sides.old.label;
-    if let Some(step) = &scene.price.passed {
+    if let Some(step) = &scene.price().passed {
         pen.put(Role::Bad, "no way back").put(Role::Dim, &format!(" since {step}"));
-    } else if scene.price.undos.is_empty()
+    } else if scene.price().undos.is_empty()
         && let Some(stands) = scene.state().steps.iter().find(|step| !step.applied.is_empty() && !step.undoable())
     {
         pen.put(Role::Warn, "nothing to undo").put(Role::Text, &format!("; {} stands and has no undo", stands.id));
-    } else if scene.price.undos.is_empty() {
+    } else if scene.price().undos.is_empty() {
         let words =
             if scene.state().rolled_back { " rolled back: every undo is done" } else { " nothing to undo: as before" };
         pen.put(Role::Good, scene.theme.glyphs.done).put(Role::Text, words);
@@ -39,14 +39,14 @@ pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         if scene.lost.is_none() && scene.state().rollback.is_none() {
             pen.put(Role::Key, "[R]").gap(1);
         }
-        pen.put(Role::Strong, &format!("{} ", text::clock(scene.price.total)));
+        pen.put(Role::Strong, &format!("{} ", text::clock(scene.price().total)));
         pen.put(Role::Text, &format!("to {old}"));
     }
 }
 
 /// What the price is made of, and what ends the way back.
 pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
-    let price = &scene.price;
+    let price = scene.price();
     if let Some(words) = stuck(scene) {
         pen.wrapped(Role::Bad, &words);
     }
@@ -74,24 +74,24 @@ pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
 
 /// Why going back would stop on its way, as far as that is known now.
 fn stuck(scene: &Scene<'_>) -> Option<String> {
-    if !scene.holds.iter().any(|hold| hold.kind == HoldKind::Credentials) {
+    if !scene.holds().iter().any(|hold| hold.kind == HoldKind::Credentials) {
         return None;
     }
     let at_aws = |id: &&StepId| {
         let step = scene.state().step(id);
         step.is_some_and(|step| step.applied.iter().any(Change::is_at_aws))
     };
-    let first = scene.price.undos.iter().position(|id| at_aws(&id))?;
-    let id = &scene.price.undos[first];
+    let first = scene.price().undos.iter().position(|id| at_aws(&id))?;
+    let id = &scene.price().undos[first];
     Some(format!("stops at undo {}, {id}: the AWS credentials have ended", first + 1))
 }
 
 /// What going back loses: a sentence, because a number alone is taken for anything. A count that is old says so.
 pub(super) fn written(scene: &Scene<'_>) -> Option<String> {
-    let written = scene.price.written?;
+    let written = scene.price().written?;
     let new = &scene.plan().sides.new.label;
     // While undos run and after them nothing is going to be lost any more: it is what has stayed there.
-    let gone = scene.state().rolled_back || scene.price.undos.is_empty();
+    let gone = scene.state().rolled_back || scene.price().undos.is_empty();
     let verb = if gone { "left" } else { "loses" };
     let since = text::minute(written.since, scene.tz);
     #[expect(clippy::cast_precision_loss, reason = "for people")]
@@ -126,8 +126,8 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     if let Some(words) = written(scene) {
         pen.put(Role::Warn, &format!("  {words}"));
     }
-    if !scene.price.undos.is_empty() {
-        let undos = text::count(scene.price.undos.len(), "undo");
-        pen.put(Role::Dim, &format!("  {undos} + TTL {}", text::clock(scene.price.ttl)));
+    if !scene.price().undos.is_empty() {
+        let undos = text::count(scene.price().undos.len(), "undo");
+        pen.put(Role::Dim, &format!("  {undos} + TTL {}", text::clock(scene.price().ttl)));
     }
 }

@@ -234,11 +234,11 @@ fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>, brief: bool) {
     }
     section(pen, "needs");
     let glyphs = scene.theme.glyphs;
-    for condition in scene.conditions.iter().filter(|condition| !condition.holds) {
+    for condition in scene.conditions().iter().filter(|condition| !condition.holds) {
         pen.column(MARGIN).put(Role::Bad, glyphs.fail).gap(1).cell(Role::Bad, condition.id.word(), 11);
         pen.wrapped(Role::Text, &condition.detail);
     }
-    let holding = || scene.conditions.iter().filter(|condition| condition.holds);
+    let holding = || scene.conditions().iter().filter(|condition| condition.holds);
     let long = !brief && pen.room() > holding().count() + 1;
     pen.column(MARGIN);
     for condition in holding() {
@@ -264,7 +264,7 @@ fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>, brief: bool) {
 fn price(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     section(pen, "back");
     super::rollback::headline(scene, pen);
-    let price = &scene.price;
+    let price = scene.price();
     let dot = scene.theme.glyphs.dot;
     let written = super::rollback::written(scene);
     if let Some(words) = &written {
@@ -383,7 +383,7 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let (glyph, role) = symbol(scene.theme.glyphs, phase);
     pen.put(role, glyph).put(Role::Strong, &format!(" {} {} ", scene.target.index + 1, step.title));
     pen.put(role, scene.standing(&step.id, phase));
-    if let Some(open) = scene.conditions.iter().find(|condition| !condition.holds && !phase.in_flight()) {
+    if let Some(open) = scene.conditions().iter().find(|condition| !condition.holds && !phase.in_flight()) {
         pen.gap(2).put(Role::Dim, &format!("{}: {}", open.id.word(), open.detail));
     }
 }

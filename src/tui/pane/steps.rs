@@ -157,7 +157,7 @@ fn next<'a>(scene: &'a Scene<'_>) -> Option<(&'static str, &'a str)> {
         let next = scene.plan().steps.get(scene.target.index + 1)?;
         return Some(("next", &next.title));
     }
-    let undos = &scene.price.undos;
+    let undos = &scene.price().undos;
     let after = undos.iter().position(|id| *id == scene.target.step).map_or(0, |at| at + 1);
     undos.get(after).map_or(Some(("then", "all is as before")), |id| Some(("then undo", title(id)?)))
 }

@@ -89,7 +89,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled 
     let waited: Duration = rows.iter().map(|row| waiting(scene, row)).sum();
     let right = [word(Role::Dim, format!("gates waited {}", text::clock(waited)))];
     let inside = padded(framed(scene, area, &[word(Role::Text, "Timeline")], &right, buf));
-    let end = scene.forecast.finish.max(scene.forecast.window_end.unwrap_or(scene.now)).max(scene.now);
+    let end = scene.forecast().finish.max(scene.forecast().window_end.unwrap_or(scene.now)).max(scene.now);
     let title = if area.width >= 100 { 28 } else { 20 };
     let columns = usize::from(inside.width).saturating_sub(title + TIME * 4 + 2);
     let axis = Axis { from, span: text::since(from, end).as_secs_f64().max(60.0), columns };
@@ -177,7 +177,7 @@ fn sums(scene: &Scene<'_>, pen: &mut Pen<'_>, title: usize, waited: Duration) {
 
 /// What is left, and until when it may begin and be abandoned.
 fn forecast(scene: &Scene<'_>, pen: &mut Pen<'_>) {
-    let told = &scene.forecast;
+    let told = scene.forecast();
     if !scene.state().complete() {
         pen.put(Role::Dim, "left      ").put(Role::Text, &format!("{} as planned", text::clock(told.planned)));
         if let Some(rehearsed) = told.rehearsed {
