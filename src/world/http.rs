@@ -34,7 +34,7 @@ use crate::{
 
 /// What is read of a body.
 const MAX_BODY: usize = 1 << 20;
-/// Addresses of the sides that are remembered, to tell who served a live answer.
+/// Addresses of the sides that are remembered, to tell who served a live answer; and certificates that were read.
 const MAX_SEEN: usize = 256;
 
 /// Servers whose sessions one client remembers.
@@ -57,6 +57,9 @@ pub struct Checker {
     clients: Mutex<HashMap<(Anchors, Target), (Instant, Client)>>,
     /// Addresses that served direct runs.
     seen: Mutex<HashMap<IpAddr, Side>>,
+    /// What the plan's URLs are, and when the certificates that were shown expire: both are read once.
+    urls: Mutex<HashMap<String, Url>>,
+    expiries: Mutex<HashMap<Vec<u8>, Option<Timestamp>>>,
 }
 
 impl Checker {
@@ -69,6 +72,8 @@ impl Checker {
             trusted: Mutex::default(),
             clients: Mutex::default(),
             seen: Mutex::new([Side::Old, Side::New].into_iter().filter_map(literal).collect()),
+            urls: Mutex::default(),
+            expiries: Mutex::default(),
         }
     }
 
@@ -103,7 +108,7 @@ impl Checker {
     }
 
     async fn ask(&self, check: &Check, target: Target) -> Result<Answer, String> {
-        let url = Url::parse(&check.url).map_err(|error| clean(&format!("the URL cannot be read: {error}")))?;
+        let url = self.url(&check.url)?;
         if target != Target::Live && !matches!(url.host(), Some(url::Host::Domain(_))) {
             return Err("the URL names an address: one side alone cannot be asked".to_owned());
         }
@@ -114,7 +119,7 @@ impl Checker {
         let mut answer = Answer {
             status: response.status().as_u16(),
             body: Vec::new(),
-            certificate_until: certificate.and_then(expiry),
+            certificate_until: certificate.and_then(|der| self.expiry(der)),
             address: response.remote_addr().map(|address| address.ip()),
             wait: told_to_wait(response.headers(), wall_now())
                 .filter(|_| matches!(response.status().as_u16(), 429 | 503)),
@@ -143,6 +148,28 @@ impl Checker {
                 Ok(client)
             }
         }
+    }
+
+    fn url(&self, text: &str) -> Result<Url, String> {
+        let mut urls = lock(&self.urls);
+        if let Some(url) = urls.get(text) {
+            return Ok(url.clone());
+        }
+        let url = Url::parse(text).map_err(|error| clean(&format!("the URL cannot be read: {error}")))?;
+        urls.insert(text.to_owned(), url.clone());
+        Ok(url)
+    }
+
+    /// When a certificate expires. Few are shown over and over.
+    fn expiry(&self, der: &[u8]) -> Option<Timestamp> {
+        let mut expiries = lock(&self.expiries);
+        if let Some(expiry) = expiries.get(der) {
+            return *expiry;
+        }
+        if expiries.len() >= MAX_SEEN {
+            expiries.clear();
+        }
+        *expiries.entry(der.to_vec()).or_insert_with(|| expiry(der))
     }
 
     fn trusting(&self, anchors: &Anchors) -> Result<ClientConfig, String> {

@@ -43,6 +43,8 @@ fn checker(old: &str, new: &str) -> Checker {
         trusted: Mutex::default(),
         clients: Mutex::default(),
         seen: Mutex::new(seen.collect()),
+        urls: Mutex::default(),
+        expiries: Mutex::default(),
     }
 }
 
