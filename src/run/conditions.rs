@@ -80,8 +80,14 @@ impl Look<'_> {
     }
 
     fn not_rolling_back(&self) -> Condition {
-        let rolling = self.state.rollback.is_some();
-        self.condition(ConditionId::Order, !rolling, "rolling back: only undos run".into())
+        let detail = if self.state.rollback.is_some() {
+            "rolling back: only undos run"
+        } else if self.state.rolled_back {
+            "rolled back: F turns forward again"
+        } else {
+            ""
+        };
+        self.condition(ConditionId::Order, detail.is_empty(), detail.into())
     }
 
     fn order(&self) -> Condition {
@@ -97,8 +103,13 @@ impl Look<'_> {
     }
 
     fn needs(&self) -> Condition {
-        let unmet: Vec<_> = self.state.unmet_needs(self.plan, &self.step.id).map(|id| id.0.as_str()).collect();
-        let detail = if unmet.is_empty() { "all done".into() } else { format!("wants {}", unmet.join(", ")) };
+        // As the list of steps names them.
+        let named = |id: &StepId| {
+            let number = self.plan.position(id).map_or(0, |at| at + 1);
+            format!("{number} {}", self.plan.step(id).map_or(id.0.as_str(), |step| &step.title))
+        };
+        let unmet: Vec<_> = self.state.unmet_needs(self.plan, &self.step.id).map(named).collect();
+        let detail = if unmet.is_empty() { "all done".into() } else { format!("first {}", unmet.join(", ")) };
         self.condition(ConditionId::Needs, unmet.is_empty(), detail)
     }
 

@@ -108,7 +108,7 @@ fn guided(scene: &Scene<'_>, seen: Seen) -> Advice {
     }
     if scene.state().rolled_back {
         return advice(
-            "Everything is undone. Q ends the session; Enter would begin a step anew",
+            "Everything is undone. Q ends the session; F turns forward again",
             "the world is as it was before",
         );
     }

@@ -21,11 +21,11 @@ pub(crate) fn sensible(sim: &mut Sim, wish: Direction, luck: Luck) {
         sim.ask(&driver, Request::Release);
     } else {
         match (wish, sim.state.rollback.is_some()) {
-            (Direction::Forward, true) => drop(sim.ask(&driver, Request::EndRollback)),
+            (Direction::Forward, back) if back || sim.state.rolled_back => drop(sim.ask(&driver, Request::EndRollback)),
             (Direction::Back, false) => {
                 sim.ask(&driver, Request::BeginRollback { reason: "it does not work".into() });
             }
-            (Direction::Forward, false) => {
+            (Direction::Forward, _) => {
                 let next = sim.plan.steps.iter().map(|step| &step.id).find(|id| {
                     let settled = sim.state.step(id).unwrap().phase.settled();
                     !settled && sim.state.needs_met(&sim.plan, id)

@@ -113,7 +113,7 @@ fn wanted() -> impl Strategy<Value = Wanted> {
         2 => Just(Wanted::Release),
         1 => "[ -~\\x00-\\x1f]{0,20}".prop_map(Wanted::Note),
         2 => Just(Wanted::Rollback),
-        1 => Just(Wanted::Forward),
+        3 => Just(Wanted::Forward),
         1 => (small(), flag()).prop_map(|(step, back)| Wanted::Look(step, back)),
     ]
 }

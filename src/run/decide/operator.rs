@@ -269,12 +269,16 @@ impl Desk<'_> {
     }
 
     fn end_rollback(&self) -> Decision {
-        self.state.rollback.as_ref().ok_or_else(|| Refusal::new("not rolling back"))?;
+        if self.state.rollback.is_none() && !self.state.rolled_back {
+            return Err(Refusal::new("not rolling back"));
+        }
         if let Some(step) = self.state.steps.iter().find(|step| step.phase == Phase::Undoing) {
             return Err(Refusal::new(format!("`{}` is being undone", step.id)));
         }
         let closed = self.close("turned forward again");
-        Ok(closed.into_iter().chain([What::RollbackEnded { complete: self.state.next_undo().is_none() }]).collect())
+        // A rollback that has come to its end is left as well: nothing begins anew by itself.
+        let complete = !self.state.rolled_back && self.state.next_undo().is_none();
+        Ok(closed.into_iter().chain([What::RollbackEnded { complete }]).collect())
     }
 }
 

@@ -314,10 +314,33 @@ fn the_count_of_what_is_lost_begins_with_the_first_act_that_opens_the_new_side()
     table.start("switch", Direction::Back, &[part(records(&[set(60, "new.")], &[set(60, "old.")]), 0)]);
     table.end("switch", done());
     table.observe("switch", 2, Observation::Done).unwrap();
+    table.ask(Request::EndRollback).unwrap();
     table.ask(Request::EndRollback).unwrap_err();
     table.now += 100;
     table.start("switch", Direction::Forward, &stages());
     assert!(!begins(&table.report(count(700.0))), "what was written before is lost by going back once more");
+}
+
+#[test]
+fn rolled_back_nothing_begins_anew_until_somebody_turns_forward() {
+    let mut table = Table::new(switch_only());
+    table.start("switch", Direction::Forward, &stages()[1..]);
+    table.end("switch", done());
+    table.observe("switch", 1, Observation::Done).unwrap();
+    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
+    table.start("switch", Direction::Back, &[part(records(&[set(60, "new.")], &[set(60, "old.")]), 0)]);
+    table.end("switch", done());
+    table.observe("switch", 2, Observation::Done).unwrap();
+    assert!(table.state.rolled_back);
+    let preview = Preview { parts: stages()[1..].to_vec(), facts: Vec::new() };
+    table.report(Report::Previewed { step: "switch".into(), direction: Direction::Forward, result: Ok(preview) });
+    let seen = table.state.evidence(&"switch".into(), Direction::Forward).unwrap();
+    let arm = || Request::Arm { step: "switch".into(), direction: Direction::Forward, seen: seen.clone() };
+    let refusal = table.ask(arm()).unwrap_err();
+    assert!(refusal.0.contains("F turns forward again"), "{}", refusal.0);
+    table.ask(Request::EndRollback).unwrap();
+    table.now += 100;
+    table.ask(arm()).unwrap();
 }
 
 #[test]

@@ -86,6 +86,7 @@ fn a_ttl_that_was_raised_again_and_lowered_by_somebody_else_drains_anew() {
     table.start("lower", Direction::Back, &[part(lower()[0].change.reversed().unwrap(), 0)]);
     table.end("lower", ended());
     table.observe("lower", 2, Observation::Done).unwrap();
+    table.ask(Request::EndRollback).unwrap();
     table.now = 5_000;
     table.start("lower", Direction::Forward, std::slice::from_ref(&so));
     let begun = table.now;

@@ -221,6 +221,9 @@ fn idle(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool) -> Vec<Vec<
     // Rolled back, there is nothing to do but to end it; who wants to may begin again.
     let mut lines = if scene.state().rolled_back { vec![over(scene, "rolled back")] } else { Vec::new() };
     match scene.conditions().iter().find(|condition| !condition.holds) {
+        _ if scene.state().rolled_back && !back => {
+            lines.push(driver(key("F", "turn forward again"), "to turn forward"))
+        }
         _ if phase == Phase::Done && !back => {}
         Some(open) => lines.extend(locked(scene, step, open, columns)),
         None if drives && !whole => lines.push(unseen(scene)),

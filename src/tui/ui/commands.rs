@@ -194,7 +194,7 @@ impl Ui {
                 self.guide.saw_rollback();
                 self.decide(Decision::Rollback(model::rollback_reason(snapshot)));
             }
-            Command::Forward if state.rollback.is_some() => self.decide(Decision::Forward),
+            Command::Forward if state.rollback.is_some() || state.rolled_back => self.decide(Decision::Forward),
             Command::Forward => self.say("not rolling back", false, now),
             Command::Hold if state.hold.is_some() => self.decide(Decision::Release),
             Command::Hold => self.open(About::Hold, snapshot),

@@ -63,6 +63,9 @@ impl Tracker {
         if *change != Change::Nothing {
             count(&mut self.counts, "acts");
             if attempt.direction == Direction::Forward {
+                // Where this one begins as that was to end, it has taken effect after all.
+                let missed = track.missed.take().filter(|missed| ends(missed).1 == ends(change).0);
+                track.standing.extend(missed);
                 track.standing.push(change.clone());
             }
         }
@@ -194,7 +197,7 @@ impl Tracker {
                 count(&mut self.counts, "failed");
             }
             Outcome::Failed { .. } => {
-                not_done(track, &sent);
+                drop(not_done(track, &sent));
                 count(&mut self.counts, "failed");
             }
             Outcome::Stopped | Outcome::InDoubt { .. } => {
@@ -213,7 +216,7 @@ impl Tracker {
         let sent = attempt.parts[attempt.part as usize].change.clone();
         match (observation, attempt.direction) {
             (Observation::Unknown { .. }, _) => {}
-            (Observation::NotDone { .. }, _) => not_done(track, &sent),
+            (Observation::NotDone { .. }, _) => track.missed = not_done(track, &sent),
             (Observation::Unfinished { .. }, _) => track.attempt = None,
             (Observation::Done, Direction::Forward) => {
                 part_done(track, at, true);
@@ -244,11 +247,11 @@ impl Tracker {
     }
 }
 
-fn not_done(track: &mut Track, sent: &Change) {
+/// Returns what does not stand.
+fn not_done(track: &mut Track, sent: &Change) -> Option<Change> {
     let direction = track.attempt.take().map(|attempt| attempt.direction);
-    if direction == Some(Direction::Forward) && *sent != Change::Nothing {
-        track.standing.pop();
-    }
+    let forward = direction == Some(Direction::Forward) && *sent != Change::Nothing;
+    if forward { track.standing.pop() } else { None }
 }
 
 /// `seen`: the world itself shows it, not only the answer.

@@ -36,6 +36,8 @@ struct Gate {
 struct Track {
     /// Changes that were sent and not put back, oldest first.
     standing: Vec<Change>,
+    /// What was last seen not to have taken effect; it may have been on its way.
+    missed: Option<Change>,
     settled: bool,
     done: bool,
     attempt: Option<Attempt>,
