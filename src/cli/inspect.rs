@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::{FINE, find::theirs, invalid, process::layout, read_plan, wanting};
 use crate::{
+    clock::wall_now,
     journal::{Reader, SessionDir, print_for_people, print_for_programs, verify},
     notify,
     plan::{self, EnvironmentKind, PlanErrors},
@@ -73,7 +74,10 @@ fn standing(dir: &SessionDir) -> String {
         };
         return format!("running{over}");
     }
-    let at = state.at.map_or_else(String::new, |at| format!(" {}", at.strftime("%Y-%m-%d %H:%M UTC")));
+    // A rehearsal that ran faster than the wall is ahead of it.
+    let ahead = state.at.is_some_and(|at| at > wall_now());
+    let time = if ahead { "UTC by its own clock" } else { "UTC" };
+    let at = state.at.map_or_else(String::new, |at| format!(" {} {time}", at.strftime("%Y-%m-%d %H:%M")));
     match (state.ended, state.rolled_back, state.complete()) {
         (true, true, _) => format!("rolled back, ended{at}"),
         (true, false, true) => format!("complete, ended{at}"),

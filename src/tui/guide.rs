@@ -257,7 +257,7 @@ fn wait_for(scene: &Scene<'_>, id: ConditionId) -> String {
 
 fn ready(scene: &Scene<'_>, step: &StepState) -> Advice {
     if scene.ui.focus != Pane::Step && scene.ui.focus != Pane::Steps {
-        return advice("Tab to the step in the middle", "Enter arms what is on the screen, and only there");
+        return advice("Tab to the pane of the step", "Enter arms what is on the screen, and only there");
     }
     if let Some(open) = scene.conditions().iter().find(|condition| !condition.holds) {
         return advice(wait_for(scene, open.id), open.detail.clone());

@@ -247,7 +247,9 @@ fn row(scene: &Scene<'_>, pen: &mut Pen<'_>, record: &Record, resolver: &str) {
     let code = if probe.authoritative { format!("{} aa", probe.rcode) } else { probe.rcode.clone() };
     let code_role = if probe.rcode == "NOERROR" { Role::Dim } else { Role::Bad };
     pen.cell_right(Role::Dim, &chain, 6).gap(2).cell(code_role, &code, 12);
-    pen.cell_right(Role::Dim, &text::latency(probe.elapsed), 7);
+    // Who does not answer took no time.
+    let took = if probe.elapsed.is_zero() { String::new() } else { text::latency(probe.elapsed) };
+    pen.cell_right(Role::Dim, &took, 7);
     pen.cell_right(Role::Dim, &text::brief(text::since(probe.at, scene.now)), 6).gap(2);
     let hops = if probe.chain.is_empty() { probe.target.clone() } else { probe.chain.join("  ") };
     pen.put(Role::Dim, &hops).line();

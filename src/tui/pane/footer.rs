@@ -7,7 +7,8 @@ use super::{
     Pen, Role, Scene, text,
 };
 use crate::{
-    run::{Phase, Seat, hourly_bill},
+    plan::GateLevel,
+    run::{Direction, Phase, Seat, hourly_bill},
     tui::{
         form::Decision,
         gate::{Latch, Wants},
@@ -32,7 +33,8 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         return;
     }
     let view = views(scene, pen.width());
-    let room = pen.width().saturating_sub(text::width(&view) + 2);
+    // Each key has a gap behind it.
+    let room = pen.width().saturating_sub(text::width(&view));
     pen.gap(1);
     // The way back and the way out are offered in any case: room for them is kept.
     let always = |binding: &&Binding| matches!(binding.command, Command::Rollback | Command::Detach | Command::End);
@@ -65,7 +67,13 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
 /// What a key does, in a word.
 fn hint(scene: &Scene<'_>, binding: &Binding) -> &'static str {
     let held = scene.state().hold.is_some();
-    if binding.command == Command::Hold && held { "release" } else { binding.hint }
+    let step = scene.plan().step(&scene.target.step);
+    let starts = scene.target.direction == Direction::Forward && step.is_some_and(|step| step.gate == GateLevel::Start);
+    match binding.command {
+        Command::Hold if held => "release",
+        Command::Arm if starts => "start",
+        _ => binding.hint,
+    }
 }
 
 /// While something lies over the screen, keys belong to it.

@@ -32,7 +32,7 @@ fn a_dead_engine_is_shown_as_of_when_it_was_heard_and_offers_only_what_starts_it
         let screen = drawn(&fixture, size);
         assert!(screen.contains(&format!("as of {heard}")) && screen.contains("NO ENGINE"), "{screen}");
         assert!(screen.contains(restart), "{screen}");
-        for offered in ["[t]", "[x]", "[R]", "Enter arm", "h hold", "n note", "R rollback"] {
+        for offered in ["[t]", "[x]", "[R]", "Enter arm", "Enter start ", "h hold", "n note", "R rollback"] {
             assert!(!screen.contains(offered), "{offered}: {screen}");
         }
         assert!(screen.contains("q detach") || screen.contains("q leaves"), "{screen}");
@@ -93,14 +93,14 @@ fn the_footer_offers_only_what_acts() {
     for size in SIZES {
         let mut fixture = Fixture::new("sandbox");
         fixture.to("aws-ready");
-        assert!(last(&fixture, size).contains("Enter arm") && !last(&fixture, size).contains("Space tick"));
+        assert!(last(&fixture, size).contains("Enter start") && !last(&fixture, size).contains("Space tick"));
         fixture.begin("aws-ready");
         let running = last(&fixture, size);
-        assert!(!running.contains("Enter arm") && running.contains("Space tick"), "{running}");
+        assert!(!running.contains("Enter ") && running.contains("Space tick"), "{running}");
         let mut fixture = Fixture::new("sandbox");
         fixture.up_to_drain();
         let running = last(&fixture, size);
-        assert!(!running.contains("Enter arm") && !running.contains("Space tick"), "{running}");
+        assert!(!running.contains("Enter ") && !running.contains("Space tick"), "{running}");
         fixture.person(What::RollbackStarted { reason: "why".into() });
         assert!(!last(&fixture, size).contains("R rollback"), "it is rolled back already");
     }
