@@ -17,6 +17,7 @@ use super::{
     health::{Expiries, Silence},
     rehearsed,
     scribe::{Scribe, SubmitError},
+    stall::Stall,
     telemetry::Telemetry,
 };
 use crate::{
@@ -223,6 +224,7 @@ fn assemble(
         telemetry,
         notifier,
         timers,
+        stall: Stall::new(crate::clock::monotonic()),
     };
     (coordinator, Inputs { people, findings, jobs })
 }

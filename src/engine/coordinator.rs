@@ -8,6 +8,7 @@ use super::{
     executor::{Executor, Job},
     health::{Expiries, Silence},
     scribe::{Scribe, SubmitError},
+    stall::Stall,
     telemetry::Telemetry,
 };
 use crate::{
@@ -56,6 +57,7 @@ pub(super) struct Coordinator {
     /// Who is told what happens.
     pub(super) notifier: Notifier,
     pub(super) timers: Timers,
+    pub(super) stall: Stall,
 }
 
 /// When things were last done, wall time.
@@ -97,6 +99,7 @@ impl Coordinator {
                 Some(finding) = inputs.findings.recv() => self.finding(finding),
                 _ = tick.tick() => self.tick(),
             }
+            self.stall.turn(crate::clock::monotonic());
         }
     }
 
@@ -126,6 +129,16 @@ impl Coordinator {
     }
 
     fn request(&mut self, operator: Operator, request: Request) -> Result<(), Refusal> {
+        self.stall.turn(crate::clock::monotonic());
+        let harmless =
+            matches!(request, Request::Hold { .. } | Request::Disarm | Request::Stop { .. } | Request::Note { .. });
+        if let Some(stood) = self.stall.meanwhile(crate::clock::monotonic()).filter(|_| !harmless) {
+            if matches!(request, Request::Confirm { .. }) {
+                self.submit(Actor::Operator(operator), Ask::Person(Request::Disarm))?;
+            }
+            let seconds = stood.as_secs();
+            return Err(Refusal(format!("the engine stood still for {seconds} s: look, then press it again")));
+        }
         let events = self.submit(Actor::Operator(operator), Ask::Person(request.clone()))?;
         // What needs no event: a look, a question, a stop of something that is on its way.
         match request {

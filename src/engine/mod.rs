@@ -7,6 +7,7 @@
 //! | `executor` | runs one effect in the world and reports its end |
 //! | `health` | what the watches see, for steps that wait |
 //! | `telemetry` | keeps what was measured beside the journal, for the report |
+//! | `stall` | tells what was pressed while the engine stood still |
 //! | `rehearsed` | what the newest finished session of the same plan took |
 //! | `boot` | lock, replay or begin, sandbox assertions, sockets; then the loop |
 
@@ -16,6 +17,7 @@ mod executor;
 mod health;
 mod rehearsed;
 mod scribe;
+mod stall;
 mod telemetry;
 
 pub use boot::{EngineError, Setup, serve};

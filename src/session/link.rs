@@ -7,7 +7,11 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
 
 use super::{
     client::{Client, ConnectError, Lost},
@@ -15,6 +19,7 @@ use super::{
     message::{Snapshot, ToCockpit},
 };
 use crate::{
+    clock::monotonic,
     journal::{ReadError, Reader},
     plan::StepId,
     run::{Event, Refusal, Request, Seat},
@@ -24,6 +29,10 @@ use crate::{
 const NEWS: usize = 256;
 /// First and longest time between two tries to connect, wall time.
 const WAITS: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// An engine that has said nothing for so long is asked for a snapshot; one that does not answer that within as long again
+/// is not heard any more, wall time. One that runs has something to say every second or so.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// What a cockpit hears.
 #[derive(Debug)]
@@ -260,14 +269,22 @@ impl Keeper {
     /// Carries messages both ways until the connection breaks.
     async fn converse(&mut self, client: Client) -> Option<Lost> {
         let (mut sender, mut receiver) = client.split();
+        let silent_at = || Instant::from_std(monotonic() + SILENCE);
+        let (mut deadline, mut asked) = (silent_at(), false);
         loop {
             let sent = tokio::select! {
-                message = receiver.recv() => match message {
-                    Ok(message) => {
+                message = timeout_at(deadline, receiver.recv()) => match message {
+                    Ok(Ok(message)) => {
+                        (deadline, asked) = (silent_at(), false);
                         self.hear(message).await?;
                         Ok(())
                     }
-                    Err(lost) => Err(lost),
+                    Ok(Err(lost)) => Err(lost),
+                    Err(_) if asked => Err(Lost::Silent),
+                    Err(_) => {
+                        (deadline, asked) = (silent_at(), true);
+                        sender.resync().await
+                    }
                 },
                 ask = self.asks.recv() => match ask? {
                     Ask::Resync => sender.resync().await,

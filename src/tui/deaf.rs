@@ -79,8 +79,10 @@ impl Deaf {
         if let Some(until) = &mut self.until {
             *until = (*until).max(stroke.at + self.rhythm.pause());
         }
-        let keys = text::count(self.ignored, "key");
-        Heard::Ignored(format!("{keys} ignored: the gate has closed. A pause or Esc, and keys act again"))
+        let (keys, pause) = (text::count(self.ignored, "key"), self.rhythm.pause().as_secs_f64().ceil());
+        Heard::Ignored(format!(
+            "{keys} ignored: the gate has closed. A pause of {pause:.0} s or Esc, and keys act again"
+        ))
     }
 }
 

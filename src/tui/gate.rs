@@ -12,7 +12,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use crate::{
     plan::{GateLevel, Plan, StepId},
-    run::{Direction, Evidence, Operator, Request, Seat, State},
+    run::{Direction, Evidence, Gate, Operator, Request, Seat, State},
 };
 
 /// Keys closer together than this come from a paste or a program, not from fingers.
@@ -289,7 +289,9 @@ impl Gatekeeper {
     ///
     /// Some: a key was pressed between asking and opening, so the gate must close at once, and why.
     pub(super) fn follow(&mut self, plan: &Plan, state: &State, you: &Operator, dwell: Duration) -> Option<String> {
-        let gate = state.gate.as_ref().filter(|gate| !gate.consented && waits_for(state, you, gate.typed));
+        // One that opens with Enter alone asks nobody for a key.
+        let asks = |gate: &&Gate| !gate.consented && gate.level != GateLevel::Start;
+        let gate = state.gate.as_ref().filter(asks).filter(|gate| waits_for(state, you, gate.typed));
         let answered = std::mem::replace(&mut self.gates, state.gates) != state.gates;
         match (&mut self.stand, gate) {
             (Stand::Open { gate: known, .. } | Stand::Closing { gate: known, .. }, Some(gate)) if *known == gate.id => {

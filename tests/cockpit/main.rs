@@ -7,7 +7,7 @@
 //! | `terminal` | a PTY with the program in it |
 //! | `hands` | a patient person at the keyboard |
 //! | `truth` | the journal against what really happened in the world |
-//! | `journey`, `kills`, `random_keys`, `endings`, `bad_input`, `outside`, `failures`, `programs` | the tests |
+//! | `journey`, `kills`, `random_keys`, `endings`, `bad_input`, `outside`, `failures`, `programs`, `stall` | the tests |
 #![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers of a test may panic as the test itself")]
 #![expect(clippy::print_stderr, reason = "a test says what it counted")]
 
@@ -21,5 +21,6 @@ mod kills;
 mod outside;
 mod programs;
 mod random_keys;
+mod stall;
 mod terminal;
 mod truth;

@@ -26,7 +26,7 @@ pub(super) fn trouble() -> Trouble {
     Trouble { call: "c".into(), reason: "lost".into(), kind: TroubleKind::Unreachable, next_try: None }
 }
 
-fn done() -> Outcome {
+pub(super) fn done() -> Outcome {
     Outcome::Done { in_sync: None, summary: "ok".into() }
 }
 
@@ -111,13 +111,13 @@ fn raise() -> Vec<Part> {
     vec![part(records(&[set(60, "old.")], &[set(1800, "old.")]), 0)]
 }
 
-fn stages() -> Vec<Part> {
+pub(super) fn stages() -> Vec<Part> {
     let half = [set(60, "old.").with_weight("o", 50), set(60, "new.").with_weight("n", 50)];
     vec![part(records(&[set(60, "old.")], &half), 60), part(records(&half, &[set(60, "new.")]), 0)]
 }
 
 /// A plan whose switch needs nothing.
-fn switch_only() -> Plan {
+pub(super) fn switch_only() -> Plan {
     let mut plan = plan();
     plan.steps.retain(|step| step.id.0 == "switch");
     plan.steps[0].needs.clear();
@@ -319,28 +319,6 @@ fn the_count_of_what_is_lost_begins_with_the_first_act_that_opens_the_new_side()
     table.now += 100;
     table.start("switch", Direction::Forward, &stages());
     assert!(!begins(&table.report(count(700.0))), "what was written before is lost by going back once more");
-}
-
-#[test]
-fn rolled_back_nothing_begins_anew_until_somebody_turns_forward() {
-    let mut table = Table::new(switch_only());
-    table.start("switch", Direction::Forward, &stages()[1..]);
-    table.end("switch", done());
-    table.observe("switch", 1, Observation::Done).unwrap();
-    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
-    table.start("switch", Direction::Back, &[part(records(&[set(60, "new.")], &[set(60, "old.")]), 0)]);
-    table.end("switch", done());
-    table.observe("switch", 2, Observation::Done).unwrap();
-    assert!(table.state.rolled_back);
-    let preview = Preview { parts: stages()[1..].to_vec(), facts: Vec::new() };
-    table.report(Report::Previewed { step: "switch".into(), direction: Direction::Forward, result: Ok(preview) });
-    let seen = table.state.evidence(&"switch".into(), Direction::Forward).unwrap();
-    let arm = || Request::Arm { step: "switch".into(), direction: Direction::Forward, seen: seen.clone() };
-    let refusal = table.ask(arm()).unwrap_err();
-    assert!(refusal.0.contains("F turns forward again"), "{}", refusal.0);
-    table.ask(Request::EndRollback).unwrap();
-    table.now += 100;
-    table.ask(arm()).unwrap();
 }
 
 #[test]

@@ -1,7 +1,18 @@
-use super::{at, fresh, plan, price::done, price::lowered, price::switched, records, set};
+use super::{
+    at,
+    decide::{self, Table, part, stages, switch_only},
+    fresh, plan,
+    price::done,
+    price::lowered,
+    price::switched,
+    records, set,
+};
 use crate::{
     plan::Alias,
-    run::{Change, Phase, Position, Session, State, by_hand, rollback_script, shell_command},
+    run::{
+        Change, Direction, Observation, Phase, Position, Preview, Report, Request, Session, State, by_hand,
+        rollback_script, shell_command,
+    },
 };
 
 fn session(state: &mut State) {
@@ -138,4 +149,26 @@ fn an_alias_is_put_back_as_route_53_takes_it() {
         hand.act.contains(r#""AliasTarget":{"DNSName":"alb.test.","EvaluateTargetHealth":false,"HostedZoneId":"Z35"}"#)
     );
     assert!(!hand.act.contains("TTL"), "{}", hand.act);
+}
+
+#[test]
+fn rolled_back_nothing_begins_anew_until_somebody_turns_forward() {
+    let mut table = Table::new(switch_only());
+    table.start("switch", Direction::Forward, &stages()[1..]);
+    table.end("switch", decide::done());
+    table.observe("switch", 1, Observation::Done).unwrap();
+    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
+    table.start("switch", Direction::Back, &[part(records(&[set(60, "new.")], &[set(60, "old.")]), 0)]);
+    table.end("switch", decide::done());
+    table.observe("switch", 2, Observation::Done).unwrap();
+    assert!(table.state.rolled_back);
+    let preview = Preview { parts: stages()[1..].to_vec(), facts: Vec::new() };
+    table.report(Report::Previewed { step: "switch".into(), direction: Direction::Forward, result: Ok(preview) });
+    let seen = table.state.evidence(&"switch".into(), Direction::Forward).unwrap();
+    let arm = || Request::Arm { step: "switch".into(), direction: Direction::Forward, seen: seen.clone() };
+    let refusal = table.ask(arm()).unwrap_err();
+    assert!(refusal.0.contains("F turns forward again"), "{}", refusal.0);
+    table.ask(Request::EndRollback).unwrap();
+    table.now += 100;
+    table.ask(arm()).unwrap();
 }

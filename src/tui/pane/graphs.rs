@@ -289,9 +289,12 @@ fn statistics(scene: &Scene<'_>, metric: &Metric) -> (Option<f64>, Option<f64>, 
     (least, count.map(|count| values.iter().sum::<f64>() / count), most)
 }
 
+/// Columns for the age of the oldest value that is shown.
+const AGE: usize = 9;
+
 pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     // The newest value of the new side, else of the old one; whose it is stands before the first of each.
-    let mut said = None;
+    let (mut said, mut oldest) = (None, None);
     for graph in graphs(scene) {
         let metric = graph.metrics.iter().rev().find_map(|metric| Some((metric, newest(scene, metric)?)));
         let (role, words) = match (metric, graph.verdict(scene)) {
@@ -305,13 +308,18 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         let of = metric.map(|(metric, _)| metric.side).filter(|side| said != Some(*side));
         let label = of.map_or("", |side| scene.plan().sides.get(side).label.as_str());
         let columns = text::width(graph.name) + text::width(&words) + text::width(label) + 4;
-        if columns > pen.left() {
+        if columns + AGE > pen.left() {
             continue;
         }
+        let at = metric.map(|(_, datum)| datum.at);
+        oldest = oldest.into_iter().chain(at).min();
         if let Some(side) = of {
             said = Some(side);
             pen.put(reading::side(scene, side).0, label).gap(1);
         }
         pen.put(Role::Dim, graph.name).gap(1).put(role, &words).gap(2);
+    }
+    if let Some(at) = oldest {
+        pen.right(Role::Dim, &format!("{} old ", text::brief(text::since(at, scene.now))));
     }
 }

@@ -36,8 +36,9 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let mut chosen = vec![false; facts.len()];
     for index in order {
         let (rank, label, value, role) = &facts[index];
-        let columns = text::width(label) + text::width(value) + 3;
-        let urgent = narrow && (*rank == 0 || *role == Role::Bad);
+        let columns = text::width(label) + usize::from(!label.is_empty()) + text::width(value) + 2;
+        // Who drives is told by whatever room there is, where it is somebody else.
+        let urgent = narrow && (*rank == 0 || *role == Role::Bad && people.1 == Role::Good);
         if columns + if urgent { 0 } else { reserved } <= left {
             chosen[index] = true;
             left -= columns;
@@ -112,7 +113,9 @@ fn facts(scene: &Scene<'_>, narrow: bool) -> Vec<Fact> {
         let role = if passed { Role::Bad } else { Role::Text };
         let words = text::minute(moment, scene.tz);
         // Once it has passed nothing on this line is more important but what time it is.
-        facts.push(if passed { (0, label, format!("{words} PASSED"), role) } else { (4, label, words, role) });
+        // On a narrow screen there is room for it beside the window in fewer words.
+        let (rank, short) = if narrow && label == "latest abort" { (2, "abort by") } else { (4, label) };
+        facts.push(if passed { (0, label, format!("{words} PASSED"), role) } else { (rank, short, words, role) });
     }
     if scene.snapshot.clock.speed() > 1.0 {
         facts.push((6, "time", format!("x{:.0}", scene.snapshot.clock.speed()), Role::Text));

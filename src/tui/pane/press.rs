@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Pen, Role, Scene, Word, text, word};
+use super::{Pen, Role, Scene, Word, step::stands, text, word};
 use crate::{
     plan::{Class, GateLevel, Kind, RdsKind, Step},
     run::{Condition, ConditionId, Direction, Gate, Outcome, Phase, Seat},
@@ -230,7 +230,7 @@ fn idle(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool) -> Vec<Vec<
         None if drives && scene.ui.gate.asking() => {
             lines.push(vec![word(Role::Focus, "Enter is taken: its gate opens")]);
         }
-        None if drives => lines.push(enter(step, phase, back)),
+        None if drives => lines.push(enter(step, phase, back, back && stands(scene, &step.id))),
         None => {}
     }
     if !drives {
@@ -334,8 +334,8 @@ fn over(scene: &Scene<'_>, words: &str) -> Vec<Word> {
     [vec![words], key("Q", "end the session")].concat()
 }
 
-fn enter(step: &Step, phase: Phase, back: bool) -> Vec<Word> {
-    let again = if matches!(phase, Phase::Failed | Phase::Undone | Phase::Skipped) { " again" } else { "" };
+fn enter(step: &Step, phase: Phase, back: bool, fresh: bool) -> Vec<Word> {
+    let again = if !fresh && matches!(phase, Phase::Failed | Phase::Undone | Phase::Skipped) { " again" } else { "" };
     match (step.gate, back) {
         (GateLevel::Start, false) => {
             let start = if matches!(step.kind, Kind::Manual { .. }) { "begin ticking" } else { "start" };

@@ -11,7 +11,7 @@ use super::{
     Painted, Pane, Pen, Role, Rolled, Scene, frame, padded, press, rolled, scrolled_by, steps::symbol, text, word,
 };
 use crate::{
-    plan::{Class, GateLevel, Kind, Step},
+    plan::{Class, GateLevel, Kind, Step, StepId},
     run::{Attempt, Direction, Outcome, Phase, StepState},
     tui::{gate::Shown, model},
 };
@@ -36,7 +36,9 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
     let back = scene.target.direction == Direction::Back;
     let right = match phase {
         // What it did stands in the world still.
-        Phase::Done if back => [word(Role::Warn, format!("{} not undone yet", scene.theme.glyphs.waiting))],
+        _ if back && stands(scene, &step.id) => {
+            [word(Role::Warn, format!("{} not undone yet", scene.theme.glyphs.waiting))]
+        }
         _ => [word(role, format!("{glyph} {}", scene.standing(&step.id, phase)))],
     };
     let inside = padded(frame(scene, Pane::Step, area, &[word(Role::Text, title)], &right, buf));
@@ -71,6 +73,13 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
         scene.state().gate.as_ref().filter(|gate| gate.step == step.id && whole && lines == inside.height.min(lines));
     painted.gate = gate.map(|gate| gate.id);
     rolled
+}
+
+/// Whether what a step did stands in the world, and nobody has tried to undo it.
+pub(super) fn stands(scene: &Scene<'_>, id: &StepId) -> bool {
+    let phase = scene.phase(id);
+    let last = scene.state().step(id).and_then(|step| step.attempts.last());
+    phase == Phase::Done || phase == Phase::Failed && last.is_some_and(|last| last.direction == Direction::Forward)
 }
 
 /// Lines that the step would like in a pane of so many columns, borders included.
@@ -209,7 +218,8 @@ fn progress(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
         let words = if until > scene.now {
             format!(", stays here for another {}", text::clock(text::since(scene.now, until)))
         } else {
-            ", goes on as soon as everything holds".to_owned()
+            let held = scene.state().hold.is_some();
+            if held { ", HELD: goes on once h releases it" } else { ", goes on as soon as everything holds" }.to_owned()
         };
         pen.put(Role::Text, &words);
     }

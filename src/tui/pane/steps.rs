@@ -150,12 +150,14 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     }
 }
 
-/// What comes after the step that is looked at: while it is rolled back, the undo after it.
+/// What comes after the step that the run is at, whichever is looked at; while it is rolled back, the undo after this one.
 fn next<'a>(scene: &'a Scene<'_>) -> Option<(&'static str, &'a str)> {
     let title = |id: &StepId| scene.plan().step(id).map(|step| step.title.as_str());
     if scene.state().rollback.is_none() {
-        let next = scene.plan().steps.get(scene.target.index + 1)?;
-        return Some(("next", &next.title));
+        let steps = &scene.state().steps;
+        let here = scene.state().here().and_then(|here| steps.iter().position(|step| step.id == here.id))?;
+        let next = steps[here + 1..].iter().find(|step| !step.phase.settled())?;
+        return Some(("next", title(&next.id)?));
     }
     let undos = &scene.price().undos;
     let after = undos.iter().position(|id| *id == scene.target.step).map_or(0, |at| at + 1);

@@ -93,4 +93,7 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         bar(pen, old, new, 24);
     }
     pen.gap(1).put(Role::Text, &rate(flow.new)).gap(1).put(Role::New, &sides.new.label);
+    if let Some(age) = flow.age {
+        pen.gap(2).put(Role::Dim, &format!("{} old", text::brief(age)));
+    }
 }

@@ -39,7 +39,8 @@ pub(super) fn change(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
             let named = |row: &&mut Row| first.iter().any(|known| known.label == row.label);
             lines.iter_mut().filter(named).for_each(|row| row.label.clear());
         }
-        rows(scene, &lines, index == 0, pen);
+        let before = if title == "changed" { "was" } else { "now" };
+        rows(scene, &lines, (index == 0).then_some(before), pen);
     }
 }
 
@@ -75,8 +76,8 @@ fn stage(part: &Part, index: usize, parts: usize, pen: &mut Pen<'_>) {
     pen.column(MARGIN).put(Role::Strong, &format!("part {} of {parts}", index + 1)).put(Role::Dim, &stay).line();
 }
 
-/// What stands there now and what will, one under the other; words that differ are marked.
-fn rows(scene: &Scene<'_>, rows: &[Row], with_before: bool, pen: &mut Pen<'_>) {
+/// What stands (or stood) there before and what will after, one under the other; words that differ are marked.
+fn rows(scene: &Scene<'_>, rows: &[Row], with_before: Option<&str>, pen: &mut Pen<'_>) {
     let longest = |of: fn(&Row) -> &str| rows.iter().map(|row| text::width(of(row))).max().unwrap_or(0);
     let label = longest(|row| &row.label);
     let value = longest(|row| &row.before).max(longest(|row| &row.after));
@@ -91,8 +92,8 @@ fn rows(scene: &Scene<'_>, rows: &[Row], with_before: bool, pen: &mut Pen<'_>) {
             pen.line();
         }
         let (before, after) = aligned(&row.before, &row.after, pen.width().saturating_sub(column + 4));
-        if with_before && !(row.before.is_empty() && rows.len() > 1) {
-            pen.column(column).put(Role::Dim, "now").gap(1);
+        if let Some(since) = with_before.filter(|_| !row.before.is_empty() || rows.len() == 1) {
+            pen.column(column).put(Role::Dim, since).gap(1);
             words(pen, &before, None);
         }
         let sign = if row.before == row.after { "=" } else { scene.theme.glyphs.arrow };
