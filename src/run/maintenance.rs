@@ -14,6 +14,12 @@ const LINGERS: SignedDuration = SignedDuration::from_secs(30);
 /// Whether the old side was in maintenance at a moment by a step of the plan, forward or as an undo.
 #[must_use]
 pub fn in_maintenance(state: &State, at: Timestamp) -> bool {
+    maintenance_since(state, at).is_some()
+}
+
+/// Since when it has been so; None: it was not.
+#[must_use]
+pub fn maintenance_since(state: &State, at: Timestamp) -> Option<Timestamp> {
     let turned = |attempt: &Attempt| {
         let failed = matches!(attempt.outcome, Some(Outcome::Failed { .. }));
         let on = attempt.parts.iter().rev().find_map(|part| match part.change {
@@ -25,5 +31,5 @@ pub fn in_maintenance(state: &State, at: Timestamp) -> bool {
         (!failed && from <= at).then_some((from, on))
     };
     let turns = state.steps.iter().flat_map(|step| &step.attempts).filter_map(turned);
-    turns.max_by_key(|(from, _)| *from).is_some_and(|(_, on)| on)
+    turns.max_by_key(|(from, _)| *from).filter(|(_, on)| *on).map(|(from, _)| from)
 }

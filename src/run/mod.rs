@@ -74,7 +74,7 @@ pub use guardrail::{Datum, Verdict, VerdictKind, judge};
 pub use hold::{Hold, HoldKind, holds, turn};
 pub use interlock::{Cell, LastRead, Matrix, Violation, doubled, effects as runner_effects, misplaced, missing};
 pub use lasting::{Ending, Lasting, Needed, lasting, needed};
-pub use maintenance::in_maintenance;
+pub use maintenance::{in_maintenance, maintenance_since};
 pub use operator::{Claim, ClaimedBy, May, Operator, Origin};
 pub use outcome::outcome;
 pub use phase::{Direction, Phase, Trigger};

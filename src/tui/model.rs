@@ -319,7 +319,8 @@ pub(super) fn seat(snapshot: &Snapshot) -> Seat {
 /// reason that anybody gave.
 pub(super) fn rollback_reason(snapshot: &Snapshot) -> String {
     let holds = holds(&snapshot.plan, &snapshot.state, snapshot.clock.now());
-    let wrong = |hold: &&Hold| !matches!(hold.kind, HoldKind::Preview | HoldKind::Source | HoldKind::Expiry);
+    let wrong =
+        |hold: &&Hold| !matches!(hold.kind, HoldKind::Manual | HoldKind::Preview | HoldKind::Source | HoldKind::Expiry);
     holds.iter().find(wrong).map_or_else(|| format!("decided by {}", snapshot.you.name), |hold| hold.text.clone())
 }
 

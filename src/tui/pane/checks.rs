@@ -8,7 +8,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::{Pane, Pen, Role, Rolled, Scene, frame, framed, padded, rolled, scrolled_by, text, word};
 use crate::{
     plan::{Bound, Check, Side, Unit},
-    run::{AUTHORITY, Answer, CheckSample, Target, VerdictKind, active, in_maintenance},
+    run::{AUTHORITY, Answer, CheckSample, Target, VerdictKind, active, in_maintenance, maintenance_since},
 };
 
 /// What the newest runs say.
@@ -251,7 +251,10 @@ pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let (role, words) = tally(scene);
     pen.put(role, &words).gap(2);
     if scene.plan().checks.iter().any(|check| overall(scene, check) == Verdict::Planned) {
-        pen.put(Role::Dim, PLANNED).gap(2);
+        let since = maintenance_since(scene.state(), scene.now);
+        let lasts =
+            since.map_or_else(String::new, |since| format!(" for {}", text::clock(text::since(since, scene.now))));
+        pen.put(Role::Dim, PLANNED).put(Role::Warn, &lasts).gap(2);
     }
     let as_meant = |check: &&Check| matches!(overall(scene, check), Verdict::Passes | Verdict::Planned);
     for check in scene.plan().checks.iter().filter(|check| !as_meant(check)) {

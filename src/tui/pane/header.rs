@@ -5,7 +5,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::{Pen, Role, Scene, text};
 use crate::{
     plan::EnvironmentKind,
-    run::{Seat, seat_word},
+    run::{Seat, maintenance_since, seat_word},
 };
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
@@ -84,6 +84,9 @@ fn facts(scene: &Scene<'_>, narrow: bool) -> Vec<Fact> {
         facts.push((2, "", "SESSION OVER".into(), Role::WarnFill));
         return facts;
     }
+    if let Some(since) = maintenance_since(scene.state(), now) {
+        facts.push((3, "down", hours(text::since(since, now)), Role::Warn));
+    }
     if let Some(end) = scene.forecast().window_end {
         let left = end.duration_since(now);
         let (label, role) = if left.is_negative() { ("window over by", Role::Bad) } else { ("window", Role::Text) };
@@ -114,7 +117,7 @@ fn facts(scene: &Scene<'_>, narrow: bool) -> Vec<Fact> {
         let words = text::minute(moment, scene.tz);
         // Once it has passed nothing on this line is more important but what time it is.
         // On a narrow screen there is room for it beside the window in fewer words.
-        let (rank, short) = if narrow && label == "latest abort" { (2, "abort by") } else { (4, label) };
+        let (rank, short) = if narrow && label == "latest abort" { (1, "abort by") } else { (4, label) };
         facts.push(if passed { (0, label, format!("{words} PASSED"), role) } else { (rank, short, words, role) });
     }
     if scene.snapshot.clock.speed() > 1.0 {

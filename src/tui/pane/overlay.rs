@@ -183,7 +183,7 @@ fn price_and_undos(scene: &Scene<'_>, reason: &str, pen: &mut Pen<'_>) {
     headline(scene, pen);
     pen.line();
     facts(scene, pen);
-    pen.put(Role::Dim, "because ").wrapped(Role::Text, reason);
+    pen.put(Role::Dim, "reason ").wrapped(Role::Text, reason);
     let undos = &scene.price().undos;
     if undos.is_empty() || scene.price().passed.is_some() {
         return;
