@@ -24,6 +24,8 @@ struct Gate {
     level: GateLevel,
     by: Operator,
     at: Timestamp,
+    /// Since when it waits for whoever is next: the second person has as long as the first.
+    since: Timestamp,
     evidence: Evidence,
     parts: Vec<Part>,
     typed: bool,
@@ -256,6 +258,7 @@ impl Tracker {
             level: *level,
             by: by.clone(),
             at: event.at,
+            since: event.at,
             evidence: evidence.clone(),
             parts: parts.clone(),
             typed: false,
@@ -272,7 +275,7 @@ impl Tracker {
         };
         assert!(*id == gate.id && *seen == gate.evidence, "P1: confirmed another gate, or not what was armed");
         assert!(!gate.upset && !gate.consented);
-        assert!(command.at <= gate.at + self.patience, "P1: confirmed after its time");
+        assert!(command.at <= gate.since + self.patience, "P1: confirmed after its time");
         (gate, typed.as_deref())
     }
 
@@ -302,7 +305,7 @@ impl Tracker {
         self.first_key(command, event);
         let gate = self.gate.as_mut().unwrap();
         assert!(gate.level == GateLevel::Two && !gate.typed);
-        gate.typed = true;
+        (gate.typed, gate.since) = (true, event.at);
     }
 
     fn consented(&mut self, command: &Command, event: &Event, second: Option<&Operator>, index: usize) {
