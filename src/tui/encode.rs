@@ -1,4 +1,4 @@
-//! What differs between two buffers, in the fewest bytes that every terminal of the xterm family understands.
+//! What brings a terminal from what it shows to a frame, in the fewest bytes that every terminal of the xterm family understands.
 //!
 //! - Cells that look the same are not sent: the foreground of a blank shows nothing.
 //! - The cursor goes the shortest way: by line feeds, backspaces and relative moves as well as by address.
@@ -183,14 +183,13 @@ impl Encoder {
     /// Erases so many blanks from the cursor on, or writes as many as are needed.
     fn clear(&mut self, blanks: u16, needed: u16) {
         let to_end = self.cursor.is_some_and(|(x, _)| x + blanks >= self.wanted.width());
+        // Terminals erase with the background that they would write with, some with more than that.
+        self.restyle_for(Glyph::VOID);
         if usize::from(needed) <= if to_end { 3 } else { WRITTEN } {
-            self.restyle_for(Glyph::VOID);
             (0..needed).for_each(|_| self.out.push(' '));
             self.advance(needed);
             return;
         }
-        // Terminals erase with the background that they would write with, some with more than that.
-        self.restyle_for(Glyph::VOID);
         if to_end {
             self.out.push_str("\x1b[K");
         } else {

@@ -3,10 +3,7 @@
 
 use std::collections::HashMap;
 
-use ratatui::{
-    buffer::Cell,
-    style::{Color, Modifier},
-};
+use ratatui::{buffer::Cell, style::Modifier};
 
 use super::style::{DEFAULT, Ink, Style};
 
@@ -40,7 +37,7 @@ impl Glyph {
 
     pub(super) fn of(cell: &Cell, clusters: &mut Clusters) -> Self {
         let symbol = match cell.symbol().as_bytes() {
-            [b' '] | [] => return Self::blank(cell),
+            [b' '] | [] => SPACE,
             [byte] => Symbol(u32::from(*byte)),
             // Lines, blocks and braille: nearly all else of a screen, and one column each.
             [0xe2, middle @ (0x94..=0x96 | 0xa0..=0xa3), last] => {
@@ -48,19 +45,8 @@ impl Glyph {
             }
             _ => clusters.symbol(cell.symbol()),
         };
-        Self { symbol, style: Style { fg: Ink::of(cell.fg), bg: Ink::of(cell.bg), modifier: cell.modifier } }
-    }
-
-    /// The foreground of a blank shows nothing.
-    fn blank(cell: &Cell) -> Self {
-        let style = if cell.modifier.intersects(ON_BLANKS) {
-            Style { fg: Ink::of(cell.fg), bg: Ink::of(cell.bg), modifier: cell.modifier }
-        } else if cell.bg == Color::Reset {
-            DEFAULT
-        } else {
-            Style { bg: Ink::of(cell.bg), ..DEFAULT }
-        };
-        Self { symbol: SPACE, style }
+        let style = Style { fg: Ink::of(cell.fg), bg: Ink::of(cell.bg), modifier: cell.modifier };
+        if symbol == SPACE { Self { symbol, style }.emptied() } else { Self { symbol, style } }
     }
 
     /// Whether it would look as it should if it were written in this style.
@@ -74,7 +60,7 @@ impl Glyph {
         self.symbol == SPACE
     }
 
-    /// The same without what is written there.
+    /// The same without what is written there: of a blank the foreground shows nothing.
     pub(super) fn emptied(self) -> Self {
         let seen = self.style.modifier.intersects(ON_BLANKS);
         Self { symbol: SPACE, style: if seen { self.style } else { Style { bg: self.style.bg, ..DEFAULT } } }
