@@ -66,11 +66,11 @@ looked_at() {
 # A gate that wants a name: the autopilot drives up to the drain, and then a person takes the seat.
 rehearse --speed 120
 until_shown 'drains for another' 90
-press t y
+press t e
 until_shown '▸[0-9]* Lock deploys ─' 120
-press f Enter y
+press f Enter e
 until_shown '▸[0-9]* Take a safety snapshot ─' 60
-press f Enter y
+press f Enter e
 until_shown '▸[0-9]* Maintenance page on ─' 60
 press f Enter
 until_shown 'ARMED\|armed' 10

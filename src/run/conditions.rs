@@ -70,7 +70,7 @@ struct Look<'a> {
 impl Look<'_> {
     fn condition(&self, id: ConditionId, holds: bool, detail: String) -> Condition {
         let overridden = !holds && self.state.overrides.contains(&(self.step.id.clone(), id));
-        Condition { id, holds: holds || overridden, overridden, detail }
+        Condition { id, holds: holds || overridden, overridden, blind: false, detail }
     }
 
     /// The change that the gate would consent to, as last read.
@@ -248,7 +248,7 @@ impl Look<'_> {
             // It stands in nobody's way here, and is no green either.
             (true, blind) => format!("{blind} of {} blind, no breach seen", counted().count()),
         };
-        self.condition(ConditionId::Guardrails, bad.is_empty(), detail)
+        Condition { blind: blind > 0, ..self.condition(ConditionId::Guardrails, bad.is_empty(), detail) }
     }
 
     fn effects(&self) -> Vec<(Side, Role, bool)> {
@@ -336,7 +336,7 @@ pub const fn role_word(role: Role) -> &'static str {
 #[must_use]
 pub const fn verdict_word(kind: VerdictKind) -> &'static str {
     match kind {
-        VerdictKind::Holding => "holding",
+        VerdictKind::Holding => "within bounds",
         VerdictKind::Breach => "BREACH",
         VerdictKind::Blind => "blind",
     }

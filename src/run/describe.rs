@@ -135,7 +135,7 @@ fn attempt(what: &What) -> String {
             Outcome::Stopped => format!("{step}: stopped"),
         },
         What::Observed { step, observation } => match observation {
-            Observation::Done => format!("{step}: verified, it is done"),
+            Observation::Done => format!("{step}: verified in the world"),
             Observation::NotDone { seen } => format!("{step}: not done: {seen}"),
             Observation::Unfinished { left } => format!("{step}: it stands and is not finished: {left}"),
             Observation::Unknown { reason } => format!("{step}: still in doubt: {reason}"),

@@ -174,6 +174,8 @@ pub struct Condition {
     pub holds: bool,
     /// A person went past it.
     pub overridden: bool,
+    /// A part of what it holds by cannot be seen: it is no green.
+    pub blind: bool,
     /// What is so, with the numbers.
     pub detail: String,
 }

@@ -321,7 +321,7 @@ impl App {
         // Writing into a string cannot fail.
         let _ = CopyToClipboard::to_clipboard_from(&text).write_ansi(&mut self.ahead);
         let lines = super::text::count(text.lines().count(), "line");
-        self.ui.say(format!("{lines} to the clipboard (OSC 52); C shows them without borders"), false, now);
+        self.ui.say(format!("{lines} to the clipboard (OSC 52); Y shows them without borders"), false, now);
     }
 
     /// Has older events read where somebody looks that far back.

@@ -181,12 +181,15 @@ impl Chart<'_> {
 
     /// At the top of each mark, over the lines, where there is room beside the one before.
     fn mark_labels(&self, buf: &mut Buffer, theme: Theme, plot: &Plot) {
-        let width = usize::from(plot.area.width);
+        // What is told of limits above the top edge stands on the right of the same line.
+        let above = self.rules.iter().filter_map(|rule| self.above(theme, plot, *rule));
+        let told = above.map(|words| text::width(&words) + 1).max().unwrap_or(0);
+        let width = usize::from(plot.area.width).saturating_sub(told);
         let mut taken = 0;
         for (at, label) in self.marks {
             let Some(column) = plot.column(*at).map(usize::from) else { continue };
             let place = column.min(width.saturating_sub(text::width(label)));
-            if place >= taken {
+            if place >= taken && place + text::width(label) <= width {
                 Pen::new(buf, theme, plot.area).column(place).put(Role::Focus, label);
                 taken = place + text::width(label) + 1;
             }
@@ -197,17 +200,22 @@ impl Chart<'_> {
         let glyphs = theme.glyphs;
         let (glyph, role) = if rule.limit { (glyphs.limit, Role::Bad) } else { (glyphs.base, Role::Dim) };
         let role = if self.blind { Role::Dim } else { role };
-        let width = usize::from(plot.area.width);
-        let Some(row) = plot.row(rule.value) else {
-            // Above the top edge: told there, so that nobody takes it for none.
-            let words = format!("{} {} {}", glyphs.up, rule.name(), text::value(self.unit, rule.value));
-            let words = if text::width(&words) * 2 <= width { words } else { glyphs.up.to_owned() };
+        if let Some(words) = self.above(theme, plot, rule) {
             Pen::new(buf, theme, plot.area).right(Role::Dim, &words);
-            return;
-        };
+        }
+        let Some(row) = plot.row(rule.value) else { return };
         for x in plot.area.left()..plot.area.right() {
             buf[(x, plot.area.y + row)].set_symbol(glyph).set_style(theme.style(role));
         }
+    }
+
+    /// What is told at the top edge of a rule above it, so that nobody takes it for none; None: it is on the chart.
+    fn above(&self, theme: Theme, plot: &Plot, rule: Rule) -> Option<String> {
+        let glyph = theme.glyphs.up;
+        let told = || format!("{glyph} {} {}", rule.name(), text::value(self.unit, rule.value));
+        let fits = |words: &String| text::width(words) * 2 <= usize::from(plot.area.width);
+        let above = plot.row(rule.value).is_none();
+        above.then(|| Some(told()).filter(fits).unwrap_or_else(|| glyph.to_owned()))
     }
 
     /// What a rule is, beside it, where no data are in the way.
@@ -258,7 +266,8 @@ impl Chart<'_> {
         }
         let Ok(seconds) = i64::try_from(Duration::from_secs_f64((self.span - at).max(0.0)).as_secs()) else { return };
         let label = format!(" {} ", text::minute(self.until - SignedDuration::from_secs(seconds), self.tz));
-        let last = plot.area.width.saturating_sub(u16::try_from(text::width(&label)).unwrap_or(0));
+        // Beside `now`, not over it.
+        let last = plot.area.width.saturating_sub(u16::try_from(text::width(&label)).unwrap_or(0) + 3);
         let line = Rect { x: plot.area.x, width: plot.area.width, y: area.bottom() - 1, height: 1 };
         Pen::new(buf, theme, line).column(usize::from(column.saturating_sub(3).min(last))).put(Role::Focus, &label);
     }

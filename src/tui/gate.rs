@@ -13,6 +13,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crate::{
     plan::{GateLevel, Plan, StepId},
     run::{Direction, Evidence, Gate, Operator, Request, Seat, State},
+    tui::keymap::CONSENT,
 };
 
 /// Keys closer together than this come from a paste or a program, not from fingers.
@@ -309,7 +310,7 @@ impl Gatekeeper {
                 }
                 let named = gate.level >= GateLevel::Type && !gate.typed;
                 let word = plan.step(&gate.step).filter(|_| named).map(|step| step.typed_name(plan));
-                let latch = Latch::new(word.map_or(Wants::Key('y'), Wants::Word), dwell);
+                let latch = Latch::new(word.map_or(Wants::Key(CONSENT), Wants::Word), dwell);
                 *stand = Stand::Open { gate: gate.id, evidence: gate.evidence.clone(), latch };
             }
             (stand, None) => *stand = Stand::Idle,

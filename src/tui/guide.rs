@@ -6,7 +6,7 @@ use crate::{
     tui::{
         form::Decision,
         gate::Wants,
-        keymap::View,
+        keymap::{CONSENT, View},
         model::{Scene, seat, second_persons},
         pane::Pane,
         ui::Overlay,
@@ -116,7 +116,10 @@ fn guided(scene: &Scene<'_>, seen: Seen) -> Advice {
         return elsewhere(scene);
     }
     if seat(scene.snapshot) != Seat::Driver {
-        return advice("t, then y: take the driver's seat", "one person drives; everybody else sees the same screen");
+        return advice(
+            format!("t, then {CONSENT}: take the driver's seat"),
+            "one person drives; everybody else sees the same screen",
+        );
     }
     let Some(step) = scene.state().step(&scene.target.step) else {
         return advice("f goes to the step that the run is at", "the plan has nothing to look at here");
@@ -140,15 +143,15 @@ fn over(scene: &Scene<'_>) -> Option<Advice> {
         Overlay::Question(question) => match question.about {
             Decision::Rollback(_) => advice(
                 "Look at what would be undone, and how long it takes; then Esc leaves it",
-                "the way back is two keys away on every screen, and its price is told before",
+                "the way back is two keys away on every screen, its price told before",
             ),
-            _ => advice("y decides, Esc leaves it", "it is asked because it matters to others"),
+            _ => advice(format!("{CONSENT} decides, Esc leaves it"), "it is asked because it matters to others"),
         },
     })
 }
 
 fn gate(scene: &Scene<'_>) -> Option<Advice> {
-    let why = "nothing has been sent; Esc closes the gate, and the world is read once more after your key";
+    let why = "nothing is sent before your key, and then the world is read once more";
     let gate = scene.state().gate.as_ref();
     if scene.ui.gate.asking() {
         return Some(advice(
@@ -168,8 +171,8 @@ fn passed(scene: &Scene<'_>, gate: &Gate) -> Option<Advice> {
     let own = gate.by.conn == scene.snapshot.you.conn;
     Some(match (gate.consented, gate.typed) {
         (true, _) => advice(
-            "Accepted: nothing more to press. The world is read once more, then it begins",
-            "if anything is not as it was shown, nothing is sent, and you are told what differs",
+            "Accepted, nothing more to press: the world is read again, then it begins",
+            "if anything is not as shown, nothing is sent, and you are told",
         ),
         _ if scene.ui.gate.passing() => {
             advice("Your key is taken: the engine is being told", "nothing has been sent to the world yet")
@@ -187,12 +190,12 @@ fn passed(scene: &Scene<'_>, gate: &Gate) -> Option<Advice> {
 fn elsewhere(scene: &Scene<'_>) -> Advice {
     match scene.ui.view {
         View::Graphs => advice(
-            "Left and right read all graphs at one moment, - and + change the range; 1 goes back",
-            "numbers at the top are steps that acted; dotted is the old side; dim is blind, and blind is not green",
+            "Left, Right: read one moment; - and +: the range; 1 goes back",
+            "numbers on top: steps that acted; dotted: old side; dim: blind, no green",
         ),
         View::Journal => advice(
-            "Arrows choose an event, Enter shows its moment on the graphs; 1 goes back",
-            "everything here is on disk: a new engine, a report and you read the same list",
+            "Arrows choose an event, Enter shows it on the graphs; 1 goes back",
+            "all of it is on disk: engine, report and you read the same list",
         ),
         _ => advice("1 goes back to the cockpit", "2 to 7 are views of the same truth"),
     }
@@ -209,11 +212,11 @@ fn running(scene: &Scene<'_>, step: &StepState, seen: Seen) -> Advice {
         _ if !seen.rollback => advice("R shows what going back would cost", "looking changes nothing: Esc leaves it"),
         _ if !seen.journal => advice("7 shows the journal", "everything that happened, and who did it"),
         Some(Kind::DnsDrain { .. }) => advice(
-            "Nothing to press: name servers forget the old answer by themselves; 3 shows them",
-            "whoever was told the old address may keep it for as long as its TTL said",
+            "Nothing to press: the old answer is forgotten by itself; 3 shows it",
+            "whoever was told the old address may keep it for as long as its TTL",
         ),
         _ => advice(
-            "Wait, or press q: the run goes on, and `cutover join --role driver` comes back",
+            "Wait, or q: the run goes on; `cutover join --role driver` comes back",
             "the engine outlives every screen",
         ),
     }
@@ -225,10 +228,7 @@ fn ticking(scene: &Scene<'_>, step: &StepState, items: usize) -> Advice {
     let open = items.saturating_sub(step.ticked.len());
     let why = "what no program can see, a person vouches for by name";
     if u32::try_from(here).is_ok_and(|here| step.ticked.contains(&here)) && open > 0 {
-        return advice(
-            format!("Up and Down go to an open item ({open} left); Space here would take the tick back"),
-            why,
-        );
+        return advice(format!("Up and Down go to an open item ({open} left); Space unticks this one"), why);
     }
     advice(format!("Space ticks the item under the cursor ({open} left)"), why)
 }
@@ -246,9 +246,7 @@ fn wait_for(scene: &Scene<'_>, id: ConditionId) -> String {
         ConditionId::Checks => format!("Wait until the checks pass on {new}; 4 shows them"),
         ConditionId::Guardrails => "Wait: a measured value is over its limit, or cannot be seen; 2 shows it".to_owned(),
         ConditionId::Silence => format!("Wait until no customer comes to {old} any more"),
-        ConditionId::Runners => {
-            "Wait: something runs where it was ended, or runs nowhere; ! says what to do".to_owned()
-        }
+        ConditionId::Runners => "Wait: something runs where it was ended, or nowhere; ! says what to do".to_owned(),
         ConditionId::Leak => format!("Wait: somebody still writes on {old}; stop them first"),
         ConditionId::Interlock => "Not now: two of a kind would run, or none".to_owned(),
         ConditionId::Order => "Not this one yet: something else is undone first".to_owned(),
@@ -275,15 +273,24 @@ fn ready(scene: &Scene<'_>, step: &StepState) -> Advice {
     let last = scene.plan().step(&step.id).is_some_and(|step| step.point_of_no_return);
     if last && scene.target.direction == Direction::Forward {
         return advice(
-            "NO WAY BACK AFTER THIS: R shows what could still be undone; Enter arms it for good",
-            "in a real night: is the new side well, and does everybody agree? In a rehearsal nothing is lost",
+            "NO WAY BACK AFTER THIS: R shows what can be undone; Enter arms it",
+            "in a real night: is the new side well, and does everybody agree?",
         );
     }
     let reads = scene.plan().step(&step.id).is_some_and(|step| step.gate == crate::plan::GateLevel::Start);
     match (reads, scene.target.direction) {
-        (true, Direction::Forward) => advice("Enter begins it", "this step changes nothing in the world"),
+        (true, Direction::Forward) => {
+            advice("Enter begins it", hurry(scene).unwrap_or("this step changes nothing in the world"))
+        }
         _ => {
             advice("Enter arms the gate: nothing is sent by it", "first the change is shown, then a second key decides")
         }
     }
+}
+
+/// Said before anything has begun where time runs ahead of the person who reads.
+fn hurry(scene: &Scene<'_>) -> Option<&'static str> {
+    let begun = scene.state().steps.iter().any(|step| !step.attempts.is_empty());
+    let fast = scene.snapshot.clock.speed() > 1.0 && !begun;
+    fast.then_some("it changes nothing; time is fast while you read too: mind no window here")
 }

@@ -2,6 +2,10 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+/// The second key of a gate and of every question: nothing else is ever done by it, so no habit presses it. `y` is a
+/// habit twice over, to copy and to answer yes, and consents to nothing.
+pub const CONSENT: char = 'e';
+
 /// What a key asks the cockpit for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Command {
@@ -205,8 +209,8 @@ pub(super) const TABLE: &[Binding] = &[
     bind(C::NextStep, &[Char(']')], Everywhere, "", "look at the step after"),
     bind(C::Follow, &[Char('f')], Everywhere, "", "back to the step that the run is at"),
     bind(C::Guide, &[Char('i')], Everywhere, "", "the guide: what to do next, and why; again: without it"),
-    bind(C::Copy, &[Char('c')], Everywhere, "", "copy what has the focus to the terminal's clipboard (OSC 52)"),
-    bind(C::Plain, &[Char('C')], Everywhere, "", "show what has the focus without borders, to be selected by mouse"),
+    bind(C::Copy, &[Char('y')], Everywhere, "", "copy what has the focus to the terminal's clipboard (OSC 52)"),
+    bind(C::Plain, &[Char('Y')], Everywhere, "", "show what has the focus without borders, to be selected by mouse"),
     bind(C::Back, &[Esc], Everywhere, "", "back: crosshair, zoom, search, view"),
     bind(C::Detach, &[Char('q')], Everywhere, "detach", "leave the screen; the run goes on without it"),
     bind(C::End, &[Char('Q')], Everywhere, "end", "end the session: nothing more will happen in it"),
@@ -337,6 +341,11 @@ mod tests {
                 assert!(shared.is_none() || !clash, "{shared:?}: {:?} and {:?}", one.command, other.command);
             }
         }
+    }
+
+    #[test]
+    fn the_key_of_consent_means_nothing_else() {
+        assert!(TABLE.iter().all(|binding| !binding.keys.contains(&Char(CONSENT))));
     }
 
     #[test]

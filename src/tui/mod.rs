@@ -52,6 +52,7 @@ mod ui;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+pub use keymap::CONSENT;
 pub use offscreen::{Offscreen, Shown};
 pub use theme::{Depth, Palette, Theme, ThemeError};
 

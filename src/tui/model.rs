@@ -14,8 +14,8 @@ use super::{
 use crate::{
     plan::{Bound, Kind, Plan, StepId},
     run::{
-        Answer, Condition, ConditionId, Direction, Forecast, Gate, Hold, HoldKind, Phase, Price, Seat, alarms,
-        conditions, forecast, holds, price, written,
+        Answer, Condition, ConditionId, Direction, Forecast, Gate, Hold, HoldKind, Outcome, Phase, Price, Seat,
+        StepState, alarms, conditions, forecast, holds, price, written,
     },
     session::message::{Snapshot, Telemetry},
 };
@@ -144,6 +144,10 @@ impl<'a> Scene<'a> {
     /// What to call where a step stands: ready is what can be armed.
     pub(super) fn standing(&self, step: &StepId, phase: Phase) -> &'static str {
         let open = |condition: &Condition| !condition.holds && condition.id != ConditionId::Preview;
+        let last = self.state().step(step).and_then(StepState::attempt);
+        if phase == Phase::Failed && last.is_some_and(|last| last.outcome == Some(Outcome::Stopped)) {
+            return "stopped";
+        }
         if phase != Phase::Ready || self.state().rollback.is_some() {
             return phase.word();
         }

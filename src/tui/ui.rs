@@ -15,7 +15,7 @@ use super::{
     form::{Decision, Form, FormTurn, Question},
     gate::{Gatekeeper, Held, Latch, Ruling, Shown, Stroke, Turn},
     guide::Guide,
-    keymap::{Context, View, command},
+    keymap::{CONSENT, Context, View, command},
     model::barred,
     pane::Pane,
     sift::{Kinds, Past},
@@ -403,7 +403,9 @@ impl Ui {
     fn decided(&mut self, snapshot: Option<&Snapshot>, mut question: Question, stroke: &Stroke) {
         let barred = snapshot.filter(|_| matches!(question.about, Decision::Rollback(_))).and_then(barred);
         match (question.latch.stroke(stroke), barred) {
-            (_, Some(reason)) if stroke.plain() == Some(KeyCode::Char('y')) => self.drop_question(reason, stroke.at),
+            (_, Some(reason)) if stroke.plain() == Some(KeyCode::Char(CONSENT)) => {
+                self.drop_question(reason, stroke.at)
+            }
             (Turn::Closes(reason), _) => self.drop_question(reason, stroke.at),
             (turn, _) => {
                 if turn == Turn::Opens {

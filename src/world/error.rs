@@ -98,6 +98,12 @@ where
         SdkError::ResponseError(answer) if answer.raw().status().is_client_error() => {
             service(call, answer.raw().status(), error)
         }
+        SdkError::ResponseError(answer) if !answer.raw().status().is_success() => {
+            let status = answer.raw().status();
+            let reason =
+                format!("status {status}, in words that are not the service's: is something between answering?");
+            Failure::lost(call, TroubleKind::Garbled, &reason)
+        }
         _ => Failure::lost(call, TroubleKind::Garbled, &format!("an answer that cannot be read: {}", root(error))),
     }
 }

@@ -73,7 +73,7 @@ fn what_cannot_be_written_is_not_done() {
         thread::sleep(Duration::from_millis(800));
         screen.press(key::ENTER);
         thread::sleep(Duration::from_millis(900));
-        screen.press("y");
+        screen.press(key::CONSENT);
     }
     screen.wait("that the journal cannot be written", |text| {
         text.contains("JOURNAL") && text.contains("cannot be written")
@@ -194,7 +194,7 @@ fn who_wants_to_be_left_alone_is_and_the_screen_says_until_when() {
             .is_some_and(|trouble| trouble.kind == TroubleKind::Throttled && trouble.next_try.is_some())
     });
     // Enter, y: nothing may be armed on what cannot be read.
-    for key in ["f", key::ENTER, "y"] {
+    for key in ["f", key::ENTER, key::CONSENT] {
         thread::sleep(Duration::from_millis(850));
         screen.press(key);
     }

@@ -53,9 +53,9 @@ pub(crate) fn drive(home: &Home, terminal: &mut Terminal, what: &str, until: imp
 /// Asks for the price of going back, reads it, and begins.
 pub(crate) fn roll_back(home: &Home, terminal: &mut Terminal) {
     terminal.press("R");
-    terminal.wait_for("[y] begin to roll back");
+    terminal.wait_for("[e] begin to roll back");
     terminal.until_read();
-    terminal.press("y");
+    terminal.press(key::CONSENT);
     home.wait("rolling back", ANSWER, |status| status.state.rollback.is_some());
 }
 
@@ -68,7 +68,7 @@ pub(crate) fn end(home: &Home, terminal: &mut Terminal) {
         terminal.type_in("acme-shop");
         terminal.press(key::ENTER);
     } else {
-        terminal.press("y");
+        terminal.press(key::CONSENT);
     }
     terminal.exit();
     assert!(home.status().state.ended, "the session is not over:\n{}", terminal.text());
@@ -103,7 +103,7 @@ fn confirm(terminal: &mut Terminal, status: &Status, typed: Option<&str>) {
     }
     terminal.until_read();
     match typed {
-        None => terminal.press("y"),
+        None => terminal.press(key::CONSENT),
         Some(word) => {
             terminal.type_in(word);
             terminal.press(key::ENTER);

@@ -77,8 +77,8 @@ fn stroke(screen: &mut Terminal, dice: &mut Dice) {
         ["\r", "\r", "\r", "\x1b", "\t", "\x1b[A", "\x1b[B", "\x1b[C", "\x1b[D", "\x1b[5~", "\x1b[6~", "\x7f"];
     let text = match dice.below(100) {
         0..=54 => char::from(b' ' + u8::try_from(dice.below(95)).unwrap()).to_string(),
-        55..=64 => "y".to_owned(),
-        65..=67 => "\x1b[200~acme-shop\ry\x1b[201~".to_owned(),
+        55..=64 => key::CONSENT.to_owned(),
+        65..=67 => "\x1b[200~acme-shop\re\x1b[201~".to_owned(),
         68..=69 => "acme-shop\r".to_owned(),
         _ => NAMED[usize::try_from(dice.below(12)).unwrap()].to_owned(),
     };

@@ -7,7 +7,7 @@ use rustix::process::{Signal, kill_process};
 use super::{
     hands::drive,
     home::Home,
-    terminal::{PATIENCE, Terminal},
+    terminal::{PATIENCE, Terminal, key},
 };
 
 const NEXT: &str = "lower-ttl";
@@ -15,9 +15,9 @@ const NEXT: &str = "lower-ttl";
 fn arm(home: &Home, screen: &mut Terminal) {
     screen.wait_for("[Enter] arm");
     screen.until_read();
-    screen.press("\r");
+    screen.press(key::ENTER);
     home.wait("its gate is armed", PATIENCE, |status| status.state.gate.is_some());
-    screen.wait_for("[y]");
+    screen.wait_for("[e]");
     screen.until_read();
 }
 
@@ -33,7 +33,7 @@ fn what_is_pressed_while_the_engine_stands_still_passes_no_gate() {
     arm(&home, &mut screen);
     let engine = home.engine().unwrap();
     kill_process(engine, Signal::STOP).unwrap();
-    screen.press("y");
+    screen.press(key::CONSENT);
     screen.wait_for("the engine did not answer");
     kill_process(engine, Signal::CONT).unwrap();
     home.wait("its gate is closed again", PATIENCE, |status| status.state.gate.is_none());
@@ -42,7 +42,7 @@ fn what_is_pressed_while_the_engine_stands_still_passes_no_gate() {
     assert!(status.state.step(&NEXT.into()).unwrap().attempts.is_empty(), "it was begun: {:#?}", status.summary());
     // The person is still there, and what is pressed now counts.
     arm(&home, &mut screen);
-    screen.press("y");
+    screen.press(key::CONSENT);
     home.wait("it was begun", PATIENCE, |status| !status.state.step(&NEXT.into()).unwrap().attempts.is_empty());
     home.verify();
 }

@@ -31,6 +31,8 @@ pub(crate) mod key {
     pub(crate) const ENTER: &str = "\r";
     pub(crate) const ESC: &str = "\x1b";
     pub(crate) const SPACE: &str = " ";
+    /// The second key of a gate and of every question.
+    pub(crate) const CONSENT: &str = "e";
 }
 
 /// What goes to the program, and whom to tell once it has gone.

@@ -146,7 +146,7 @@ class Machine:
         time.sleep(LOOK)
         self.press("\r")
         time.sleep(LOOK)
-        self.press("y")
+        self.press("e")
 
     def drive(self, step, phases=("done",), patience=60.0):
         begun = time.monotonic()
@@ -273,7 +273,7 @@ def main():
     say(f"one journal of {len(theirs)} events, {len(started)} engines, the first machine's copy a part of it")
     second.press("Q")
     time.sleep(LOOK)
-    second.press("y")
+    second.press("e")
     second.gone()
     assert second.status()["ended"]
 

@@ -158,7 +158,7 @@ impl Stage {
     /// Asserts that a key of somebody who may not confirm leaves the gate as it is.
     fn assert_shut(&self, screen: &mut Terminal, who: &str) {
         thread::sleep(LOOK);
-        screen.press("y");
+        screen.press(key::CONSENT);
         thread::sleep(NEVER);
         assert!(!self.mark().exists(), "{who} passed the gate alone:\n{}", screen.text());
         assert!(!self.journal().contains("\"consented\""), "{who} consented:\n{}", screen.text());
@@ -235,7 +235,7 @@ fn a_two_person_gate_opens_for_two_logins_and_never_for_one() {
     assert_eq!(words_after(&bob.text(), "both read: "), words);
     assert!(ann.text().contains(&words), "the driver's screen lost its words:\n{}", ann.text());
     bob.until_read();
-    bob.press("y");
+    bob.press(key::CONSENT);
     ann.wait("the step done", |_| stage.mark().exists());
     let journal = stage.journal();
     let consent = journal.lines().find(|line| line.contains("\"consented\"")).unwrap();
@@ -249,7 +249,7 @@ fn a_two_person_gate_opens_for_two_logins_and_never_for_one() {
     bob.press("t");
     bob.wait_for(&format!("{ANN} drives now"));
     bob.until_read();
-    bob.press("y");
+    bob.press(key::CONSENT);
     ann.wait_for(&format!("{BOB} has taken over"));
     let taken = stage.journal();
     let taken = taken.lines().find(|line| line.contains("\"seat-taken\"")).unwrap();
@@ -273,14 +273,14 @@ fn a_second_person_who_comes_too_late_confirms_nothing() {
         thread::sleep(LOOK);
     }
     assert!(begun.elapsed() > TOO_LATE / 3, "it was closed before a second person could read it");
-    bob.press("y");
+    bob.press(key::CONSENT);
     thread::sleep(NEVER);
     assert!(!stage.mark().exists() && !stage.journal().contains("\"consented\""), "too late:\n{}", bob.text());
     // Typed anew it waits anew.
     arm_and_type(&mut ann);
     bob.wait_for("CONFIRM");
     bob.until_read();
-    bob.press("y");
+    bob.press(key::CONSENT);
     ann.wait("the step done", |_| stage.mark().exists());
 }
 

@@ -3,7 +3,7 @@
 use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
-    super::keymap::{Binding, Command, Context, TABLE, View, label},
+    super::keymap::{Binding, CONSENT, Command, Context, TABLE, View, label},
     Pen, Role, Scene, text,
 };
 use crate::{
@@ -92,7 +92,7 @@ fn above(scene: &Scene<'_>, overlay: &Overlay, pen: &mut Pen<'_>) {
         }
         Overlay::Question(question) if barred(&question.about) => key("Esc", "leave it"),
         Overlay::Question(_) => {
-            key("y", "does it");
+            key(&CONSENT.to_string(), "does it");
             key("Esc", "leave it");
             pen.put(Role::Dim, "  any other key leaves it too");
         }

@@ -267,7 +267,7 @@ fn numbers(scene: &Scene<'_>, graph: &Graph<'_>, pen: &mut Pen<'_>) {
         let counts = crate::run::active(scene.state(), guardrail);
         let (role, words) = match known {
             Some(VerdictKind::Breach) => (Role::Bad, "BREACH"),
-            Some(VerdictKind::Holding) => (Role::Good, "holding"),
+            Some(VerdictKind::Holding) => (Role::Good, "within bounds"),
             _ if counts => (Role::Warn, "blind"),
             _ => (Role::Dim, "does not count yet"),
         };

@@ -17,7 +17,12 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, advice: &Advice, buf: &mut B
     let columns = pen.width();
     pen.put(Role::InfoFill, &format!(" GUIDE  {}", advice.next)).lay(Role::InfoFill, 0, columns).line();
     let hides = if scene.ui.guide == Guide::Offered { "i takes it " } else { "i hides the guide " };
+    pen.gap(1).cell(Role::Dim, "why", 7);
     let room = pen.left().saturating_sub(text::width(hides) + 2);
-    pen.gap(1).cell(Role::Dim, "why", 7).cell(Role::Text, &advice.why, room.saturating_sub(8));
-    pen.right(Role::Dim, hides);
+    // A sentence is told whole before a key that the help tells too.
+    if text::width(&advice.why) > room {
+        pen.put(Role::Text, &advice.why);
+        return;
+    }
+    pen.cell(Role::Text, &advice.why, room).right(Role::Dim, hides);
 }

@@ -19,6 +19,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     // Who drives stands on the right; on a narrow screen it gives way to what is too late, and all is said in fewer words.
     let narrow = area.width < 100;
     let name = match kind {
+        EnvironmentKind::Production if narrow => format!(" !{name}! "),
         EnvironmentKind::Production => format!(" !! {name} !! "),
         EnvironmentKind::Staging => format!(" {name} "),
         EnvironmentKind::Sandbox if narrow => format!(" {name} "),
@@ -88,9 +89,7 @@ fn facts(scene: &Scene<'_>, narrow: bool) -> Vec<Fact> {
         facts.push((3, "down", hours(text::since(since, now)), Role::Warn));
     }
     if let Some(end) = scene.forecast().window_end {
-        let left = end.duration_since(now);
-        let (label, role) = if left.is_negative() { ("window over by", Role::Bad) } else { ("window", Role::Text) };
-        facts.push((2, label, hours(left.unsigned_abs()), role));
+        facts.push(window(end.duration_since(now), narrow));
     }
     if scene.state().rolled_back {
         facts.push((1, "", "ROLLED BACK".into(), Role::WarnFill));
@@ -124,6 +123,17 @@ fn facts(scene: &Scene<'_>, narrow: bool) -> Vec<Fact> {
         facts.push((6, "time", format!("x{:.0}", scene.snapshot.clock.speed()), Role::Text));
     }
     facts
+}
+
+/// What is left of the window. On a narrow screen the last moment to turn back stands beside it: minutes are enough,
+/// rounded down.
+fn window(left: jiff::SignedDuration, narrow: bool) -> Fact {
+    if left.is_negative() {
+        return (2, "window over by", hours(left.unsigned_abs()), Role::Bad);
+    }
+    let minutes = left.as_mins();
+    let words = if narrow && minutes >= 10 { format!("{minutes}m") } else { hours(left.unsigned_abs()) };
+    (2, "window", words, Role::Text)
 }
 
 /// `0:44:07`: in the header always with hours, so that it does not jump.

@@ -97,7 +97,7 @@ fn verdict(scene: &Scene<'_>) -> (Role, String) {
     let unknown = watched.filter(|(side, role)| runners.get(*side, *role).unwrap_or_default() == Cell::Unknown).count();
     match (scene.plan().runners.is_empty(), unknown) {
         (true, _) => (Role::Dim, "not watched".into()),
-        (_, 0) => (Role::Good, format!("{} never two", scene.theme.glyphs.done)),
+        (_, 0) => (Role::Good, format!("{} in order", scene.theme.glyphs.done)),
         (_, unknown) => (Role::Warn, format!("{} unknown", text::count(unknown, "cell"))),
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     run::{Attempt, Change, Phase, Seat},
     tui::{
         form::{About, Decision, Form, Question, Takes},
+        keymap::CONSENT,
         model::seat,
     },
 };
@@ -217,7 +218,7 @@ fn foot(scene: &Scene<'_>, question: &Question, columns: usize) -> Vec<Vec<Word>
         return lines;
     }
     let early = question.latch.ripe_at().is_none_or(|ripe| scene.instant < ripe);
-    let keys = [word(Role::Key, "[y]"), word(Role::Strong, " begin to roll back   ")];
+    let keys = [word(Role::Key, format!("[{CONSENT}]")), word(Role::Strong, " begin to roll back   ")];
     lines.push(
         [keys.to_vec(), esc(" leave it   "), vec![word(Role::Dim, if early { "read it first" } else { "" })]].concat(),
     );
@@ -229,7 +230,7 @@ fn meanwhile(scene: &Scene<'_>) -> String {
     let busy = scene.state().steps.iter().find(|step| step.phase.in_flight());
     match busy {
         Some(step) if step.baking() => {
-            format!("The run goes on while you read: {} waits at a stage, and y ends it there.", step.id)
+            format!("The run goes on while you read: {} waits at a stage, and {CONSENT} ends it there.", step.id)
         }
         Some(step) if step.phase == Phase::InDoubt && step.undoable() => {
             let id = &step.id;
@@ -240,7 +241,7 @@ fn meanwhile(scene: &Scene<'_>) -> String {
         }
         // Going back waits for nothing that only reads.
         Some(step) if step.phase == Phase::Running && !step.attempt().is_some_and(Attempt::acts) => {
-            format!("The run goes on while you read: {} only reads, and y stops it.", step.id)
+            format!("The run goes on while you read: {} only reads, and {CONSENT} stops it.", step.id)
         }
         Some(step) => {
             format!(
@@ -274,7 +275,7 @@ fn puts_back(scene: &Scene<'_>, id: &StepId, pen: &mut Pen<'_>) {
 
 fn keys(scene: &Scene<'_>, question: &Question, deed: &str, pen: &mut Pen<'_>) {
     let early = question.latch.ripe_at().is_none_or(|ripe| scene.instant < ripe);
-    pen.put(Role::Key, "[y]").put(Role::Strong, &format!(" {deed}   "));
+    pen.put(Role::Key, &format!("[{CONSENT}]")).put(Role::Strong, &format!(" {deed}   "));
     pen.put(Role::Key, "[Esc]").put(Role::Text, " leave it   ");
     pen.put(Role::Dim, if early { "read it first" } else { "" });
 }

@@ -8,6 +8,7 @@ use crate::{
     run::{Condition, ConditionId, Direction, Gate, Outcome, Phase, Seat},
     tui::{
         gate::{Latch, Wants},
+        keymap::CONSENT,
         model::{overridable, seat, second_persons, withdraws},
     },
 };
@@ -342,7 +343,7 @@ fn enter(step: &Step, phase: Phase, back: bool, fresh: bool) -> Vec<Word> {
             [key("Enter", &format!("{start}{again}")), vec![word(Role::Dim, "it changes nothing")]].concat()
         }
         (GateLevel::Start | GateLevel::Confirm, _) => {
-            let then = word(Role::Dim, "then look, then y");
+            let then = word(Role::Dim, format!("then look, then {CONSENT}"));
             [key("Enter", &format!("arm{again}")), vec![then]].concat()
         }
         (GateLevel::Type, _) => {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     plan::{Class, GateLevel, Kind, Step, StepId},
-    run::{Attempt, Direction, Outcome, Phase, StepState},
+    run::{Attempt, Condition, Direction, Outcome, Phase, StepState},
     tui::{gate::Shown, model},
 };
 
@@ -252,7 +252,11 @@ fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>, brief: bool) {
     let long = !brief && pen.room() > holding().count() + 1;
     pen.column(MARGIN);
     for condition in holding() {
-        let (role, glyph) = if condition.overridden { (Role::Warn, glyphs.skipped) } else { (Role::Good, glyphs.done) };
+        let (role, glyph) = match condition {
+            Condition { overridden: true, .. } => (Role::Warn, glyphs.skipped),
+            Condition { blind: true, .. } => (Role::Warn, glyphs.unknown),
+            _ => (Role::Good, glyphs.done),
+        };
         let word = condition.id.word();
         if long {
             pen.column(MARGIN).put(role, glyph).gap(1).cell(Role::Text, word, 11);
@@ -260,10 +264,11 @@ fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>, brief: bool) {
             pen.put(Role::Dim, &format!("{gone_past}{}", condition.detail)).line();
             continue;
         }
-        if text::width(word) + 4 > pen.left() {
+        let blind = if condition.blind { " (blind)" } else { "" };
+        if text::width(word) + text::width(blind) + 4 > pen.left() {
             pen.line().column(MARGIN);
         }
-        pen.put(role, glyph).gap(1).put(Role::Text, word).gap(2);
+        pen.put(role, glyph).gap(1).put(Role::Text, word).put(Role::Warn, blind).gap(2);
     }
     if !long {
         pen.line();

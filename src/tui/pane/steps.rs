@@ -111,7 +111,7 @@ fn time(scene: &Scene<'_>, step: &Step, state: &StepState, phase: Phase, room: u
         Phase::Done => spent(),
         Phase::Running | Phase::Verifying | Phase::Undoing => with_word(spent()),
         Phase::Armed | Phase::Accepted | Phase::Failed | Phase::InDoubt | Phase::Skipped | Phase::Undone => {
-            phase.word().to_owned()
+            scene.standing(&step.id, phase).to_owned()
         }
     }
 }

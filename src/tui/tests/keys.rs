@@ -12,17 +12,18 @@ use crate::{
         fixture::Fixture,
         form::{About, Form},
         gate::Stroke,
+        keymap::CONSENT,
         theme::{Depth, Theme},
         ui::{Intent, Overlay, Painted},
     },
 };
 
 #[test]
-fn a_person_who_looks_and_presses_y_passes_a_confirm_gate() {
+fn a_person_who_looks_and_presses_its_key_passes_a_confirm_gate() {
     let mut desk = Desk::new("unfreeze");
     desk.arm();
     desk.rest(900);
-    desk.press(KeyCode::Char('y'));
+    desk.press(KeyCode::Char(CONSENT));
     assert!(!desk.passed(), "nothing goes before it is sure that nothing follows");
     desk.rest(60);
     assert!(desk.passed());
@@ -61,7 +62,7 @@ fn a_key_before_the_change_could_be_read_disarms() {
     let mut desk = Desk::new("unfreeze");
     desk.arm();
     desk.rest(300);
-    desk.press(KeyCode::Char('y'));
+    desk.press(KeyCode::Char(CONSENT));
     desk.rest(2_000);
     assert!(!desk.armed() && !desk.passed());
     assert!(desk.slip().contains("before the change could be read"), "{}", desk.slip());
@@ -78,7 +79,7 @@ fn a_key_between_asking_and_opening_disarms() {
             break request;
         }
     };
-    desk.press(KeyCode::Char('y'));
+    desk.press(KeyCode::Char(CONSENT));
     desk.ask(request);
     desk.rest(2_000);
     assert!(!desk.armed() && !desk.passed());
@@ -196,7 +197,7 @@ fn a_gate_that_is_not_on_the_screen_any_more_opens_for_no_key() {
     desk.rest(1_000);
     // The terminal has become too small: nothing but a sentence is on it.
     desk.fixture.ui.painted(Painted::default(), desk.at);
-    desk.press(KeyCode::Char('y'));
+    desk.press(KeyCode::Char(CONSENT));
     desk.rest(60);
     assert!(!desk.passed() && !desk.armed(), "a key opened what nobody could see");
 }
@@ -223,7 +224,7 @@ fn the_first_key_of_a_burst_does_not_count_either() {
     let mut desk = Desk::new("unfreeze");
     desk.arm();
     desk.rest(1_000);
-    desk.press(KeyCode::Char('y'));
+    desk.press(KeyCode::Char(CONSENT));
     desk.rest(3);
     desk.press(KeyCode::Char('e'));
     desk.rest(1_000);
@@ -242,7 +243,7 @@ fn a_repeated_key_counts_for_nothing() {
     let mut desk = Desk::new("unfreeze");
     desk.arm();
     desk.rest(1_000);
-    let key = KeyEvent::new_with_kind(KeyCode::Char('y'), KeyModifiers::NONE, KeyEventKind::Repeat);
+    let key = KeyEvent::new_with_kind(KeyCode::Char(CONSENT), KeyModifiers::NONE, KeyEventKind::Repeat);
     desk.stroke(&Stroke { key, at: desk.at, alone: true });
     desk.rest(1_000);
     assert!(desk.armed() && !desk.passed());
@@ -268,7 +269,7 @@ fn rolling_back_wants_a_second_key_that_is_not_hurried() {
     let begun = |desk: &Desk| desk.snapshot().state.rollback.is_some();
     desk.press(KeyCode::Char('R'));
     desk.rest(200);
-    desk.press(KeyCode::Char('y'));
+    desk.press(KeyCode::Char(CONSENT));
     desk.rest(1_000);
     assert!(!begun(&desk));
     desk.press(KeyCode::Char('R'));
@@ -278,7 +279,7 @@ fn rolling_back_wants_a_second_key_that_is_not_hurried() {
     assert!(!begun(&desk), "the same key twice is no decision");
     desk.press(KeyCode::Char('R'));
     desk.rest(1_000);
-    desk.press(KeyCode::Char('y'));
+    desk.press(KeyCode::Char(CONSENT));
     desk.rest(100);
     assert!(begun(&desk));
 }
@@ -326,7 +327,7 @@ fn random_press(desk: &mut Desk, dice: &mut Dice) {
     let arrows = [KeyCode::Up, KeyCode::Down, KeyCode::Left, KeyCode::Right];
     let pick = |dice: &mut Dice| match dice.roll(20) {
         0..6 => KeyCode::Enter,
-        6..9 => KeyCode::Char('y'),
+        6..9 => KeyCode::Char(CONSENT),
         9..12 => arrows[usize::try_from(dice.roll(4)).unwrap()],
         12 => KeyCode::Tab,
         13 => KeyCode::Esc,
@@ -334,7 +335,7 @@ fn random_press(desk: &mut Desk, dice: &mut Dice) {
         _ => KeyCode::Char(char::from(b'!' + u8::try_from(dice.roll(94)).unwrap())),
     };
     match dice.roll(12) {
-        0 => desk.paste(["y", "\r", "shop.example.test\r", "unfreeze\ny\n"][usize::try_from(dice.roll(4)).unwrap()]),
+        0 => desk.paste(["e", "\r", "shop.example.test\r", "unfreeze\ne\n"][usize::try_from(dice.roll(4)).unwrap()]),
         1 => {
             for _ in 0..=dice.roll(6) {
                 let key = KeyEvent::new(pick(dice), KeyModifiers::NONE);
@@ -419,10 +420,17 @@ fn the_journal_jumps_to_its_moment_on_the_graphs() {
 }
 
 #[test]
-fn copying_has_a_key_that_opens_nothing() {
-    use crate::tui::keymap::{Command, TABLE};
-    let copies = TABLE.iter().filter(|line| matches!(line.command, Command::Copy | Command::Plain));
-    assert!(copies.into_iter().all(|line| !line.keys.contains(&KeyCode::Char('y'))), "y opens gates");
+fn the_key_that_copies_passes_no_gate() {
+    let mut desk = Desk::new("unfreeze");
+    let y = Stroke { key: KeyEvent::new(KeyCode::Char('y'), KeyModifiers::NONE), at: desk.at, alone: true };
+    let intents = desk.fixture.ui.stroke(Some(&desk.fixture.snapshot), &y);
+    assert!(matches!(intents[..], [Intent::Copy]), "y copies");
+    desk.arm();
+    desk.rest(900);
+    desk.press(KeyCode::Char('y'));
+    desk.rest(60);
+    assert!(!desk.armed() && !desk.passed());
+    assert!(desk.slip().contains("y was pressed, not e"), "{}", desk.slip());
 }
 
 #[test]
@@ -431,7 +439,7 @@ fn a_key_that_was_taken_is_said_to_be_taken_and_what_happens_now() {
     desk.fixture.ui.guide = desk.fixture.ui.guide.toggled();
     desk.arm();
     desk.rest(900);
-    desk.press(KeyCode::Char('y'));
+    desk.press(KeyCode::Char(CONSENT));
     desk.rest(60);
     assert!(desk.passed());
     for size in [(160, 48), (120, 40), (80, 24)] {

@@ -10,7 +10,7 @@ use crate::{
         form::{About, Decision, Form, Question},
         gate::{Latch, Wants},
         guide::Guide,
-        keymap::View,
+        keymap::{CONSENT, View},
         model::{Lost, Scene},
         pane::{self, Pane},
         sift::Kinds,
@@ -206,13 +206,13 @@ fn a_staged_switch_shows_all_its_parts() {
 #[test]
 fn going_back_says_that_it_ends_what_only_reads() {
     let mut fixture = draining();
-    let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
+    let latch = Latch::new(Wants::Key(CONSENT), Duration::ZERO);
     let about = Decision::Rollback("decided by ann".into());
     fixture.ui.overlay = Some(Overlay::Question(Question { about, latch, scroll: 0 }));
     for size in [(160, 48), (120, 40), (80, 24)] {
         let (buffer, _) = fixture.draw(Theme::new(Depth::Mono, false), size);
         let text = text_of(&buffer);
-        assert!(text.contains("drain only reads, and y stops it"), "{text}");
+        assert!(text.contains("drain only reads, and e stops it"), "{text}");
     }
 }
 
@@ -220,7 +220,7 @@ fn going_back_says_that_it_ends_what_only_reads() {
 fn a_breach_proposes_the_way_back_with_its_price() {
     let mut fixture = breached();
     snapshot("breach", &fixture);
-    let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
+    let latch = Latch::new(Wants::Key(CONSENT), Duration::ZERO);
     let about = Decision::Rollback("guardrail breach: 5xx on AWS".into());
     fixture.ui.overlay = Some(Overlay::Question(Question { about, latch, scroll: 0 }));
     snapshot("rollback_asked", &fixture);
@@ -326,7 +326,7 @@ proptest::proptest! {
             2 => Some(Overlay::Plain(scroll)),
             3 => Some(Overlay::Form(Form::new(About::Note, ""))),
             4 => {
-                let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
+                let latch = Latch::new(Wants::Key(CONSENT), Duration::ZERO);
                 Some(Overlay::Question(Question { about: Decision::Rollback("because".into()), latch, scroll: 0 }))
             }
             _ => None,

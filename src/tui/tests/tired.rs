@@ -10,6 +10,7 @@ use crate::{
         fixture::Fixture,
         form::Decision,
         guide::Guide,
+        keymap::CONSENT,
         pane::Pane,
         ui::{Overlay, Painted},
     },
@@ -27,7 +28,7 @@ fn a_freeze_that_leaks_is_never_said_to_hold() {
     let mut fixture = Fixture::new("sandbox");
     fixture.to("start-workers");
     assert_eq!(misplaced(&fixture.snapshot.plan, &fixture.snapshot.state, fixture.now), []);
-    assert!(fixture.text((160, 48)).contains("✔ never two"));
+    assert!(fixture.text((160, 48)).contains("✔ in order"));
     let who = Some("reports (metabase) writes to public.orders".to_owned());
     fixture.engine(What::LeakChanged { side: Side::Old, who });
     for size in [(160, 48), (120, 40), (80, 24)] {
@@ -39,7 +40,7 @@ fn a_freeze_that_leaks_is_never_said_to_hold() {
     (fixture.ui.focus, fixture.ui.zoom) = (Pane::Interlock, true);
     assert!(fixture.text((80, 24)).contains("reports (metabase) writes to public.orders on Heroku"));
     fixture.engine(What::LeakChanged { side: Side::Old, who: None });
-    assert!(fixture.text((160, 48)).contains("✔ never two"));
+    assert!(fixture.text((160, 48)).contains("✔ in order"));
 }
 
 #[test]
@@ -108,18 +109,18 @@ fn the_way_back_is_scrolled_and_says_whether_the_run_goes_on() {
         matches!(&desk.fixture.ui.overlay, Some(Overlay::Question(question)) if matches!(question.about, Decision::Rollback(_)))
     );
     let first = shown(&mut desk, (80, 24));
-    assert!(first.contains("more below: ↑ ↓ PgDn") && first.contains("[y] begin to roll back"), "{first}");
+    assert!(first.contains("more below: ↑ ↓ PgDn") && first.contains("[e] begin to roll back"), "{first}");
     assert!(first.contains("Nothing runs while you read"), "{first}");
     desk.press(KeyCode::End);
     let last = shown(&mut desk, (80, 24));
-    assert!(last.contains("more above") && last.contains("[y] begin to roll back"), "{last}");
+    assert!(last.contains("more above") && last.contains("[e] begin to roll back"), "{last}");
     assert!(last.contains(" 1. ") != first.contains(" 1. ") || last != first);
     desk.press(KeyCode::Esc);
     desk.fixture.begin("watch");
     desk.rest(60);
     desk.press(KeyCode::Char('R'));
     let running = shown(&mut desk, (120, 40));
-    assert!(running.contains("The run goes on while you read: watch only reads, and y stops it"), "{running}");
+    assert!(running.contains("The run goes on while you read: watch only reads, and e stops it"), "{running}");
     desk.press(KeyCode::Char('j'));
     assert!(desk.fixture.ui.overlay.is_none(), "letters answer, they do not scroll");
 }
@@ -287,7 +288,7 @@ fn space_goes_from_open_item_to_open_item_and_takes_nothing_back_by_itself() {
     assert_eq!(ticks, [(2, true), (3, true), (4, true), (5, true), (0, true)]);
     assert_eq!(desk.fixture.ui.item, 1, "the one that is open");
     desk.press(KeyCode::Up);
-    assert!(desk.fixture.text((120, 40)).contains("Space here would take the tick back"));
+    assert!(desk.fixture.text((120, 40)).contains("Space unticks this one"));
 }
 
 #[test]
@@ -340,7 +341,7 @@ fn the_last_line_knows_what_lies_above_it_and_that_the_run_is_held() {
     desk.fixture.person(What::HoldRaised { reason: "lunch".into() });
     assert!(last(&mut desk).contains("h release"), "{}", last(&mut desk));
     desk.press(KeyCode::Char('h'));
-    assert!(last(&mut desk).starts_with("y does it"), "{}", last(&mut desk));
+    assert!(last(&mut desk).starts_with("e does it"), "{}", last(&mut desk));
     desk.rest(1_000);
     desk.press(KeyCode::Esc);
     desk.fixture.ui.toast = None;
@@ -355,7 +356,7 @@ fn who_cannot_begin_to_roll_back_is_told_why_and_not_that_it_was_too_early() {
     let told = |desk: &mut Desk| {
         desk.press(KeyCode::Char('R'));
         desk.rest(1_000);
-        desk.press(KeyCode::Char('y'));
+        desk.press(KeyCode::Char(CONSENT));
         desk.rest(100);
         desk.fixture.ui.toast.as_ref().map(|toast| toast.text.clone()).unwrap_or_default()
     };

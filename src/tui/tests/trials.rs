@@ -216,6 +216,25 @@ fn the_help_hides_neither_the_keys_nor_the_guide() {
 }
 
 #[test]
+fn the_guide_is_told_whole_on_the_narrowest_screen() {
+    let plan = Fixture::new("sandbox").snapshot.plan;
+    for step in &plan.steps {
+        for view in View::ALL {
+            let mut fixture = Fixture::new("sandbox");
+            fixture.to(&step.id.0);
+            fixture.ui.view = view;
+            fixture.ui.guide = Guide::Off.toggled();
+            let screen = fixture.text((80, 24));
+            let lines: Vec<_> = screen.lines().rev().take(2).collect();
+            assert!(lines[1].starts_with(" GUIDE  ") && !lines[1].contains('…'), "{screen}");
+            // What does not hold says what it has to say.
+            let waits = view == View::Cockpit && ["Wait", "Not"].iter().any(|word| lines[1].contains(word));
+            assert!(waits || !lines[0].contains('…'), "{screen}");
+        }
+    }
+}
+
+#[test]
 fn the_guide_says_what_fits_a_finished_step_a_hold_and_a_drain() {
     let mut fixture = Fixture::new("sandbox");
     fixture.up_to_drain();
@@ -223,7 +242,7 @@ fn the_guide_says_what_fits_a_finished_step_a_hold_and_a_drain() {
     [View::Graphs, View::Journal].into_iter().for_each(|view| fixture.ui.guide.saw(view));
     fixture.ui.guide.saw_rollback();
     let guide = |fixture: &Fixture| fixture.text((120, 40)).lines().nth(38).unwrap().trim().to_owned();
-    assert!(guide(&fixture).starts_with("GUIDE  Nothing to press: name servers forget"), "{}", guide(&fixture));
+    assert!(guide(&fixture).starts_with("GUIDE  Nothing to press: the old answer is forgotten"), "{}", guide(&fixture));
     fixture.ui.pinned = Some(0);
     assert_eq!(guide(&fixture), "GUIDE  f goes to the step that the run is at");
     let mut fixture = Fixture::new("sandbox");

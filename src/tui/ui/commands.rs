@@ -7,13 +7,13 @@ use crossterm::event::KeyModifiers;
 use super::{Intent, Overlay, RANGES, Ui, Waiting};
 use crate::{
     plan::Kind,
-    run::{Direction, Phase, Request, Seat, conditions},
+    run::{Direction, Phase, Request, Seat, StepState, conditions},
     session::message::Snapshot,
     tui::{
         Exit,
         form::{About, Decision, Form, Question},
         gate::{Latch, Stroke, Wants, name_of},
-        keymap::{Command, Context, View, command, home_of},
+        keymap::{CONSENT, Command, Context, View, command, home_of},
         model::{self, Target},
         pane::Pane,
         sift::{self, Kinds},
@@ -175,7 +175,7 @@ impl Ui {
     }
 
     fn decide(&mut self, about: Decision) {
-        let latch = Latch::new(Wants::Key('y'), Duration::ZERO);
+        let latch = Latch::new(Wants::Key(CONSENT), Duration::ZERO);
         self.overlay = Some(Overlay::Question(Question { about, latch, scroll: 0 }));
     }
 
@@ -355,6 +355,10 @@ impl Ui {
             }
             (Phase::Done | Phase::Skipped, Direction::Forward) => {
                 self.say(format!("{step} is {}: there is no change to read", phase.word()), false, now);
+                Vec::new()
+            }
+            (_, Direction::Back) if !snapshot.state.step(&step).is_some_and(StepState::undoable) => {
+                self.say(format!("nothing of {step} stands: there is nothing to put back"), false, now);
                 Vec::new()
             }
             _ => {
