@@ -1,9 +1,10 @@
 //! `status`: what is true, what is in doubt, and what to do next, for a person who has just logged in.
 
-use std::{io::Write as _, path::Path, process::ExitCode};
+use std::{io::Write as _, path::Path, pin::pin, process::ExitCode, time::Duration};
 
 use color_eyre::eyre::Result;
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 use super::{
     FINE,
@@ -16,16 +17,26 @@ use crate::{
         seat_word, written,
     },
     session::{Client, Status, status as look_at},
+    tui::CONSENT,
 };
+
+/// What takes longer is said to, wall time.
+const SOON: Duration = Duration::from_secs(1);
 
 pub(super) async fn status(session: Option<&str>, socket: Option<&Path>, json: bool) -> Result<ExitCode> {
     let (id, status) = match find(session, socket).await? {
-        Place::Own(dir) => (dir.id().to_owned(), look_at(&dir).await?),
+        Place::Own(dir) => (dir.id().to_owned(), patiently(look_at(&dir)).await?),
         Place::Theirs(theirs) => {
-            let snapshot = Client::peek(&theirs.path).await?;
+            let snapshot = patiently(Client::peek(&theirs.path)).await?;
             (
                 theirs.session,
-                Status { live: true, plan: snapshot.plan, state: snapshot.state, now: snapshot.clock.now() },
+                Status {
+                    live: true,
+                    answered: true,
+                    plan: snapshot.plan,
+                    state: snapshot.state,
+                    now: snapshot.clock.now(),
+                },
             )
         }
     };
@@ -39,13 +50,25 @@ pub(super) async fn status(session: Option<&str>, socket: Option<&Path>, json: b
     Ok(FINE)
 }
 
+/// Says that an engine takes long to answer, and waits on.
+async fn patiently<T>(answer: impl Future<Output = T>) -> T {
+    let mut answer = pin!(answer);
+    match timeout(SOON, &mut answer).await {
+        Ok(answer) => answer,
+        Err(_) => {
+            super::say("the engine does not answer yet: waiting for it, 10 s at most");
+            answer.await
+        }
+    }
+}
+
 /// Ten lines, and one more for each of: a window, an alarm, a gate that waits, a driver who is gone.
 fn in_ten_lines(id: &str, status: &Status) -> String {
-    let Status { live, plan, state, now } = status;
+    let Status { live, answered, plan, state, now } = status;
     let settled = state.steps.iter().filter(|step| step.phase.settled()).count();
     let mut lines = vec![
         format!("{id}  {}  {}", plan.title, plan.environment.name.to_uppercase()),
-        format!("engine   {}", engine_line(*live, state)),
+        format!("engine   {}", engine_line(status)),
         format!("steps    {settled} of {} settled{}", state.steps.len(), at(plan, state)),
         format!("serving  {}", serving(plan, state, *now)),
         format!("doubt    {}", doubt(state)),
@@ -61,30 +84,38 @@ fn in_ten_lines(id: &str, status: &Status) -> String {
     }));
     lines.extend(gate(state));
     lines.push(format!("attached {}", people(*live, state)));
-    let [first, second] = next(id, *live, plan, state, *now);
+    let still = *live && !answered && !state.ended;
+    let [first, second] = if still { once_it_answers(id) } else { next(id, *live, plan, state, *now) };
     lines.push(format!("next     {first}"));
     lines.push(format!("or       {second}"));
     lines.join("\n") + "\n"
 }
 
-fn engine_line(live: bool, state: &State) -> String {
+fn engine_line(status: &Status) -> String {
+    let Status { live, answered, state, now, .. } = status;
+    let as_of = now.strftime("%H:%M:%S UTC");
     let engine = state.session.as_ref().and_then(|session| session.engine.as_ref());
-    match (live, engine) {
-        (true, Some((pid, host, version))) => {
-            let before = state.session.as_ref().map_or(0, |session| session.engines.saturating_sub(1));
-            let again = if before == 0 { String::new() } else { format!(", after {before} that died or were stopped") };
-            format!("runs, pid {pid} on {host}, version {version}{again}")
-        }
-        (true, None) => "runs".into(),
+    let named = engine.map_or_else(String::new, |(pid, host, version)| {
+        let before = state.session.as_ref().map_or(0, |session| session.engines.saturating_sub(1));
+        let again = if before == 0 { String::new() } else { format!(", after {before} that died or were stopped") };
+        format!(", pid {pid} on {host}, version {version}{again}")
+    });
+    match (live, answered) {
+        (true, true) => format!("runs{named}"),
+        (true, false) => format!("RUNS, AND DOES NOT ANSWER{named}; this is what its journal says, up to {as_of}"),
         (false, _) if state.ended => "the session is over".into(),
-        (false, _) => "DOES NOT RUN; this is what its journal says".into(),
+        (false, _) => format!("DOES NOT RUN; this is what its journal says, up to {as_of}"),
     }
 }
 
+/// The step that the run is at: the one under way, the undo that is next, or the next one forward.
 fn at(plan: &Plan, state: &State) -> String {
     let Some(step) = state.here() else { return String::new() };
     let reason = step.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
-    format!("; at `{}`, {}{reason}", step.id, state.phase(plan, &step.id).word())
+    match state.phase(plan, &step.id) {
+        Phase::Done if state.rollback.is_some() => format!("; next the undo of `{}`", step.id),
+        phase => format!("; at `{}`, {}{reason}", step.id, phase.word()),
+    }
 }
 
 /// Which side the names lead to, by the authoritative servers, and which runners are seen on which side.
@@ -157,7 +188,11 @@ fn window(plan: &Plan, state: &State, now: Timestamp) -> Option<String> {
 fn lost_by_it(plan: &Plan, state: &State) -> String {
     let Some(written) = written(plan, state, |_| &[]) else { return String::new() };
     let what = if written.rows { "rows" } else { "data" };
-    format!("; loses {what} written on {} since {} (the screen counts them)", plan.sides.new.label, written.since)
+    format!(
+        "; loses {what} written on {} since {} (the screen counts them)",
+        plan.sides.new.label,
+        written.since.strftime("%H:%M:%S UTC")
+    )
 }
 
 fn gate(state: &State) -> Option<String> {
@@ -179,6 +214,14 @@ fn people(live: bool, state: &State) -> String {
     });
     let people = if people.is_empty() { "nobody".to_owned() } else { people.join(", ") };
     format!("{people}{gone}")
+}
+
+/// While an engine runs and does not answer: nothing that is pressed reaches it.
+fn once_it_answers(id: &str) -> [String; 2] {
+    [
+        format!("cutover status {id}   # again; its engine was stopped, or waits for its disk, and takes no key"),
+        format!("cutover journal {id}   # what happened"),
+    ]
 }
 
 /// The next two sensible things, with the very commands.
@@ -204,7 +247,7 @@ fn next(id: &str, live: bool, plan: &Plan, state: &State, now: Timestamp) -> [St
         return [format!("{drive}   # there {}", keys(plan, state, now)), happened];
     }
     if state.gate.as_ref().is_some_and(|gate| gate.typed && !gate.consented) {
-        return [format!("cutover join {id} --role confirmer   # compare the words, then y"), happened];
+        return [format!("cutover join {id} --role confirmer   # compare the words, then {CONSENT}"), happened];
     }
     let keys = keys(plan, state, now);
     let then = match (undos, &state.rollback) {
@@ -238,9 +281,9 @@ fn keys(plan: &Plan, state: &State, now: Timestamp) -> String {
     let direction = if state.rollback.is_some() { Direction::Back } else { Direction::Forward };
     let what = if direction == Direction::Back { "the undo of " } else { "" };
     let second = match plan.step(&here.id).map(|step| step.gate) {
-        Some(GateLevel::Start) => "",
-        Some(GateLevel::Confirm) => ", then y",
-        _ => ", then the name that it asks for",
+        Some(GateLevel::Start) => String::new(),
+        Some(GateLevel::Confirm) => format!(", then {CONSENT}"),
+        _ => ", then the name that it asks for".to_owned(),
     };
     let manual = plan.step(&here.id).is_some_and(|step| matches!(step.kind, Kind::Manual { .. }));
     match here.phase {
@@ -294,7 +337,7 @@ mod tests {
         };
         let [first, _] = told(true, drives);
         assert!(first.starts_with(&format!("{join}there t takes the seat of ann, who drives; then Enter arms ")));
-        assert!(first.ends_with("lock-deploys, then y"), "{first}");
+        assert!(first.ends_with("lock-deploys, then e"), "{first}");
         let [first, _] = told(false, |state| {
             state.steps[0].phase = Phase::Running;
         });

@@ -125,6 +125,9 @@ impl Coordinator {
             Inbound::Request { operator, request, reply } => {
                 let _ = reply.send(self.request(operator, request));
             }
+            Inbound::Pulse { reply } => {
+                let _ = reply.send(Ok(()));
+            }
         }
     }
 

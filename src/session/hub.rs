@@ -66,6 +66,12 @@ pub enum Inbound {
         /// To be answered after the events that it led to were published.
         reply: oneshot::Sender<Result<(), Refusal>>,
     },
+    /// Somebody waits for what is true now. It is told once the engine's own loop has turned: an engine that is kept
+    /// waiting, by its disk say, is heard by nobody, however well its socket answers.
+    Pulse {
+        /// To be answered at once.
+        reply: oneshot::Sender<Result<(), Refusal>>,
+    },
 }
 
 /// Shared by the engine, which publishes, and the server, which serves. Cloning gives another handle.
@@ -206,6 +212,11 @@ impl Hub {
         let (reply, answer) = oneshot::channel();
         self.shared.inbound.send(inbound(reply)).await.map_err(|_| gone())?;
         answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// Waits until the engine's loop turns. An engine that goes away has nothing more to add to what is known of it.
+    pub(super) async fn pulse(&self) {
+        let _ = self.ask(|reply| Inbound::Pulse { reply }).await;
     }
 
     pub(super) async fn tell_gone(&self, operator: Operator) {

@@ -185,6 +185,7 @@ async fn refuse(outgoing: &mut Outgoing, reason: String) -> io::Result<()> {
 }
 
 async fn peek(hub: &Hub, outgoing: &mut Outgoing) -> io::Result<()> {
+    hub.pulse().await;
     let frame = encode_snapshot(Box::new(hub.snapshot()));
     outgoing.send(frame.unwrap_or_default()).await
 }
@@ -227,7 +228,10 @@ async fn read_all(you: &Operator, hub: &Hub, mut incoming: Incoming, budget: &Se
         let (id, request) = loop {
             match understand(incoming.next().await?) {
                 Ok(ToEngine::Request { id, request }) => break (id, request),
-                Ok(ToEngine::Resync) => hub.resync(you.conn),
+                Ok(ToEngine::Resync) => {
+                    hub.pulse().await;
+                    hub.resync(you.conn);
+                }
                 Ok(ToEngine::Looking { step }) => hub.looking(you.conn, step),
                 Ok(_) => return Some("a second hello on one connection".to_owned()),
                 Err(reason) => return Some(reason),

@@ -36,8 +36,10 @@ pub enum StatusError {
 /// Plan and state of a session.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    /// An engine runs it. If it did not answer, the state is what its journal says.
+    /// An engine runs it.
     pub live: bool,
+    /// And answered; if not, the state is what its journal says.
+    pub answered: bool,
     /// The frozen plan.
     pub plan: Plan,
     /// The fold.
@@ -54,7 +56,7 @@ pub async fn status(dir: &SessionDir) -> Result<Status, StatusError> {
     match Client::peek(&dir.socket()).await {
         Ok(snapshot) => {
             let Snapshot { plan, state, clock, .. } = *snapshot;
-            Ok(Status { live: true, plan, state, now: clock.now() })
+            Ok(Status { live: true, answered: true, plan, state, now: clock.now() })
         }
         Err(error) => {
             if !matches!(error, ConnectError::Unreachable { .. }) {
@@ -77,7 +79,7 @@ pub fn recorded(dir: &SessionDir) -> Result<Status, StatusError> {
         state.apply(&event?).map_err(fold)?;
     }
     let now = state.at.unwrap_or(Timestamp::MIN);
-    Ok(Status { live: dir.lives(), plan, state, now })
+    Ok(Status { live: dir.lives(), answered: false, plan, state, now })
 }
 
 /// A status for programs: `cutover status --json`.
@@ -93,6 +95,8 @@ pub struct Summary<'a> {
     pub kind: EnvironmentKind,
     /// An engine runs it.
     pub live: bool,
+    /// And answered; if not, everything here is what its journal says.
+    pub answered: bool,
     /// The last engine: process id, host, version.
     pub engine: Option<&'a (u32, String, String)>,
     /// Number of the last event.
@@ -159,7 +163,7 @@ impl Status {
     /// The same for programs.
     #[must_use]
     pub fn summary(&self) -> Summary<'_> {
-        let Self { live, plan, state, now } = self;
+        let Self { live, answered, plan, state, now } = self;
         let session = state.session.as_ref();
         let steps = plan.steps.iter().filter_map(|step| {
             let known = state.step(&step.id)?;
@@ -185,6 +189,7 @@ impl Status {
             environment: &plan.environment.name,
             kind: plan.environment.kind,
             live: *live,
+            answered: *answered,
             engine: session.and_then(|session| session.engine.as_ref()),
             seq: state.seq,
             at: state.at,

@@ -147,6 +147,9 @@ impl Core {
                 }
                 let _ = reply.send(result);
             }
+            Inbound::Pulse { reply } => {
+                let _ = reply.send(Ok(()));
+            }
         }
     }
 }

@@ -148,12 +148,30 @@ async fn a_path_too_long_for_an_address_is_no_obstacle() {
     let root = tempfile::tempdir().unwrap();
     let deep = root.path().join("x".repeat(120));
     let dir = Layout::at(&deep).create("acme", "rehearsal", wall_now()).unwrap();
-    let (hub, _inbound) = Hub::new(plan(EnvironmentKind::Sandbox), Clock::real(), State::default());
+    let (hub, inbound) = Hub::new(plan(EnvironmentKind::Sandbox), Clock::real(), State::default());
     let server = Server::bind(&dir, Some(&deep)).unwrap();
     let served = tokio::spawn(server.run(hub.clone()));
+    drop(inbound);
     assert_eq!(Client::peek(&dir.socket()).await.unwrap().plan.name, "acme");
     hub.close();
     served.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_engine_whose_loop_stands_still_is_heard_by_nobody_until_it_turns() {
+    let moment = Duration::from_millis(300);
+    let stage = Stage::new(EnvironmentKind::Sandbox);
+    let engine = stage.start();
+    let (mut sender, mut receiver) = stage.join(Seat::Viewer).await.0.split();
+    let still = engine.core.lock().await;
+    sender.resync().await.unwrap();
+    assert!(tokio::time::timeout(moment, receiver.recv()).await.is_err(), "the socket answered for it");
+    let socket = stage.dir.socket();
+    let mut peek = std::pin::pin!(Client::peek(&socket));
+    assert!(tokio::time::timeout(moment, &mut peek).await.is_err(), "the socket answered for it");
+    drop(still);
+    assert!(matches!(receiver.recv().await.unwrap(), ToCockpit::Snapshot(_)));
+    peek.await.unwrap();
 }
 
 #[tokio::test]
