@@ -8,7 +8,7 @@ use super::{
     executor::{Executor, Job},
     health::{Expiries, Silence},
     scribe::{Scribe, SubmitError},
-    stall::Stall,
+    stall::{Stall, too_late},
     telemetry::Telemetry,
 };
 use crate::{
@@ -99,7 +99,15 @@ impl Coordinator {
                 Some(finding) = inputs.findings.recv() => self.finding(finding),
                 _ = tick.tick() => self.tick(),
             }
-            self.stall.turn(crate::clock::monotonic());
+            self.turn();
+        }
+    }
+
+    /// The loop turns. After it stood still, whoever looks again decides again, also about what was consented to and has
+    /// not been sent.
+    fn turn(&mut self) {
+        if let Some(stood) = self.stall.turn(crate::clock::monotonic()) {
+            self.report(Report::Stood(stood));
         }
     }
 
@@ -132,13 +140,10 @@ impl Coordinator {
     }
 
     fn request(&mut self, operator: Operator, request: Request) -> Result<(), Refusal> {
-        self.stall.turn(crate::clock::monotonic());
+        self.turn();
         let harmless =
             matches!(request, Request::Hold { .. } | Request::Disarm | Request::Stop { .. } | Request::Note { .. });
         if let Some(stood) = self.stall.meanwhile(crate::clock::monotonic()).filter(|_| !harmless) {
-            if matches!(request, Request::Confirm { .. }) {
-                self.submit(Actor::Operator(operator), Ask::Person(Request::Disarm))?;
-            }
             let seconds = stood.as_secs();
             return Err(Refusal(format!("the engine stood still for {seconds} s: look, then press it again")));
         }
@@ -240,14 +245,16 @@ impl Coordinator {
 
     /// Decides, writes down, tells everybody, and only then acts. Returns the number of events.
     fn submit(&mut self, by: Actor, ask: Ask) -> Result<usize, Refusal> {
+        let asked = crate::clock::monotonic();
         let result = self.scribe.submit(by, ask);
+        let took = crate::clock::monotonic().duration_since(asked);
         match result {
             Ok(events) => {
                 let count = events.len();
                 if count > 0 {
                     self.journal_is(None);
                 }
-                self.happened(events);
+                self.happened(events, took);
                 Ok(count)
             }
             Err(SubmitError::Refused(refusal)) => Err(refusal),
@@ -278,8 +285,9 @@ impl Coordinator {
         }
     }
 
-    /// Everybody is told of all events before any of them leads to another: a log is told in its order.
-    fn happened(&mut self, events: Vec<Event>) {
+    /// Everybody is told of all events before any of them leads to another: a log is told in its order. `took`: to be
+    /// written, wall time.
+    fn happened(&mut self, events: Vec<Event>, took: Duration) {
         for event in &events {
             tracing::info!(seq = event.seq, by = event.by.name(), "{}", crate::run::describe(event));
             if let Err(error) = self.hub.publish(event) {
@@ -289,7 +297,10 @@ impl Coordinator {
         for event in &events {
             self.notifier.tell(self.scribe.state(), event);
             if let Some(effect) = effect(&self.plan, self.scribe.state(), event) {
-                self.act(effect);
+                match too_late(&effect, took) {
+                    Some(report) => self.report(report),
+                    None => self.act(effect),
+                }
             }
             self.after(event);
         }
@@ -343,7 +354,7 @@ impl Coordinator {
             match self.scribe.catch_up() {
                 Ok(written) => {
                     self.journal_is(None);
-                    written.into_iter().for_each(|(_, events)| self.happened(events));
+                    written.into_iter().for_each(|(_, events)| self.happened(events, Duration::ZERO));
                 }
                 Err(error) => self.journal_is(Some(chain(&error))),
             }

@@ -173,6 +173,8 @@ pub enum Report {
     Detached,
     /// Time passed.
     Passed,
+    /// The engine stood still for so long, wall time: whoever looks again decides again.
+    Stood(Duration),
     /// The exact change, as read now.
     Previewed {
         /// The step.

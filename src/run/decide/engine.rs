@@ -31,6 +31,9 @@ impl Desk<'_> {
             Report::Attached(seat) => Ok(vec![What::Attached { seat: self.free_seat(*seat, by) }]),
             Report::Detached => Ok(self.detached(by)),
             Report::Passed => Ok(self.passed()),
+            Report::Stood(lasting) => {
+                Ok(self.close(&format!("the engine stood still for {} s", lasting.as_secs())).into_iter().collect())
+            }
             Report::Previewed { step, direction, result } => self.previewed(step, *direction, result),
             Report::Reread { step, gate, part, result } => self.reread(step, *gate, *part, result),
             Report::Ended { step, attempt, part, outcome } => self.ended(step, *attempt, *part, outcome),

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     plan::Plan,
-    run::{Change, ConditionId, Direction, Observation, Outcome, Phase, Request, What, conditions, price},
+    run::{Change, ConditionId, Direction, Observation, Outcome, Phase, Report, Request, What, conditions, price},
 };
 
 fn nothing() -> Observation {
@@ -27,6 +27,23 @@ fn missed() -> Table {
 fn drains(plan: &Plan, table: &Table, seconds: i64) -> bool {
     let all = conditions(plan, &table.state, &"switch".into(), Direction::Forward, at(seconds));
     all.into_iter().any(|condition| condition.id == ConditionId::Drain && !condition.holds)
+}
+
+#[test]
+fn a_gate_closes_behind_an_engine_that_stood_still() {
+    let stood = || Report::Stood(std::time::Duration::from_secs(9));
+    let mut table = Table::new(plan());
+    assert_eq!(table.report(stood()), []);
+    for consented in [false, true] {
+        table.arm("lower", Direction::Forward, &lower());
+        if consented {
+            table.confirm(None).unwrap();
+        }
+        let events = table.report(stood());
+        let [What::Disarmed { reason }] = &events[..] else { panic!("{events:?}") };
+        assert_eq!(reason, "the engine stood still for 9 s");
+        assert_eq!(table.phase("lower"), Phase::Ready, "and the look of the consent finds no gate");
+    }
 }
 
 #[test]
