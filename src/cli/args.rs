@@ -85,7 +85,7 @@ pub(super) enum Command {
         ///
         /// Whatever was altered, inserted, left out or put in another order is found. That whole events at the end were
         /// cut off is found where the engine's log beside the journal tells of them. If that is gone, too, nothing here
-        /// can tell: compare the number of events and the hash with the copy in the bucket, or with a report.
+        /// can tell: compare the number of events and the hash with the copy in the bucket, or with what was noted.
         #[arg(long)]
         verify: bool,
         /// Copy it to object storage (s3://BUCKET/PREFIX), where any machine can go on with it

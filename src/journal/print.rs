@@ -20,7 +20,9 @@ pub enum PrintError {
 #[must_use]
 pub fn line(event: &Event) -> String {
     let at = event.at.strftime("%Y-%m-%d %H:%M:%SZ");
-    let text = format!("{at} {:>5}  {:<10} {}", event.seq, event.by.name(), run::describe(event));
+    let (name, said) = (event.by.name(), run::describe(event));
+    let said = if run::names_itself(event) { said.strip_prefix(name).unwrap_or(&said).trim_start() } else { &said };
+    let text = format!("{at} {:>5}  {name:<10} {said}", event.seq);
     text.replace(char::is_control, " ")
 }
 

@@ -121,7 +121,8 @@ fn build(source: &str, name: &str, given: &BTreeMap<String, String>, report: &mu
         }
         return None;
     };
-    let kind = *kinds.get(place.get_ref())?;
+    // One that cannot be read has been told about; the rest of the plan is looked at all the same.
+    let kind = kinds.get(place.get_ref()).copied().unwrap_or(EnvironmentKind::Staging);
     let scope = Scope::new(&[&head.vars, &environment.get_ref().vars], given);
     scope.expand_tree(source, &mut tree, report);
     let ids = Ids::collect(&tree, report);

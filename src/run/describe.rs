@@ -56,6 +56,12 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
     format!("rehearsed on {environment} in session {of}: {} steps ran {took}", forward.len())
 }
 
+/// Whether the words of an event begin with who caused it.
+#[must_use]
+pub const fn names_itself(event: &Event) -> bool {
+    matches!(event.what, What::Attached { .. } | What::Detached | What::SeatTaken { .. })
+}
+
 fn people(event: &Event) -> String {
     let name = match &event.by {
         Actor::Engine => "engine",
@@ -135,7 +141,7 @@ fn attempt(what: &What) -> String {
             Outcome::Stopped => format!("{step}: stopped"),
         },
         What::Observed { step, observation } => match observation {
-            Observation::Done => format!("{step}: verified in the world"),
+            Observation::Done => format!("{step}: verified"),
             Observation::NotDone { seen } => format!("{step}: not done: {seen}"),
             Observation::Unfinished { left } => format!("{step}: it stands and is not finished: {left}"),
             Observation::Unknown { reason } => format!("{step}: still in doubt: {reason}"),

@@ -148,10 +148,10 @@ impl ConditionId {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
-            Self::Needs => "needs",
+            Self::Needs => "steps",
             Self::Hold => "hold",
             Self::Alone => "alone",
-            Self::Preview => "preview",
+            Self::Preview => "change",
             Self::Drain => "drain",
             Self::Resolvers => "resolvers",
             Self::Checks => "checks",

@@ -113,6 +113,9 @@ impl Chart<'_> {
         }
         for rule in &self.rules {
             self.rule_label(buf, theme, &plot, *rule);
+            if let Some(words) = self.above(theme, &plot, *rule) {
+                Pen::new(buf, theme, plot.area).right(Role::Dim, &words);
+            }
         }
         self.crosshair(buf, theme, area, &plot);
         self.mark_labels(buf, theme, &plot);
@@ -138,13 +141,16 @@ impl Chart<'_> {
         pen.put(Role::Dim, &left).right(Role::Dim, "now");
         let last = usize::from(line.width).saturating_sub(4);
         let mut taken = text::width(&left) + 1;
+        let crossed = self.cross_label(plot);
         for (at, label) in self.ticks(usize::from(line.width)) {
             let Some(column) = plot.column(at).map(usize::from) else { continue };
-            let crossed = self.cross.and_then(|at| plot.column(at)).is_some_and(|at| column.abs_diff(at.into()) < 7);
-            if crossed {
+            let place = column.saturating_sub(text::width(&label) / 2);
+            let clear = |(from, cross): &(usize, String)| {
+                place + text::width(&label) < *from || place > from + text::width(cross)
+            };
+            if !crossed.as_ref().is_none_or(clear) {
                 continue;
             }
-            let place = column.saturating_sub(text::width(&label) / 2);
             if place >= taken && place + text::width(&label) <= last {
                 pen.column(place).put(Role::Dim, &label);
                 taken = place + text::width(&label) + 2;
@@ -200,9 +206,6 @@ impl Chart<'_> {
         let glyphs = theme.glyphs;
         let (glyph, role) = if rule.limit { (glyphs.limit, Role::Bad) } else { (glyphs.base, Role::Dim) };
         let role = if self.blind { Role::Dim } else { role };
-        if let Some(words) = self.above(theme, plot, rule) {
-            Pen::new(buf, theme, plot.area).right(Role::Dim, &words);
-        }
         let Some(row) = plot.row(rule.value) else { return };
         for x in plot.area.left()..plot.area.right() {
             buf[(x, plot.area.y + row)].set_symbol(glyph).set_style(theme.style(role));
@@ -253,7 +256,7 @@ impl Chart<'_> {
 
     /// The line along which values are read; it goes behind what is drawn already.
     fn crosshair(&self, buf: &mut Buffer, theme: Theme, area: Rect, plot: &Plot) {
-        let Some((at, column)) = self.cross.and_then(|at| Some((at, plot.column(at)?))) else { return };
+        let Some(column) = self.cross.and_then(|at| plot.column(at)) else { return };
         let style = theme.style(Role::Focus);
         for y in plot.area.top()..plot.area.bottom() {
             let cell = &mut buf[(plot.area.x + column, y)];
@@ -264,12 +267,19 @@ impl Chart<'_> {
             }
             cell.set_style(style);
         }
-        let Ok(seconds) = i64::try_from(Duration::from_secs_f64((self.span - at).max(0.0)).as_secs()) else { return };
-        let label = format!(" {} ", text::minute(self.until - SignedDuration::from_secs(seconds), self.tz));
-        // Beside `now`, not over it.
-        let last = plot.area.width.saturating_sub(u16::try_from(text::width(&label)).unwrap_or(0) + 3);
+        let Some((place, label)) = self.cross_label(plot) else { return };
         let line = Rect { x: plot.area.x, width: plot.area.width, y: area.bottom() - 1, height: 1 };
-        Pen::new(buf, theme, line).column(usize::from(column.saturating_sub(3).min(last))).put(Role::Focus, &label);
+        Pen::new(buf, theme, line).column(place).put(Role::Focus, &label);
+    }
+
+    /// The time of day at the crosshair, and the column where it begins: beside `now`, not over it.
+    fn cross_label(&self, plot: &Plot) -> Option<(usize, String)> {
+        let at = self.cross?;
+        let column = usize::from(plot.column(at)?);
+        let seconds = i64::try_from(Duration::from_secs_f64((self.span - at).max(0.0)).as_secs()).ok()?;
+        let label = format!(" {} ", text::minute(self.until - SignedDuration::from_secs(seconds), self.tz));
+        let last = usize::from(plot.area.width).saturating_sub(text::width(&label) + 3);
+        Some((column.saturating_sub(3).min(last), label))
     }
 }
 

@@ -4,7 +4,7 @@ use crate::{
     plan::Kind,
     run::{ConditionId, Direction, Gate, Phase, Seat, StepState},
     tui::{
-        form::Decision,
+        form::{About, Decision},
         gate::Wants,
         keymap::{CONSENT, View},
         model::{Scene, seat, second_persons},
@@ -139,6 +139,9 @@ fn over(scene: &Scene<'_>) -> Option<Advice> {
     Some(match scene.ui.overlay.as_ref()? {
         Overlay::Help(_) | Overlay::Plain(_) | Overlay::Alarms(_) => advice("Esc goes back", "arrows scroll"),
         Overlay::People => advice("any key goes back", "names in brackets are claimed, uids are proven"),
+        Overlay::Form(form) if matches!(form.about, About::End) => {
+            advice("Type the plan's name and Enter to end it; or Esc leaves it", "the world stays as it is then")
+        }
         Overlay::Form(_) => advice("fill it in, Enter; or Esc leaves it", "reasons go into the journal"),
         Overlay::Question(question) => match question.about {
             Decision::Rollback(_) => advice(
@@ -161,7 +164,7 @@ fn gate(scene: &Scene<'_>) -> Option<Advice> {
     }
     let Some(latch) = scene.ui.gate.latch() else { return passed(scene, gate?) };
     Some(match latch.wants() {
-        Wants::Key(key) => advice(format!("Look at now and {}, then press {key}", scene.theme.glyphs.arrow), why),
+        Wants::Key(key) => advice(format!("Look at the change, then press {key}"), why),
         Wants::Word(word) => advice(format!("Look at the change, then type {word} and Enter"), why),
     })
 }

@@ -264,14 +264,21 @@ impl Ui {
             Some(Waiting::Leave(intent)) => vec![intent],
             Some(Waiting::Pass) => self.gate.confirm().map(Intent::Send).into_iter().collect(),
             Some(Waiting::Decide) => match self.overlay.take() {
-                Some(Overlay::Question(question)) => vec![Intent::Send(question.request())],
+                Some(Overlay::Question(question)) => {
+                    if matches!(question.about, Decision::Rollback(_)) {
+                        // Where the first undo waits to be armed.
+                        self.focus(Pane::Step);
+                        self.pinned = None;
+                    }
+                    vec![Intent::Send(question.request())]
+                }
                 _ => Vec::new(),
             },
         }
     }
 
     /// What is typed on is no command, until whoever types has seen that the gate is closed.
-    fn deafen(&mut self, gate: Option<u64>) {
+    pub(in crate::tui) fn deafen(&mut self, gate: Option<u64>) {
         self.deaf = Some(Deaf::new(gate, std::mem::take(&mut self.rhythm)));
     }
 

@@ -81,6 +81,7 @@ fn a_plan_has_at_most_500_steps() {
 #[test]
 fn all_errors_are_told_at_once_and_in_the_order_of_the_file() {
     let text = edited(&[
+        ("kind = \"staging\"", "kind = \"stagging\""),
         ("window = \"2h\"", "window = \"2\""),
         ("region = \"us-east-1\"", "region = \"mars\"\nregio = 1"),
         ("ttl = 1800", "ttl = \"${nothing}\""),
@@ -91,10 +92,10 @@ fn all_errors_are_told_at_once_and_in_the_order_of_the_file() {
     ]);
     let errors = check(&text, "base.toml", "test", &given()).unwrap_err();
     let lines: Vec<_> = errors.problems().iter().map(|problem| problem.line).collect();
-    assert_eq!(errors.count(Severity::Error), 8, "{}", errors.render(false));
+    assert_eq!(errors.count(Severity::Error), 9, "{}", errors.render(false));
     assert!(lines.is_sorted(), "{lines:?}");
     let shown = |fragment: &str| text.lines().position(|line| line.contains(fragment)).map(|line| line + 1);
-    for fragment in ["window", "regio =", "${nothing}", "nowhere", "2 s", "gate =", "force"] {
+    for fragment in ["stagging", "window", "regio =", "${nothing}", "nowhere", "2 s", "gate =", "force"] {
         assert!(lines.contains(&shown(fragment).unwrap()), "{fragment}: {lines:?}");
     }
 }

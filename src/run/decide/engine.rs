@@ -152,7 +152,7 @@ impl Desk<'_> {
         let (patience, reason) = if gate.consented {
             (patience * 2, "the world could not be read again in time")
         } else {
-            (patience, "nobody confirmed it in time")
+            (patience, "nobody passed it in time")
         };
         if self.at < gate.armed_at {
             return Some("the clock went back".into());

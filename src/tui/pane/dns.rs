@@ -169,7 +169,7 @@ fn drains(scene: &Scene<'_>) -> Vec<String> {
     let mut open: Vec<_> = open.collect();
     open.sort_by_key(|(_, left)| std::cmp::Reverse(*left));
     let names: Vec<_> = open.iter().map(|(name, _)| *name).collect();
-    let longest = open.first().map(|(_, left)| format!("zone: {} drains {}", names.join(", "), text::clock(*left)));
+    let longest = open.first().map(|(_, left)| format!("zone: {} drained in {}", names.join(", "), text::clock(*left)));
     longest.into_iter().collect()
 }
 

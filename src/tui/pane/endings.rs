@@ -12,7 +12,7 @@ pub(super) fn list(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     if let Some(needed) = session.map(|session| needed(scene.plan(), scene.state(), session.started_at)) {
         let (until, end) = (end_text(scene, needed.until), text::minute(needed.window_end, scene.tz));
         let back = text::clock(needed.back);
-        pen.put(Role::Dim, &format!("  must last to {until} (window {end}, back {back})"));
+        pen.put(Role::Dim, &format!("  must last to {until} (window to {end}, then {back} for the way back)"));
     }
     pen.line();
     for one in lasting(scene.plan(), scene.state()) {

@@ -116,6 +116,8 @@ fn acts(scene: &Scene<'_>, command: Command) -> bool {
             let running = state.step(&scene.target.step).is_some_and(|step| step.phase == Phase::Running);
             running && !items(scene.plan(), &scene.target.step).is_empty()
         }
+        // Elsewhere it leads back to the cockpit, as 1 does.
+        Command::NextPane => scene.ui.view == View::Cockpit,
         // Before everything is done it is no usual thing to do.
         Command::End => state.complete() || state.rolled_back,
         Command::Rollback => state.rollback.is_none() && !state.rolled_back && scene.price().passed.is_none(),

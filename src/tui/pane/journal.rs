@@ -7,7 +7,10 @@ use super::{
     log::{line, meaning},
     text, word,
 };
-use crate::tui::sift::{Kinds, found};
+use crate::{
+    run::{describe, names_itself},
+    tui::sift::{Kinds, found},
+};
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
     let found = found(scene.state(), scene.ui);
@@ -31,7 +34,10 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
             line(scene, &mut pen, event, true);
         } else {
             pen.gap(1).put(Role::Dim, &text::time(event.at, scene.tz)).gap(1);
-            pen.put(Role::Focus, event.by.name()).gap(1).put(meaning(event), &crate::run::describe(event));
+            if !names_itself(event) {
+                pen.put(Role::Focus, event.by.name()).gap(1);
+            }
+            pen.put(meaning(event), &describe(event));
         }
         pen.line();
     }

@@ -10,7 +10,8 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, Pen, Role, Scene, frame, text, word};
 use crate::run::{
-    Actor, Answer, Event, Finding, Outcome, Standing, Target, VerdictKind, What, describe, in_maintenance, target_word,
+    Actor, Answer, Event, Finding, Outcome, Standing, Target, VerdictKind, What, describe, in_maintenance,
+    names_itself, target_word,
 };
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
@@ -47,11 +48,6 @@ fn margin<'a>(scene: &Scene<'_>, event: &'a Event, wide: bool) -> (String, &'a s
         Actor::Engine if wide => (time, "engine"),
         _ => (time, ""),
     }
-}
-
-/// Whether the words of an event begin with who caused it.
-const fn names_itself(event: &Event) -> bool {
-    matches!(event.what, What::Attached { .. } | What::Detached | What::SeatTaken { .. })
 }
 
 fn entry(pen: &mut Pen<'_>, (event, tone): (&Event, Role), (time, author): (&str, &str), lines: &[Cow<'_, str>]) {

@@ -454,7 +454,9 @@ fn above(scene: &Scene<'_>, area: Rect) -> Rect {
 /// A box in the middle of the screen, over everything but the guide; returns what is inside.
 fn dialog(scene: &Scene<'_>, (width, height): (u16, u16), title: &[Word], buf: &mut Buffer) -> Rect {
     let screen = above(scene, buf.area);
-    let (width, height) = (width.min(screen.width), height.min(screen.height));
+    // Two columns of what lies behind it tell nobody anything.
+    let width = if width + 8 > screen.width { screen.width } else { width };
+    let height = height.min(screen.height);
     let area =
         Rect { x: screen.x + (screen.width - width) / 2, y: screen.y + (screen.height - height) / 2, width, height };
     outline::clear(area, buf);

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     plan::StepId,
-    run::{Attempt, Change, Phase, Seat},
+    run::{Attempt, Change, Phase, Seat, maintenance_since},
     tui::{
         form::{About, Decision, Form, Question, Takes},
         keymap::CONSENT,
@@ -95,11 +95,25 @@ fn explanation(scene: &Scene<'_>, about: &About) -> (&'static str, String) {
             let reason = scene.state().step(step).and_then(|step| step.reason.clone()).unwrap_or_default();
             ("In doubt", format!("{step}: {reason}. Look at the world before you decide; the run believes you."))
         }
-        About::End => (
-            "End the session",
-            "It is not complete. Nothing more will happen in it; what was changed stays changed.".into(),
-        ),
+        About::End => ("End the session", left_behind(scene)),
     }
+}
+
+/// What is left in the world when a session ends before it is complete.
+fn left_behind(scene: &Scene<'_>) -> String {
+    let mut words = "It is not complete. Nothing more will happen in it; what was changed stays changed".to_owned();
+    let undos = scene.price().undos.len();
+    if undos > 0 {
+        words += &format!(": {} stand that could be put back", text::count(undos, "step"));
+    }
+    words.push('.');
+    if maintenance_since(scene.state(), scene.now).is_some() {
+        words += &format!(" THE MAINTENANCE PAGE IS ON at {} and stays on.", scene.plan().sides.old.label);
+    }
+    if undos > 0 {
+        words += " `cutover rollback-script` tells the way back as commands.";
+    }
+    words
 }
 
 /// Draws a decision, and tells whether all that it rests on was visible.
@@ -268,7 +282,7 @@ fn puts_back(scene: &Scene<'_>, id: &StepId, pen: &mut Pen<'_>) {
     let after = if row.after.is_empty() { "(none)" } else { &row.after };
     pen.gap(4).put(Role::Dim, &format!("{} {} ", row.label, scene.theme.glyphs.arrow)).put(Role::Text, after);
     if rows.len() > 1 {
-        pen.put(Role::Dim, &format!("  and {} more", rows.len() - 1));
+        pen.put(Role::Dim, &format!("  and {}", text::count(rows.len() - 1, "more line")));
     }
     pen.line();
 }

@@ -144,7 +144,7 @@ fn open(scene: &Scene<'_>, latch: &Latch, deed: &str, lines: &mut Vec<Vec<Word>>
             let read = match early {
                 _ if scene.ui.gate.cramped() => word(Role::Bad, CRAMPED),
                 true => word(Role::Warn, "read it first"),
-                false => word(Role::Good, "now"),
+                false => word(Role::Dim, ""),
             };
             lines.push(vec![
                 word(Role::Key, format!("[{key}]")),

@@ -192,7 +192,7 @@ fn forecast(scene: &Scene<'_>, pen: &mut Pen<'_>) {
             .put(Role::Dim, &format!(" (session {})", rehearsal.of));
     } else {
         pen.put(Role::Dim, "rehearsed ")
-            .put(Role::Text, "never on this machine")
+            .put(Role::Text, "never to its end on this machine")
             .put(Role::Dim, ": `cutover rehearse`");
     }
     pen.line();

@@ -8,7 +8,14 @@ use super::desk::Desk;
 use crate::{
     plan::StepId,
     run::{Direction, Finding, Observation, Outcome, Phase, Request, Standing, Trouble, TroubleKind, What},
-    tui::{fixture::Fixture, guide::Guide, keymap::View, pane::Pane, ui::Overlay},
+    tui::{
+        fixture::Fixture,
+        form::{About, Form},
+        guide::Guide,
+        keymap::{CONSENT, View},
+        pane::Pane,
+        ui::Overlay,
+    },
 };
 
 /// Every size that screens are held at.
@@ -347,4 +354,46 @@ fn a_crosshair_stays_with_the_graphs() {
     assert!(desk.fixture.ui.cross.is_some(), "the journal is read beside them");
     desk.press(KeyCode::Char('1'));
     assert_eq!(desk.fixture.ui.cross, None, "the cockpit shows what is so now");
+}
+
+#[test]
+fn a_name_that_is_typed_behind_a_refused_enter_is_no_command() {
+    // The switch is locked as long as the step before it has not been done.
+    let mut desk = Desk::new("lower-ttl");
+    let index = desk.snapshot().plan.position(&"switch-shop".into()).unwrap();
+    desk.fixture.ui.pinned = Some(index);
+    desk.rest(1_000);
+    desk.press(KeyCode::Enter);
+    desk.rest(200);
+    assert!(!desk.armed());
+    desk.write("shop.example.test", 150);
+    assert!(desk.fixture.ui.overlay.is_none(), "a letter of it opened something");
+    // Who has paused is heard again.
+    desk.rest(2_500);
+    desk.press(KeyCode::Char('s'));
+    assert!(desk.fixture.ui.overlay.is_some());
+}
+
+#[test]
+fn a_rollback_begins_where_its_first_undo_is_armed() {
+    let mut desk = Desk::new("unfreeze");
+    desk.fixture.ui.focus = Pane::Graphs;
+    desk.rest(1_000);
+    desk.press(KeyCode::Char('R'));
+    desk.rest(3_000);
+    desk.press(KeyCode::Char(CONSENT));
+    desk.rest(200);
+    assert!(desk.snapshot().state.rollback.is_some());
+    assert_eq!(desk.fixture.ui.focus, Pane::Step);
+}
+
+#[test]
+fn whoever_ends_a_session_is_told_what_stays_as_it_is() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("unfreeze");
+    fixture.ui.overlay = Some(Overlay::Form(Form::new(About::End, "acme-shop")));
+    for size in SIZES {
+        let screen = fixture.text(size);
+        assert!(screen.contains("put back") && screen.contains("THE MAINTENANCE"), "{screen}");
+    }
 }

@@ -6,7 +6,7 @@ use crossterm::event::KeyModifiers;
 
 use super::{Intent, Overlay, RANGES, Ui, Waiting};
 use crate::{
-    plan::Kind,
+    plan::{GateLevel, Kind},
     run::{Direction, Phase, Request, Seat, StepState, conditions},
     session::message::Snapshot,
     tui::{
@@ -241,13 +241,23 @@ impl Ui {
             self.focus = Pane::Step;
             return Vec::new();
         }
+        // Whoever types the name without having looked up types no commands.
+        let named = snapshot.plan.step(&target.step).is_some_and(|step| step.gate >= GateLevel::Type);
         if let Some(refusal) = model::unarmable(snapshot, target, snapshot.clock.now()) {
             self.say(refusal, true, stroke.at);
+            if named {
+                self.deafen(None);
+            }
             return self.look_at(snapshot, target.index);
         }
         match self.gate.arm(stroke) {
             Ok(request) => self.waiting.put(stroke.at, Waiting::Arm(request)),
-            Err(reason) => self.say(reason, false, stroke.at),
+            Err(reason) => {
+                self.say(reason, false, stroke.at);
+                if named {
+                    self.deafen(None);
+                }
+            }
         }
         Vec::new()
     }
