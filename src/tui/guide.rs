@@ -295,5 +295,5 @@ fn ready(scene: &Scene<'_>, step: &StepState) -> Advice {
 fn hurry(scene: &Scene<'_>) -> Option<&'static str> {
     let begun = scene.state().steps.iter().any(|step| !step.attempts.is_empty());
     let fast = scene.snapshot.clock.speed() > 1.0 && !begun;
-    fast.then_some("it changes nothing; time is fast while you read too: mind no window here")
+    fast.then_some("it changes nothing in the world; time runs fast, also while you read")
 }
