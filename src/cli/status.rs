@@ -11,7 +11,7 @@ use super::{
     find::{Place, find},
 };
 use crate::{
-    plan::{GateLevel, Kind, Plan},
+    plan::{GateLevel, Kind, Plan, StepId},
     run::{
         AUTHORITY, Answer, ConditionId, Direction, Phase, State, alarms, clock_text, conditions, forecast, price,
         seat_word, written,
@@ -69,7 +69,7 @@ fn in_ten_lines(id: &str, status: &Status) -> String {
     let mut lines = vec![
         format!("{id}  {}  {}", plan.title, plan.environment.name.to_uppercase()),
         format!("engine   {}", engine_line(status)),
-        format!("steps    {settled} of {} settled{}", state.steps.len(), at(plan, state)),
+        format!("steps    {settled} of {} settled{}", state.steps.len(), at(plan, state, *now)),
         format!("serving  {}", serving(plan, state, *now)),
         format!("doubt    {}", doubt(state)),
     ];
@@ -109,13 +109,20 @@ fn engine_line(status: &Status) -> String {
 }
 
 /// The step that the run is at: the one under way, the undo that is next, or the next one forward.
-fn at(plan: &Plan, state: &State) -> String {
+fn at(plan: &Plan, state: &State, now: Timestamp) -> String {
     let Some(step) = state.here() else { return String::new() };
     let reason = step.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
     match state.phase(plan, &step.id) {
         Phase::Done if state.rollback.is_some() => format!("; next the undo of `{}`", step.id),
+        Phase::Ready if locked(plan, state, &step.id, now) => format!("; at `{}`, locked", step.id),
         phase => format!("; at `{}`, {}{reason}", step.id, phase.word()),
     }
+}
+
+/// Whether something that must hold before a step does not; that its change was not read yet is no such thing.
+fn locked(plan: &Plan, state: &State, id: &StepId, now: Timestamp) -> bool {
+    let all = conditions(plan, state, id, Direction::Forward, now);
+    all.iter().any(|condition| !condition.holds && condition.id != ConditionId::Preview)
 }
 
 /// Which side the names lead to, by the authoritative servers, and which runners are seen on which side.

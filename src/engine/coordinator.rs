@@ -123,6 +123,8 @@ impl Coordinator {
     }
 
     fn person(&mut self, inbound: Inbound) {
+        // Before whatever waited while it stood still: that somebody has gone meanwhile is no reason of a gate's end.
+        self.turn();
         match inbound {
             // The other end may be gone by now: then nobody wants the answer.
             Inbound::Attached { operator, seat, reply } => {
@@ -140,7 +142,6 @@ impl Coordinator {
     }
 
     fn request(&mut self, operator: Operator, request: Request) -> Result<(), Refusal> {
-        self.turn();
         let harmless =
             matches!(request, Request::Hold { .. } | Request::Disarm | Request::Stop { .. } | Request::Note { .. });
         if let Some(stood) = self.stall.meanwhile(crate::clock::monotonic()).filter(|_| !harmless) {

@@ -1,9 +1,12 @@
 //! The journal for people and for programs.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+};
 
 use super::reader::{ReadError, Reader};
-use crate::run::{self, Event};
+use crate::run::{self, Direction, Event, What};
 
 /// Why a journal could not be printed.
 #[derive(Debug, thiserror::Error)]
@@ -16,13 +19,15 @@ pub enum PrintError {
     Write(#[from] io::Error),
 }
 
-/// One event as a line: session time (UTC), number, who, what. No control characters.
+/// One event as a line: session time (UTC), number, who, what. No control characters. `undone`: its attempt, if it tells
+/// of one, put something back.
 #[must_use]
-pub fn line(event: &Event) -> String {
+pub fn line(event: &Event, undone: bool) -> String {
     let at = event.at.strftime("%Y-%m-%d %H:%M:%SZ");
     let (name, said) = (event.by.name(), run::describe(event));
     let said = if run::names_itself(event) { said.strip_prefix(name).unwrap_or(&said).trim_start() } else { &said };
-    let text = format!("{at} {:>5}  {name:<10} {said}", event.seq);
+    let undo = if undone { "undo of " } else { "" };
+    let text = format!("{at} {:>5}  {name:<10} {undo}{said}", event.seq);
     text.replace(char::is_control, " ")
 }
 
@@ -31,8 +36,17 @@ pub fn line(event: &Event) -> String {
 /// # Errors
 /// [`PrintError`]; what was sound up to there has been printed.
 pub fn print_for_people(mut reader: Reader, out: &mut impl Write) -> Result<(), PrintError> {
+    let mut undone = BTreeSet::new();
     for event in reader.by_ref() {
-        writeln!(out, "{}", line(&event?))?;
+        let event = event?;
+        if let What::Intended { step, direction, .. } = &event.what {
+            match direction {
+                Direction::Back => undone.insert(step.clone()),
+                Direction::Forward => undone.remove(step),
+            };
+        }
+        let back = run::silent_of_direction(&event).is_some_and(|step| undone.contains(step));
+        writeln!(out, "{}", line(&event, back))?;
     }
     if let Some(torn) = reader.torn() {
         writeln!(out, "({} bytes behind byte {} were never acknowledged and do not count)", torn.bytes, torn.offset)?;

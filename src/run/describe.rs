@@ -11,7 +11,7 @@ use super::{
     phase::Direction,
     rehearsal::Rehearsal,
 };
-use crate::plan::Side;
+use crate::plan::{Side, StepId};
 
 /// What happened, in one line without time and author.
 #[must_use]
@@ -60,6 +60,18 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
 #[must_use]
 pub const fn names_itself(event: &Event) -> bool {
     matches!(event.what, What::Attached { .. } | What::Detached | What::SeatTaken { .. })
+}
+
+/// The step whose attempt an event tells of without saying which way it went, forward or back.
+#[must_use]
+pub const fn silent_of_direction(event: &Event) -> Option<&StepId> {
+    match &event.what {
+        What::Ended { step, .. }
+        | What::Observed { step, .. }
+        | What::Arrived { step }
+        | What::Resolved { step, .. } => Some(step),
+        _ => None,
+    }
 }
 
 fn people(event: &Event) -> String {

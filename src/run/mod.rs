@@ -64,7 +64,7 @@ pub use conditions::{
 };
 pub use database::{Access, Grant, Position, access_sql, is_on, qualified, quoted};
 pub use decide::{DWELL, PATIENCE, decide, due};
-pub use describe::{describe, expiring_word, names_itself, seat_word, side_word, target_word};
+pub use describe::{describe, expiring_word, names_itself, seat_word, side_word, silent_of_direction, target_word};
 pub use drain::Drain;
 pub use effect::{Effect, effect, observe, recovery};
 pub use event::{Actor, Answer, Event, Expiring, Observation, Outcome, Seat, Target, Trouble, TroubleKind, What};

@@ -362,7 +362,7 @@ impl Gatekeeper {
             return Err("what is on the screen has just changed: look, then press Enter".into());
         }
         if !shown.whole {
-            return Err("the change is not wholly visible: z shows all of it".into());
+            return Err("not all of the change is on the screen: the step says how to see it".into());
         }
         let seen = shown.evidence.clone().ok_or("the exact change is not known yet")?;
         Ok(Request::Arm { step: shown.step.clone(), direction: shown.direction, seen })

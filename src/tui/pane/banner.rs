@@ -57,12 +57,23 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
     let (blind, holds): (Vec<_>, Vec<_>) = scene.holds().iter().partition(|hold| hold.kind == HoldKind::Blind);
     all.extend(holds.into_iter().map(|hold| held(scene, hold)));
     all.extend(state.gate.as_ref().and_then(|gate| gate_of(scene, gate)));
+    all.extend(late(scene));
     all.extend(blind.into_iter().map(|hold| held(scene, hold)));
     if scene.lost.is_some() {
         // What they say to press or to wait for needs an engine.
         all.iter_mut().skip(1).for_each(|banner| banner.hint.clear());
     }
     all
+}
+
+/// What is left does not fit the window any more, even if nobody waits.
+fn late(scene: &Scene<'_>) -> Option<Banner> {
+    let state = scene.state();
+    let over = state.ended || state.complete() || state.rolled_back || state.rollback.is_some();
+    let (finish, end) = (scene.forecast().finish, scene.forecast().window_end.filter(|_| !over)?);
+    let minute = |at| text::minute(at, scene.tz);
+    let words = format!("what is left ends at {} if nobody waits, the window at {}", minute(finish), minute(end));
+    (scene.now < end && finish > end).then(|| banner(Role::WarnFill, "LATE", words, ""))
 }
 
 /// A gate that this person did not arm, or whose second person is awaited: what, since when, from whom.

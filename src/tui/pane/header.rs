@@ -2,7 +2,7 @@
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use super::{Pen, Role, Scene, text};
+use super::{Pen, Role, Scene, rollback::stops_at, text};
 use crate::{
     plan::EnvironmentKind,
     run::{Seat, maintenance_since, seat_word},
@@ -86,7 +86,9 @@ fn facts(scene: &Scene<'_>, narrow: bool) -> Vec<Fact> {
         return facts;
     }
     if let Some(since) = maintenance_since(scene.state(), now) {
-        facts.push((3, "down", hours(text::since(since, now)), Role::Warn));
+        // Customers are kept out: nothing but the time of day is more important.
+        let down = text::since(since, now);
+        facts.push((0, "down", if narrow { text::brief(down) } else { hours(down) }, Role::Warn));
     }
     if let Some(end) = scene.forecast().window_end {
         facts.push(window(end.duration_since(now), narrow));
@@ -97,7 +99,10 @@ fn facts(scene: &Scene<'_>, narrow: bool) -> Vec<Fact> {
         facts.push((3, "", "COMPLETE".into(), Role::Good));
     } else if scene.state().rollback.is_some() {
         let back = now.checked_add(scene.price().total).unwrap_or(now);
-        facts.push((5, "back", format!("~{}", text::minute(back, scene.tz)), Role::Warn));
+        facts.push(match stops_at(scene) {
+            Some(number) => (1, "back", format!("STOPS at undo {number}"), Role::Bad),
+            None => (5, "back", format!("~{}", text::minute(back, scene.tz)), Role::Warn),
+        });
     } else {
         facts.push((5, "finish", format!("~{}", text::minute(scene.forecast().finish, scene.tz)), Role::Text));
     }

@@ -10,8 +10,8 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{Pane, Pen, Role, Scene, frame, text, word};
 use crate::run::{
-    Actor, Answer, Event, Finding, Outcome, Standing, Target, VerdictKind, What, describe, in_maintenance,
-    names_itself, target_word,
+    Actor, Answer, Direction, Event, Finding, Outcome, Standing, Target, VerdictKind, What, describe, in_maintenance,
+    names_itself, silent_of_direction, target_word,
 };
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
@@ -173,8 +173,16 @@ fn words(scene: &Scene<'_>, event: &Event) -> String {
         What::CheckChanged { check, target, .. } if planned(scene, event) => {
             format!("check {check} on {}: 503, maintenance as planned", target_word(*target))
         }
-        _ => describe(event),
+        _ => format!("{}{}", undoing(scene, event), describe(event)),
     }
+}
+
+/// Said of what tells of an attempt and not which way it went.
+fn undoing(scene: &Scene<'_>, event: &Event) -> &'static str {
+    let Some(step) = silent_of_direction(event).and_then(|id| scene.state().step(id)) else { return "" };
+    let mut attempts = step.attempts.iter().rev();
+    let back = attempts.find(|a| a.started_at <= event.at).is_some_and(|a| a.direction == Direction::Back);
+    if back { "undo of " } else { "" }
 }
 
 /// How an event is drawn, as it is meant.

@@ -4,7 +4,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 
 use super::{
     Painted, Pen, Role, Scene, Word, dialog, more,
-    rollback::{facts, headline},
+    rollback::{facts, headline, stops_at},
     rolled, scroll_keys, text, word,
 };
 use crate::{
@@ -99,6 +99,18 @@ fn explanation(scene: &Scene<'_>, about: &About) -> (&'static str, String) {
     }
 }
 
+/// What the world is like for whoever turns forward in a rollback.
+fn as_it_is(scene: &Scene<'_>) -> String {
+    let count = |phase| scene.state().steps.iter().filter(|step| step.phase == phase).count();
+    let (undone, done) = (count(Phase::Undone), count(Phase::Done));
+    let mut words = format!("The rollback is left; what is undone stays undone: {}", text::count(undone, "step"));
+    words += &format!(". What is done stays done, however long ago: {}.", text::count(done, "step"));
+    if maintenance_since(scene.state(), scene.now).is_some() {
+        words += &format!(" THE MAINTENANCE PAGE IS ON at {}.", scene.plan().sides.old.label);
+    }
+    words
+}
+
 /// What is left in the world when a session ends before it is complete.
 fn left_behind(scene: &Scene<'_>) -> String {
     let mut words = "It is not complete. Nothing more will happen in it; what was changed stays changed".to_owned();
@@ -126,9 +138,7 @@ pub(super) fn question(scene: &Scene<'_>, question: &Question, buf: &mut Buffer,
 
 fn plain(scene: &Scene<'_>, question: &Question, about: &Decision, buf: &mut Buffer) -> bool {
     let (title, words, deed) = match about {
-        Decision::Forward => {
-            ("Forward again", "The rollback is left; what is undone stays undone.".to_owned(), "turn forward")
-        }
+        Decision::Forward => ("Forward again", as_it_is(scene), "turn forward"),
         Decision::Seat => {
             let gone = scene.state().away.as_ref().map(|away| {
                 let since = text::clock(text::since(away.since, scene.now));
@@ -232,7 +242,12 @@ fn foot(scene: &Scene<'_>, question: &Question, columns: usize) -> Vec<Vec<Word>
         return lines;
     }
     let early = question.latch.ripe_at().is_none_or(|ripe| scene.instant < ripe);
-    let keys = [word(Role::Key, format!("[{CONSENT}]")), word(Role::Strong, " begin to roll back   ")];
+    let deed = match stops_at(scene) {
+        Some(1) => " begin what stops at its first undo   ".to_owned(),
+        Some(number) => format!(" begin, and STOP at undo {number}   "),
+        None => " begin to roll back   ".to_owned(),
+    };
+    let keys = [word(Role::Key, format!("[{CONSENT}]")), word(Role::Strong, deed)];
     lines.push(
         [keys.to_vec(), esc(" leave it   "), vec![word(Role::Dim, if early { "read it first" } else { "" })]].concat(),
     );

@@ -255,6 +255,10 @@ fn unheard(scene: &Scene<'_>, columns: usize) -> Vec<Vec<Word>> {
 
 /// Enter would be refused: something of the change is not on the screen.
 fn unseen(scene: &Scene<'_>) -> Vec<Word> {
+    if scene.ui.zoom && scene.ui.scroll > 0 {
+        return [key("Home", "see the change from its beginning"), vec![word(Role::Dim, "then Enter arms it")]]
+            .concat();
+    }
     if scene.ui.zoom {
         return vec![word(Role::Warn, "the change does not fit: make the terminal taller to arm it")];
     }

@@ -41,6 +41,9 @@ pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
         }
         pen.put(Role::Strong, &format!("{} ", text::clock(scene.price().total)));
         pen.put(Role::Text, &format!("to {old}"));
+        if let Some(number) = stops_at(scene) {
+            pen.put(Role::Bad, &format!(", STOPS at undo {number}"));
+        }
     }
 }
 
@@ -74,6 +77,13 @@ pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
 
 /// Why going back would stop on its way, as far as that is known now.
 fn stuck(scene: &Scene<'_>) -> Option<String> {
+    let number = stops_at(scene)?;
+    let id = &scene.price().undos[number - 1];
+    Some(format!("stops at undo {number}, {id}: the AWS credentials have ended"))
+}
+
+/// The number of the undo, from 1, that going back would stop at, as far as that is known now.
+pub(super) fn stops_at(scene: &Scene<'_>) -> Option<usize> {
     if !scene.holds().iter().any(|hold| hold.kind == HoldKind::Credentials) {
         return None;
     }
@@ -81,9 +91,7 @@ fn stuck(scene: &Scene<'_>) -> Option<String> {
         let step = scene.state().step(id);
         step.is_some_and(|step| step.applied.iter().any(Change::is_at_aws))
     };
-    let first = scene.price().undos.iter().position(|id| at_aws(&id))?;
-    let id = &scene.price().undos[first];
-    Some(format!("stops at undo {}, {id}: the AWS credentials have ended", first + 1))
+    scene.price().undos.iter().position(|id| at_aws(&id)).map(|first| first + 1)
 }
 
 /// What going back loses: a sentence, because a number alone is taken for anything. A count that is old says so.

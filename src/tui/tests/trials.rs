@@ -397,3 +397,43 @@ fn whoever_ends_a_session_is_told_what_stays_as_it_is() {
         assert!(screen.contains("put back") && screen.contains("THE MAINTENANCE"), "{screen}");
     }
 }
+
+#[test]
+fn an_outage_is_told_in_the_first_line_of_every_screen() {
+    let mut fixture = Fixture::new("production");
+    fixture.to("unfreeze");
+    for size in SIZES {
+        let screen = fixture.text(size);
+        let header = screen.lines().next().unwrap();
+        assert!(header.contains("down ") && header.contains("PRODUCTION"), "{header}");
+    }
+}
+
+#[test]
+fn what_does_not_fit_the_window_any_more_is_said_before_it_is_over() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("lower-ttl");
+    assert!(!fixture.text((80, 24)).contains("LATE"));
+    fixture.snapshot.plan.window = Some(std::time::Duration::from_secs(1_800));
+    for size in SIZES {
+        let screen = fixture.text(size);
+        assert!(screen.contains("LATE  what is left ends at "), "{screen}");
+    }
+}
+
+#[test]
+fn an_undo_is_never_told_as_what_it_puts_back() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("unfreeze");
+    let step = fixture.snapshot.state.steps.iter().find(|step| step.phase == Phase::Done).unwrap().id.clone();
+    let verified = format!("undo of {step}:");
+    fixture.snapshot.state.log.back_mut().unwrap().what =
+        What::Observed { step: step.clone(), observation: Observation::Done };
+    assert!(!fixture.text((160, 48)).contains(&verified));
+    let at = fixture.now;
+    fixture.snapshot.state.log.back_mut().unwrap().at = at;
+    let steps = &mut fixture.snapshot.state.steps;
+    let attempt = steps.iter_mut().find(|known| known.id == step).unwrap().attempts.last_mut().unwrap();
+    (attempt.direction, attempt.started_at) = (Direction::Back, at);
+    assert!(fixture.text((160, 48)).contains(&verified), "{}", fixture.text((160, 48)));
+}

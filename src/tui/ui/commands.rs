@@ -189,6 +189,10 @@ impl Ui {
         if let Some(words) = model::driven(snapshot).filter(|_| drivers) {
             return self.say(words, true, now);
         }
+        let seats = [Command::Hold, Command::End].contains(&command);
+        if seats && model::seat(snapshot) == Seat::Viewer {
+            return self.say("you are a viewer: t takes the driver's seat, T a confirmer's", true, now);
+        }
         match command {
             Command::Rollback => {
                 self.guide.saw_rollback();
