@@ -307,7 +307,11 @@ pub(super) fn cross(snapshot: &Snapshot, range: usize, at: Option<Timestamp>, st
     let step = (long / 60).max(period).div_euclid(period) * period;
     let whole = |second: i64| second.div_euclid(period) * period;
     let last = whole(now.as_second());
-    let from = at.map_or(last, |at| whole(at.as_second()));
+    // It begins where there is something to read.
+    let newest = snapshot.telemetry.metrics.values().filter_map(|data| data.last()).map(|datum| datum.at.as_second());
+    let newest = newest.max().map_or(last, |newest| whole(newest) + step);
+    let begins = if steps < 0 { newest.min(last) } else { last };
+    let from = at.map_or(begins, |at| whole(at.as_second()));
     let first = whole(now.as_second() - long) + period;
     let to = from.saturating_add(step.saturating_mul(steps)).max(first);
     (to <= last).then(|| Timestamp::from_second(to).ok()).flatten()

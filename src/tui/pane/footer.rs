@@ -112,6 +112,7 @@ fn acts(scene: &Scene<'_>, command: Command) -> bool {
     match command {
         command if command.asks() && (scene.lost.is_some() || state.ended) => false,
         Command::Arm => !scene.ui.gate.cramped() && unarmable(scene.snapshot, &scene.target, scene.now).is_none(),
+        Command::Hold => seat(scene.snapshot) != Seat::Viewer,
         Command::Tick => {
             let running = state.step(&scene.target.step).is_some_and(|step| step.phase == Phase::Running);
             running && !items(scene.plan(), &scene.target.step).is_empty()

@@ -71,7 +71,7 @@ pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     if let Some(until) = certificate(scene) {
         let date = until.to_zoned(scene.tz.clone()).strftime("%d %b %Y").to_string();
         let old = &scene.plan().sides.old.label;
-        pen.put(Role::Dim, &format!("{old} certificate to {date}")).line();
+        pen.wrapped(Role::Dim, &format!("{old} certificate to {date}"));
     }
 }
 

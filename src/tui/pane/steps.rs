@@ -59,6 +59,9 @@ fn window(here: usize, lines: usize, total: usize) -> (usize, usize) {
     }
 }
 
+/// Columns below which names come before times.
+const NARROW: usize = 30;
+
 fn line(scene: &Scene<'_>, pen: &mut Pen<'_>, index: usize, step: &Step, state: &StepState) {
     let phase = scene.phase(&step.id);
     let (glyph, role) = symbol(scene.theme.glyphs, phase);
@@ -70,7 +73,10 @@ fn line(scene: &Scene<'_>, pen: &mut Pen<'_>, index: usize, step: &Step, state: 
     let lookers =
         if lookers.is_empty() || text::width(&lookers) + 8 > room { String::new() } else { format!("{lookers} ") };
     let room = room - text::width(&lookers);
-    let time = time(scene, step, state, phase, room);
+    // In a narrow column a name that is told whole says more than how long it takes: that stands in the step's pane.
+    let settled = matches!(phase, Phase::Waiting | Phase::Ready | Phase::Done);
+    let whole = |time: &String| !settled || pen.width() >= NARROW || text::width(time) <= room;
+    let time = Some(time(scene, step, state, phase, room)).filter(whole).unwrap_or_default();
     pen.put(Role::Focus, cursor).put(role, glyph).cell_right(Role::Dim, &(index + 1).to_string(), 3).gap(1);
     let title = match phase {
         Phase::Done | Phase::Waiting | Phase::Skipped => {
