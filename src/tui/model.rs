@@ -298,7 +298,7 @@ pub(super) fn span(snapshot: &Snapshot, range: usize, now: Timestamp) -> Duratio
 }
 
 /// The crosshair after a step of a sixtieth of the time shown (and not less than a datum) to the left (-1) or right (1);
-/// None once it leaves the newest datum.
+/// None once it would leave now.
 pub(super) fn cross(snapshot: &Snapshot, range: usize, at: Option<Timestamp>, steps: i64) -> Option<Timestamp> {
     let now = snapshot.clock.now();
     let period = snapshot.plan.metrics.iter().map(|metric| i64::from(metric.period)).min().unwrap_or(60).max(1);
@@ -307,12 +307,11 @@ pub(super) fn cross(snapshot: &Snapshot, range: usize, at: Option<Timestamp>, st
     let step = (long / 60).max(period).div_euclid(period) * period;
     let whole = |second: i64| second.div_euclid(period) * period;
     let last = whole(now.as_second());
-    // It begins where there is something to read.
-    let newest = snapshot.telemetry.metrics.values().filter_map(|data| data.last()).map(|datum| datum.at.as_second());
-    let newest = newest.max().map_or(last, |newest| whole(newest) + step);
-    let begins = if steps < 0 { newest.min(last) } else { last };
-    let from = at.map_or(begins, |at| whole(at.as_second()));
     let first = whole(now.as_second() - long) + period;
+    // It begins where there is something to read, if there is.
+    let newest = snapshot.telemetry.metrics.values().filter_map(|data| data.last()).map(|datum| datum.at.as_second());
+    let newest = newest.max().map(whole).filter(|newest| *newest >= first && steps < 0);
+    let from = at.map_or(newest.map_or(last, |newest| (newest + step).min(last)), |at| whole(at.as_second()));
     let to = from.saturating_add(step.saturating_mul(steps)).max(first);
     (to <= last).then(|| Timestamp::from_second(to).ok()).flatten()
 }
