@@ -108,6 +108,7 @@ impl Coordinator {
     fn turn(&mut self) {
         if let Some(stood) = self.stall.turn(crate::clock::monotonic()) {
             self.report(Report::Stood(stood));
+            self.stall.reads_on(crate::clock::monotonic());
         }
     }
 
@@ -176,7 +177,10 @@ impl Coordinator {
     }
 
     fn job(&mut self, job: Job) {
+        self.turn();
         match job {
+            // Read before it stood still: what is due is read again once everything else that waited is known.
+            Job::Report(Report::Reread { .. }) if self.stall.meanwhile(crate::clock::monotonic()).is_some() => {}
             Job::Report(Report::Previewed { step, direction, result: Err(trouble) }) => {
                 let trouble = self.tried_again(&step, trouble);
                 self.report(Report::Previewed { step, direction, result: Err(trouble) });
@@ -255,7 +259,7 @@ impl Coordinator {
                 if count > 0 {
                     self.journal_is(None);
                 }
-                self.happened(events, took);
+                self.happened(events, Some(took));
                 Ok(count)
             }
             Err(SubmitError::Refused(refusal)) => Err(refusal),
@@ -287,8 +291,8 @@ impl Coordinator {
     }
 
     /// Everybody is told of all events before any of them leads to another: a log is told in its order. `took`: to be
-    /// written, wall time.
-    fn happened(&mut self, events: Vec<Event>, took: Duration) {
+    /// written, wall time; None: they waited until the journal could be written.
+    fn happened(&mut self, events: Vec<Event>, took: Option<Duration>) {
         for event in &events {
             tracing::info!(seq = event.seq, by = event.by.name(), "{}", crate::run::describe(event));
             if let Err(error) = self.hub.publish(event) {
@@ -351,19 +355,22 @@ impl Coordinator {
     }
 
     fn tick(&mut self) {
+        self.turn();
         if self.scribe.waiting() > 0 {
             match self.scribe.catch_up() {
                 Ok(written) => {
                     self.journal_is(None);
-                    written.into_iter().for_each(|(_, events)| self.happened(events, Duration::ZERO));
+                    written.into_iter().for_each(|(_, events)| self.happened(events, None));
                 }
                 Err(error) => self.journal_is(Some(chain(&error))),
             }
         }
         self.report(Report::Passed);
         let now = self.clock.now();
-        for effect in due(&self.plan, self.scribe.state(), now) {
-            self.act(effect);
+        if self.stall.meanwhile(crate::clock::monotonic()).is_none() {
+            for effect in due(&self.plan, self.scribe.state(), now) {
+                self.act(effect);
+            }
         }
         self.report(Report::Silence(self.silence.fulfilled(&self.plan, now)));
         self.health.send_replace(self.silence.health(&self.plan, self.scribe.state()));

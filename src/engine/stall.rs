@@ -37,6 +37,14 @@ impl Stall {
         Some(gap)
     }
 
+    /// What follows from it is written down, which takes time: what is read from here on counts as pressed meanwhile.
+    pub(super) fn reads_on(&mut self, now: Instant) {
+        if let Some((went_on, _)) = &mut self.stood {
+            *went_on = now;
+        }
+        self.turned = now;
+    }
+
     /// For how long it stood still, if what is read now was pressed meanwhile.
     pub(super) fn meanwhile(&self, now: Instant) -> Option<Duration> {
         let (went_on, stood) = self.stood?;
@@ -44,26 +52,22 @@ impl Stall {
     }
 }
 
-/// What is reported in place of a change that took so long to be written down that it is not sent any more.
-pub(super) fn too_late(effect: &Effect, took: Duration) -> Option<Report> {
-    let Effect::Apply { step, attempt, part, .. } = effect else { return None };
-    let reason = || {
-        let seconds = took.as_secs();
-        format!("its intent took {seconds} s to be written, so nothing was sent: look, then try it again")
+/// What is reported in place of a change that took so long to be written down that it is not sent any more. None of
+/// `took`: it waited until the journal could be written at all. It is looked at as what nobody knows is: what was on its
+/// way before it may arrive all the same.
+pub(super) fn too_late(effect: &Effect, took: Option<Duration>) -> Option<Report> {
+    let Effect::Apply { step, attempt, part, change, .. } = effect else { return None };
+    if change.is_nothing() || took.is_some_and(|took| took <= STILL) {
+        return None;
+    }
+    let waited = match took {
+        Some(took) => format!("its intent took {} s to be written", took.as_secs()),
+        None => "its intent waited for a journal that could be written".to_owned(),
     };
-    (took > STILL).then(|| Report::Ended {
-        step: step.clone(),
-        attempt: *attempt,
-        part: *part,
-        outcome: Outcome::Failed {
-            trouble: Trouble {
-                call: "journal".into(),
-                reason: reason(),
-                kind: TroubleKind::Unexpected,
-                next_try: None,
-            },
-        },
-    })
+    let reason = format!("{waited}, so it was not sent: look, then try it again");
+    let trouble = Trouble { call: "journal".into(), reason, kind: TroubleKind::Unexpected, next_try: None };
+    let outcome = Outcome::InDoubt { trouble };
+    Some(Report::Ended { step: step.clone(), attempt: *attempt, part: *part, outcome })
 }
 
 #[cfg(test)]
@@ -73,24 +77,23 @@ mod tests {
 
     #[test]
     fn a_change_whose_intent_took_long_to_be_written_is_not_sent() {
-        let (step, change) = (crate::plan::StepId::from("freeze"), Change::Nothing);
-        let apply = Effect::Apply {
-            step: step.clone(),
+        let apply = |change| Effect::Apply {
+            step: "freeze".into(),
             direction: Direction::Forward,
             attempt: 1,
             part: 0,
             token: String::new(),
-            change: change.clone(),
+            change,
         };
-        assert_eq!(too_late(&apply, Duration::from_secs(2)), None);
-        let Some(Report::Ended { outcome: Outcome::Failed { trouble }, .. }) =
-            too_late(&apply, Duration::from_secs(25))
-        else {
-            panic!("it would be sent")
-        };
-        assert!(trouble.reason.contains("25 s") && trouble.reason.contains("nothing was sent"), "{}", trouble.reason);
-        let observe = Effect::Observe { step, attempt: 1, part: 0, change, accepted: true };
-        assert_eq!(too_late(&observe, Duration::from_secs(25)), None, "looking is never too late");
+        let acts = apply(Change::Maintenance { app: "acme-shop".into(), from: false, to: true });
+        assert_eq!(too_late(&acts, Some(Duration::from_secs(2))), None);
+        for (took, words) in [(Some(Duration::from_secs(25)), "25 s"), (None, "waited")] {
+            let Some(Report::Ended { outcome: Outcome::InDoubt { trouble }, .. }) = too_late(&acts, took) else {
+                panic!("it would be sent")
+            };
+            assert!(trouble.reason.contains(words) && trouble.reason.contains("not sent"), "{}", trouble.reason);
+        }
+        assert_eq!(too_late(&apply(Change::Nothing), Some(Duration::from_secs(25))), None, "reading is never too late");
     }
 
     #[test]

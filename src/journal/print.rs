@@ -19,10 +19,14 @@ pub enum PrintError {
     Write(#[from] io::Error),
 }
 
-/// One event as a line: session time (UTC), number, who, what. No control characters. `undone`: its attempt, if it tells
-/// of one, put something back.
+/// One event as a line: session time (UTC), number, who, what. No control characters.
 #[must_use]
-pub fn line(event: &Event, undone: bool) -> String {
+pub fn line(event: &Event) -> String {
+    told(event, false)
+}
+
+/// The same. `undone`: its attempt, if it tells of one, put something back.
+fn told(event: &Event, undone: bool) -> String {
     let at = event.at.strftime("%Y-%m-%d %H:%M:%SZ");
     let (name, said) = (event.by.name(), run::describe(event));
     let said = if run::names_itself(event) { said.strip_prefix(name).unwrap_or(&said).trim_start() } else { &said };
@@ -46,7 +50,7 @@ pub fn print_for_people(mut reader: Reader, out: &mut impl Write) -> Result<(), 
             };
         }
         let back = run::silent_of_direction(&event).is_some_and(|step| undone.contains(step));
-        writeln!(out, "{}", line(&event, back))?;
+        writeln!(out, "{}", told(&event, back))?;
     }
     if let Some(torn) = reader.torn() {
         writeln!(out, "({} bytes behind byte {} were never acknowledged and do not count)", torn.bytes, torn.offset)?;

@@ -74,15 +74,18 @@ impl Deaf {
         if stroke.key.code == KeyCode::Esc {
             return Heard::Ends;
         }
+        // The way back is open on every screen; what it shows needs a second key.
+        if self.gate.is_none() && self.ignored == 0 && stroke.key.code == KeyCode::Char('R') {
+            return Heard::Command;
+        }
         self.rhythm.beat(stroke.at);
         self.ignored += 1;
         if let Some(until) = &mut self.until {
             *until = (*until).max(stroke.at + self.rhythm.pause());
         }
         let (keys, pause) = (text::count(self.ignored, "key"), self.rhythm.pause().as_secs_f64().ceil());
-        Heard::Ignored(format!(
-            "{keys} ignored: the gate has closed. A pause of {pause:.0} s or Esc, and keys act again"
-        ))
+        let why = if self.gate.is_some() { "the gate has closed" } else { "no gate has opened" };
+        Heard::Ignored(format!("{keys} ignored: {why}. A pause of {pause:.0} s or Esc, and keys act again"))
     }
 }
 

@@ -193,7 +193,7 @@ fn who_wants_to_be_left_alone_is_and_the_screen_says_until_when() {
             .as_ref()
             .is_some_and(|trouble| trouble.kind == TroubleKind::Throttled && trouble.next_try.is_some())
     });
-    // Enter, y: nothing may be armed on what cannot be read.
+    // Enter, its key: nothing may be armed on what cannot be read.
     for key in ["f", key::ENTER, key::CONSENT] {
         thread::sleep(Duration::from_millis(850));
         screen.press(key);

@@ -202,7 +202,7 @@ impl Home {
         let watched = ["check ", " answers ", " side: ", "guardrail "];
         let events = Reader::open(self.dir.journal()).unwrap().map_while(Result::ok);
         let told: Vec<_> = events
-            .map(|event| journal::line(&event, false))
+            .map(|event| journal::line(&event))
             .filter(|line| !watched.iter().any(|word| line.contains(word)))
             .collect();
         told[told.len().saturating_sub(40)..].join("\n")
