@@ -39,9 +39,16 @@ pub(super) enum Job {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Task {
     Preview(Direction),
-    Reread,
+    /// A gate that closed while its look was under way, and was armed again, has a look of its own.
+    Reread {
+        gate: u64,
+        part: u32,
+    },
     Apply,
-    Observe { attempt: u32, part: u32 },
+    Observe {
+        attempt: u32,
+        part: u32,
+    },
 }
 
 /// Spawns jobs and remembers what is under way.
@@ -97,7 +104,7 @@ impl Executor {
 
     fn reread(&self, step: StepId, direction: Direction, (gate, part): (u64, u32), state: &State) {
         let applied = applied(state, &step);
-        self.spawn(step, Task::Reread, state, move |context| async move {
+        self.spawn(step, Task::Reread { gate, part }, state, move |context| async move {
             let result = steps::preview(&context, direction, &applied).await;
             Report::Reread { step: context.step.id.clone(), gate, part, result }
         });

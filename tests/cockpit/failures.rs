@@ -179,7 +179,7 @@ fn the_old_certificate_ends_before_the_window(home: &Home, screen: &mut Terminal
     screen.press("4");
     screen.wait("all ends", |text| {
         let late = |words: &[&str]| line(text, words).is_some_and(|line| !line.contains("too early"));
-        line(text, &["Certificates and credentials", "must last to ", "back "]).is_some()
+        line(text, &["Certificates and credentials", "must last to ", "way back"]).is_some()
             && line(text, &["Heroku", "shop.example.test", "too early"]).is_some()
             && line(text, &["Heroku", "api.example.test", "too early"]).is_some()
             && late(&["AWS", "shop.example.test", " d "])
