@@ -259,7 +259,7 @@ impl Coordinator {
                 if count > 0 {
                     self.journal_is(None);
                 }
-                self.happened(events, Some(took));
+                self.happened(events, took);
                 Ok(count)
             }
             Err(SubmitError::Refused(refusal)) => Err(refusal),
@@ -291,8 +291,8 @@ impl Coordinator {
     }
 
     /// Everybody is told of all events before any of them leads to another: a log is told in its order. `took`: to be
-    /// written, wall time; None: they waited until the journal could be written.
-    fn happened(&mut self, events: Vec<Event>, took: Option<Duration>) {
+    /// written, wall time.
+    fn happened(&mut self, events: Vec<Event>, took: Duration) {
         for event in &events {
             tracing::info!(seq = event.seq, by = event.by.name(), "{}", crate::run::describe(event));
             if let Err(error) = self.hub.publish(event) {
@@ -360,7 +360,7 @@ impl Coordinator {
             match self.scribe.catch_up() {
                 Ok(written) => {
                     self.journal_is(None);
-                    written.into_iter().for_each(|(_, events)| self.happened(events, None));
+                    written.into_iter().for_each(|(_, events)| self.happened(events, Duration::ZERO));
                 }
                 Err(error) => self.journal_is(Some(chain(&error))),
             }

@@ -52,19 +52,15 @@ impl Stall {
     }
 }
 
-/// What is reported in place of a change that took so long to be written down that it is not sent any more. None of
-/// `took`: it waited until the journal could be written at all. It is looked at as what nobody knows is: what was on its
-/// way before it may arrive all the same.
-pub(super) fn too_late(effect: &Effect, took: Option<Duration>) -> Option<Report> {
+/// What is reported in place of a change that took so long to be written down that it is not sent any more. It is looked
+/// at as what nobody knows is: what was on its way before it may arrive all the same.
+pub(super) fn too_late(effect: &Effect, took: Duration) -> Option<Report> {
     let Effect::Apply { step, attempt, part, change, .. } = effect else { return None };
-    if change.is_nothing() || took.is_some_and(|took| took <= STILL) {
+    if change.is_nothing() || took <= STILL {
         return None;
     }
-    let waited = match took {
-        Some(took) => format!("its intent took {} s to be written", took.as_secs()),
-        None => "its intent waited for a journal that could be written".to_owned(),
-    };
-    let reason = format!("{waited}, so it was not sent: look, then try it again");
+    let seconds = took.as_secs();
+    let reason = format!("its intent took {seconds} s to be written, so it was not sent: look, then try it again");
     let trouble = Trouble { call: "journal".into(), reason, kind: TroubleKind::Unexpected, next_try: None };
     let outcome = Outcome::InDoubt { trouble };
     Some(Report::Ended { step: step.clone(), attempt: *attempt, part: *part, outcome })
@@ -86,14 +82,13 @@ mod tests {
             change,
         };
         let acts = apply(Change::Maintenance { app: "acme-shop".into(), from: false, to: true });
-        assert_eq!(too_late(&acts, Some(Duration::from_secs(2))), None);
-        for (took, words) in [(Some(Duration::from_secs(25)), "25 s"), (None, "waited")] {
-            let Some(Report::Ended { outcome: Outcome::InDoubt { trouble }, .. }) = too_late(&acts, took) else {
-                panic!("it would be sent")
-            };
-            assert!(trouble.reason.contains(words) && trouble.reason.contains("not sent"), "{}", trouble.reason);
-        }
-        assert_eq!(too_late(&apply(Change::Nothing), Some(Duration::from_secs(25))), None, "reading is never too late");
+        let long = Duration::from_secs(25);
+        assert_eq!(too_late(&acts, Duration::from_secs(2)), None);
+        let Some(Report::Ended { outcome: Outcome::InDoubt { trouble }, .. }) = too_late(&acts, long) else {
+            panic!("it would be sent")
+        };
+        assert!(trouble.reason.contains("25 s") && trouble.reason.contains("not sent"), "{}", trouble.reason);
+        assert_eq!(too_late(&apply(Change::Nothing), long), None, "reading is never too late");
     }
 
     #[test]

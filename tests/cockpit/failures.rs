@@ -240,7 +240,8 @@ fn a_ttl_lowered_too_late_locks_the_switch(home: &Home, screen: &mut Terminal) {
     look_at(screen, "Drain the old TTL");
     fill_in(screen, "s", &["skip drain", "it was lowered too late"]);
     home.wait("nobody drains", SOON, |status| phase(status, "drain") == Phase::Skipped);
-    screen.wait("the countdown", |text| text.contains("shop, api drained in ") || text.contains("api, shop drained in "));
+    screen
+        .wait("the countdown", |text| text.contains("shop, api drained in ") || text.contains("api, shop drained in "));
 }
 
 fn resolvers_stretch_the_ttl(home: &Home, screen: &Terminal) {
