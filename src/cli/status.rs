@@ -287,10 +287,10 @@ fn keys(plan: &Plan, state: &State, now: Timestamp) -> String {
     }
     let direction = if state.rollback.is_some() { Direction::Back } else { Direction::Forward };
     let what = if direction == Direction::Back { "the undo of " } else { "" };
-    let second = match plan.step(&here.id).map(|step| step.gate) {
+    let second = match plan.step(&here.id).map(|step| here.gate_level(step, direction)) {
         Some(GateLevel::Start) => String::new(),
         Some(GateLevel::Confirm) => format!(", then {CONSENT}"),
-        _ => ", then the name that it asks for".to_owned(),
+        _ => ", then the words that it asks for".to_owned(),
     };
     let manual = plan.step(&here.id).is_some_and(|step| matches!(step.kind, Kind::Manual { .. }));
     match here.phase {

@@ -41,25 +41,3 @@ impl Plan {
         self.metrics.iter().find(twin).or(Some(own))
     }
 }
-
-impl Step {
-    /// What a `type` gate asks to type: the (first) record's name without its last dot for `dns.*`, the app for
-    /// `heroku.*`, the service for `ecs.scale`, the task's family for `ecs.run-task`, the step's id for the rest.
-    #[must_use]
-    pub fn typed_name(&self, plan: &Plan) -> String {
-        let named = match &self.kind {
-            Kind::HerokuMaintenance { .. } | Kind::HerokuScale { .. } => {
-                plan.heroku.as_ref().map(|heroku| heroku.app.clone())
-            }
-            Kind::EcsScale { service, .. } => Some(service.clone()),
-            Kind::EcsRunTask(task) => Some(task.family().to_owned()),
-            Kind::Rds(kind) => Some(kind.subject().to_owned()),
-            kind => kind
-                .records()
-                .first()
-                .and_then(|id| plan.record(id))
-                .map(|record| record.name().trim_end_matches('.').to_owned()),
-        };
-        named.unwrap_or_else(|| self.id.0.clone())
-    }
-}

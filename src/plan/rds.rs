@@ -86,6 +86,17 @@ impl RdsKind {
         matches!(self, Self::PromoteReplica { .. } | Self::Switchover { .. })
     }
 
+    /// What it does, in a word or two: as the operation of the RDS API is called.
+    #[must_use]
+    pub const fn act(&self) -> &'static str {
+        match self {
+            Self::RestoreSnapshot { .. } => "restore",
+            Self::Snapshot { .. } => "snapshot",
+            Self::PromoteReplica { .. } => "promote",
+            Self::Switchover { .. } => "switchover",
+        }
+    }
+
     /// What it works on, as a `type` gate asks for it.
     #[must_use]
     pub fn subject(&self) -> &str {

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
-    change::{Part, Preview},
+    change::{Change, Part, Preview},
     interlock::Matrix,
     operator::Operator,
     phase::Direction,
+    state::StepState,
 };
-use crate::plan::{GateLevel, Kind, Plan, Step, StepId};
+use crate::plan::{Class, GateLevel, Kind, Plan, Step, StepId};
 
 /// SHA-256 over the plan, the step, the exact change and the interlock matrix: what consent is bound to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -180,19 +181,50 @@ pub struct Condition {
     pub detail: String,
 }
 
-/// What a `type` gate asks to be typed: the record's name, the app, the service, the task's family, or the step's id.
-#[must_use]
-pub fn typed_name(plan: &Plan, step: &Step) -> String {
-    match &step.kind {
-        Kind::HerokuMaintenance { .. } | Kind::HerokuScale { .. } => {
-            plan.heroku.as_ref().map_or_else(|| step.id.0.clone(), |heroku| heroku.app.clone())
-        }
-        Kind::EcsScale { service, .. } => service.clone(),
-        Kind::EcsRunTask(task) => task.family().to_owned(),
-        Kind::Rds(kind) => kind.subject().to_owned(),
-        kind => {
-            let record = kind.records().first().and_then(|id| plan.record(id));
-            record.map_or_else(|| step.id.0.clone(), |record| record.name().trim_end_matches('.').to_owned())
-        }
+impl StepState {
+    /// How high its gate is. An undo is gated as its step, and higher where what it does is worse: as its preview says,
+    /// and before there is one as what was applied says.
+    #[must_use]
+    pub fn gate_level(&self, step: &Step, direction: Direction) -> GateLevel {
+        step.gate.max(self.class(step, direction).lowest_gate())
     }
+
+    /// How much harm it can do: of an undo that of its step or of the change that puts it back, whichever is worse.
+    #[must_use]
+    pub fn class(&self, step: &Step, direction: Direction) -> Class {
+        let back = match (direction, &self.back) {
+            (Direction::Forward, _) => None,
+            (Direction::Back, Some(preview)) => preview.parts.iter().map(|part| part.change.class()).max(),
+            (Direction::Back, None) => Change::reversal_of(&self.applied).map(|change| change.class()),
+        };
+        back.map_or(step.kind.class(), |back| back.max(step.kind.class()))
+    }
+}
+
+/// What a `type` gate asks to be typed: the act and what it is done to, so that the words of one gate open no other.
+///
+/// The act is called as its service calls it; what it is done to is the first record's name without its last dot, the
+/// app, the service, the task's family, the instance. Other kinds are called by the step's id alone. An undo says so,
+/// but for maintenance mode, which says how it will be.
+#[must_use]
+pub fn typed_words(plan: &Plan, step: &Step, direction: Direction) -> String {
+    let app = || plan.heroku.as_ref().map_or(step.id.0.as_str(), |heroku| heroku.app.as_str());
+    let record = || {
+        let record = step.kind.records().first().and_then(|id| plan.record(id));
+        record.map_or(step.id.0.as_str(), |record| record.name().trim_end_matches('.'))
+    };
+    let words = match &step.kind {
+        Kind::HerokuMaintenance { on } => {
+            let mode = if *on == (direction == Direction::Forward) { "on" } else { "off" };
+            return format!("maintenance {mode} {}", app());
+        }
+        Kind::HerokuScale { .. } => format!("scale {}", app()),
+        Kind::EcsScale { service, .. } => format!("scale {service}"),
+        Kind::EcsRunTask(task) => format!("run {}", task.family()),
+        Kind::Rds(kind) => format!("{} {}", kind.act(), kind.subject()),
+        Kind::DnsSwitch { .. } => format!("switch {}", record()),
+        Kind::DnsLowerTtl { .. } | Kind::DnsRaiseTtl { .. } => format!("ttl {}", record()),
+        _ => step.id.0.clone(),
+    };
+    if direction == Direction::Back { format!("undo {words}") } else { words }
 }

@@ -69,7 +69,7 @@ pub use drain::Drain;
 pub use effect::{Effect, effect, observe, recovery};
 pub use event::{Actor, Answer, Event, Expiring, Observation, Outcome, Seat, Target, Trouble, TroubleKind, What};
 pub use finding::{Finding, RELEASE, Standing, tally};
-pub use gate::{Condition, ConditionId, Evidence, Gate, typed_name};
+pub use gate::{Condition, ConditionId, Evidence, Gate, typed_words};
 pub use guardrail::{Datum, Verdict, VerdictKind, judge};
 pub use hold::{Hold, HoldKind, holds, turn};
 pub use interlock::{Cell, LastRead, Matrix, Violation, doubled, effects as runner_effects, misplaced, missing};

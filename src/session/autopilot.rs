@@ -14,7 +14,7 @@ use crate::{
     plan::{GateLevel, Kind, Plan, StepId},
     run::{
         ConditionId, Direction, Gate, Operator, Phase, Refusal, Request, Sample, Seat, State, StepState, conditions,
-        typed_name,
+        typed_words,
     },
 };
 
@@ -52,7 +52,8 @@ fn confirm(plan: &Plan, state: &State, gate: &Gate, now: Timestamp) -> Option<Re
     let ripe = gate.armed_at.checked_add(dwell).is_ok_and(|ripe| now >= ripe);
     // A gate that is typed already waits for a second person, and the autopilot is none.
     let open = !gate.consented && !gate.typed;
-    let typed = (gate.level >= GateLevel::Type).then(|| plan.step(&gate.step).map(|step| typed_name(plan, step)));
+    let words = || plan.step(&gate.step).map(|step| typed_words(plan, step, gate.direction));
+    let typed = (gate.level >= GateLevel::Type).then(words);
     let request = Request::Confirm { gate: gate.id, seen: gate.evidence.clone(), typed: typed.flatten() };
     (ripe && open).then_some(request)
 }

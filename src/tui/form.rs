@@ -108,8 +108,8 @@ pub(super) enum FormTurn {
 }
 
 impl Form {
-    /// A form about something; `end_word` is what ending the session wants typed.
-    pub(super) fn new(about: About, end_word: &str) -> Self {
+    /// A form about something; `plan` is the name of what would be ended.
+    pub(super) fn new(about: About, plan: &str) -> Self {
         let typed = |word: &str| Takes::OneOf(vec![word.to_owned()]);
         let fields = match &about {
             About::Note => vec![Field::new("note", Takes::Words)],
@@ -132,7 +132,11 @@ impl Form {
                     Field::new("how you know", Takes::Words),
                 ]
             }
-            About::End => vec![Field::new(format!("type {end_word}"), typed(end_word))],
+            About::End => {
+                // Not with `e`: typed where no form is open it would be the consent of a gate.
+                let words = format!("finish {plan}");
+                vec![Field::new(format!("type {words}"), typed(&words))]
+            }
         };
         Self { about, fields, at: 0, complaint: None, hurried: 0 }
     }

@@ -1,6 +1,6 @@
 //! Gates at the keyboard: when a key is a person's decision and when it is an accident.
 //!
-//! A [`Latch`] opens only for the explicit key or the named thing, typed by hand, after what it is about has been on the
+//! A [`Latch`] opens only for the explicit key or the words that say the act, typed by hand, after what it is about has been on the
 //! screen long enough to be read. Everything else closes it: a key typed ahead, a paste, a burst, a wrong key. Key repeat
 //! counts as nothing. What opens it is [`Held`] for a moment more, because the first key of a paste looks like any other.
 //!
@@ -12,7 +12,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use crate::{
     plan::{GateLevel, Plan, StepId},
-    run::{Direction, Evidence, Gate, Operator, Request, Seat, State},
+    run::{Direction, Evidence, Gate, Operator, Request, Seat, State, typed_words},
     tui::keymap::CONSENT,
 };
 
@@ -309,7 +309,7 @@ impl Gatekeeper {
                     return disturbed;
                 }
                 let named = gate.level >= GateLevel::Type && !gate.typed;
-                let word = plan.step(&gate.step).filter(|_| named).map(|step| step.typed_name(plan));
+                let word = plan.step(&gate.step).filter(|_| named).map(|step| typed_words(plan, step, gate.direction));
                 let latch = Latch::new(word.map_or(Wants::Key(CONSENT), Wants::Word), dwell);
                 *stand = Stand::Open { gate: gate.id, evidence: gate.evidence.clone(), latch };
             }

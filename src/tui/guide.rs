@@ -140,7 +140,7 @@ fn over(scene: &Scene<'_>) -> Option<Advice> {
         Overlay::Help(_) | Overlay::Plain(_) | Overlay::Alarms(_) => advice("Esc goes back", "arrows scroll"),
         Overlay::People => advice("any key goes back", "names in brackets are claimed, uids are proven"),
         Overlay::Form(form) if matches!(form.about, About::End) => {
-            advice("Type the plan's name and Enter to end it; or Esc leaves it", "the world stays as it is then")
+            advice("Type the words and Enter to end it; or Esc leaves it", "the world stays as it is then")
         }
         Overlay::Form(_) => advice("fill it in, Enter; or Esc leaves it", "reasons go into the journal"),
         Overlay::Question(question) => match question.about {

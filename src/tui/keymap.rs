@@ -158,7 +158,7 @@ pub(super) const TABLE: &[Binding] = &[
         &[Enter],
         Step,
         "arm",
-        "arm its gate: look at the change, then press the key or type the name it asks for",
+        "arm its gate: look at the change, then press the key or type the words it asks for",
     ),
     bind(C::Tick, &[Char(' ')], Step, "tick", "tick the item of a manual step, or take the tick back"),
     bind(C::Look, &[Char('l')], Step, "", "read the exact change again; in doubt: read what the world shows"),

@@ -12,7 +12,7 @@ use super::{
     ui::{RANGES, Ui},
 };
 use crate::{
-    plan::{Bound, Kind, Plan, StepId},
+    plan::{Bound, Class, GateLevel, Kind, Plan, Step, StepId},
     run::{
         Answer, Condition, ConditionId, Direction, Forecast, Gate, Hold, HoldKind, Outcome, Phase, Price, Seat,
         StepState, alarms, conditions, forecast, holds, price, written,
@@ -134,6 +134,16 @@ impl<'a> Scene<'a> {
     /// The fold.
     pub(super) const fn state(&self) -> &'a crate::run::State {
         &self.snapshot.state
+    }
+
+    /// How high the gate of a step is, the way that the person looks at.
+    pub(super) fn gate_level(&self, step: &Step) -> GateLevel {
+        self.state().step(&step.id).map_or(step.gate, |state| state.gate_level(step, self.target.direction))
+    }
+
+    /// How much harm a step can do, the way that the person looks at.
+    pub(super) fn class(&self, step: &Step) -> Class {
+        self.state().step(&step.id).map_or(step.kind.class(), |state| state.class(step, self.target.direction))
     }
 
     /// What was measured.

@@ -430,7 +430,7 @@ impl Ui {
 
     /// The engine refused something.
     pub(super) fn refused(&mut self, reason: String, now: Instant) {
-        // Whoever types the name without having looked up types no commands.
+        // Whoever types the words without having looked up types no commands.
         if self.gate.asking() {
             self.deafen(None);
         }

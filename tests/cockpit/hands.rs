@@ -64,8 +64,8 @@ pub(crate) fn end(home: &Home, terminal: &mut Terminal) {
     terminal.press("Q");
     terminal.wait_for("End the session");
     terminal.until_read();
-    if terminal.text().contains("type acme-shop") {
-        terminal.type_in("acme-shop");
+    if terminal.text().contains("type finish acme-shop") {
+        terminal.type_in("finish acme-shop");
         terminal.press(key::ENTER);
     } else {
         terminal.press(key::CONSENT);

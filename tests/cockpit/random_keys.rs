@@ -78,8 +78,8 @@ fn stroke(screen: &mut Terminal, dice: &mut Dice) {
     let text = match dice.below(100) {
         0..=54 => char::from(b' ' + u8::try_from(dice.below(95)).unwrap()).to_string(),
         55..=64 => key::CONSENT.to_owned(),
-        65..=67 => "\x1b[200~acme-shop\re\x1b[201~".to_owned(),
-        68..=69 => "acme-shop\r".to_owned(),
+        65..=67 => "\x1b[200~switch shop.example.test\re\x1b[201~".to_owned(),
+        68..=69 => "finish acme-shop\r".to_owned(),
         _ => NAMED[usize::try_from(dice.below(12)).unwrap()].to_owned(),
     };
     screen.send(&text);

@@ -3,7 +3,7 @@
 
 use cutover::{
     plan::{GateLevel, Kind, StepId},
-    run::{ConditionId, Direction, Evidence, Operator, Phase, Request, Seat, conditions, doubled, typed_name},
+    run::{ConditionId, Direction, Evidence, Operator, Phase, Request, Seat, conditions, doubled, typed_words},
 };
 
 use super::sim::{Luck, Sim};
@@ -129,7 +129,7 @@ fn at_the_gate(sim: &mut Sim, driver: &Operator, luck: Luck) {
     }
     let name = (gate.level >= GateLevel::Type).then(|| match luck {
         211..=220 => "shop".to_owned(),
-        _ => typed_name(&sim.plan, sim.plan.step(&gate.step).unwrap()),
+        _ => typed_words(&sim.plan, sim.plan.step(&gate.step).unwrap(), gate.direction),
     });
     sim.ask(driver, confirm(name));
 }

@@ -6,7 +6,7 @@ use cutover::{
     plan::{Role, Side},
     run::{
         Actor, Answer, Ask, Cell, ConditionId, Direction, Evidence, Observation, Outcome, Report, Request, Seat,
-        Target, VerdictKind, typed_name,
+        Target, VerdictKind, typed_words,
     },
 };
 use proptest::prelude::*;
@@ -240,7 +240,7 @@ fn confirm(sim: &Sim, gate: u8, right: bool, typed: u8) -> Request {
     // Mostly the armed gate, sometimes the one before or after it.
     let gate = (id + u64::from(gate / 6)).saturating_sub(u64::from(gate == 13) * 3);
     let seen = armed.map(|gate| gate.evidence.clone()).filter(|_| right);
-    let name = armed.and_then(|gate| sim.plan.step(&gate.step)).map(|step| typed_name(&sim.plan, step));
+    let name = armed.and_then(|gate| Some(typed_words(&sim.plan, sim.plan.step(&gate.step)?, gate.direction)));
     let typed = match typed % 4 {
         0 => None,
         1 => Some("yes\u{1b}[2J".to_owned()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{sample, try_base};
-use crate::plan::{Class, GateLevel, Kind, Plan, RecordType, StepId, Threshold};
+use crate::plan::{Class, GateLevel, Kind, Plan, RecordType, Threshold};
 
 fn base() -> Plan {
     try_base(&[], "test").unwrap_or_else(|errors| panic!("{}", errors.render(false))).plan
@@ -86,18 +86,6 @@ fn an_alias_follows_the_switch() {
     let set = plan.expected_before(&"unfreeze".into(), "shop").unwrap();
     assert_eq!((set.kind, set.ttl), (RecordType::A, None));
     assert_eq!(set.alias.unwrap().zone_id, "Z35SXDOTRQ7X7K");
-}
-
-#[test]
-fn a_type_gate_names_what_is_touched() {
-    let plan = sample("production").unwrap();
-    let name = |id: &str| plan.step(&StepId::from(id)).unwrap().typed_name(&plan);
-    assert_eq!(name("switch-shop"), "shop.example.com");
-    assert_eq!(name("lower-ttl"), "shop.example.com");
-    assert_eq!(name("freeze"), "acme-shop");
-    assert_eq!(name("start-workers"), "worker");
-    assert_eq!(name("aws-ready"), "aws-ready");
-    assert_eq!(name("lock-deploys"), "lock-deploys");
 }
 
 #[test]

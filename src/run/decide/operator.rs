@@ -8,7 +8,7 @@ use crate::{
         conditions::conditions,
         describe::seat_word,
         event::{Seat, What},
-        gate::{ConditionId, Evidence, typed_name},
+        gate::{ConditionId, Evidence, typed_words},
         operator::Operator,
         phase::{Direction, Phase},
         price::point_passed,
@@ -120,8 +120,9 @@ impl Desk<'_> {
             return Err(Refusal::new("what you saw is no longer so: look again"));
         }
         let gate = self.state.gates + 1;
-        let armed = What::Armed { step: id.clone(), direction, gate, level: step.gate, evidence };
-        let open = step.gate == GateLevel::Start;
+        let level = state.gate_level(step, direction);
+        let armed = What::Armed { step: id.clone(), direction, gate, level, evidence };
+        let open = level == GateLevel::Start;
         Ok([armed].into_iter().chain(open.then_some(What::Consented { second: None })).collect())
     }
 
@@ -148,7 +149,11 @@ impl Desk<'_> {
             return disarm("confirmed sooner than it can be read".into());
         }
         if armed.level >= GateLevel::Type {
-            let wanted = self.plan.step(&armed.step).map(|step| typed_name(self.plan, step)).unwrap_or_default();
+            let wanted = self
+                .plan
+                .step(&armed.step)
+                .map(|step| typed_words(self.plan, step, armed.direction))
+                .unwrap_or_default();
             if typed.map(str::trim) != Some(wanted.as_str()) {
                 // What was typed is not repeated: it may be a password that belonged into another window.
                 return disarm(format!("what was typed is not `{wanted}`"));

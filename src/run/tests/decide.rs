@@ -6,7 +6,7 @@ use crate::{
     run::{
         Actor, Ask, Change, Command, ConditionId, Direction, Event, Finding, Observation, Operator, Outcome, Part,
         Phase, Preview, Refusal, Report, Request, Seat, Standing, State, Trouble, TroubleKind, VerdictKind, What,
-        decide, due, price,
+        decide, due, price, typed_words,
     },
 };
 use std::{collections::BTreeMap, time::Duration};
@@ -79,7 +79,8 @@ impl Table {
     /// Arms, confirms and reads again: the first part is on its way.
     pub(super) fn start(&mut self, step: &str, direction: Direction, parts: &[Part]) {
         self.arm(step, direction, parts);
-        self.confirm(Some("shop.example.test")).unwrap();
+        let words = typed_words(&self.plan, self.plan.step(&step.into()).unwrap(), direction);
+        self.confirm(Some(&words)).unwrap();
         assert!(matches!(self.reread(step, 0, parts)[..], [What::Intended { .. }]));
     }
 
@@ -130,7 +131,7 @@ fn what_was_typed_wrongly_is_not_written_down() {
     table.arm("switch", Direction::Forward, &stages());
     let events = table.confirm(Some("hunter2")).unwrap();
     let [What::Disarmed { reason }] = &events[..] else { panic!("{events:?}") };
-    assert!(!reason.contains("hunter2") && reason.contains("shop.example.test"));
+    assert!(!reason.contains("hunter2") && reason.contains("switch shop.example.test"));
 }
 
 #[test]

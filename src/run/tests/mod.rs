@@ -5,6 +5,7 @@ mod bill;
 mod change;
 mod decide;
 mod describe;
+mod gate;
 mod guardrail;
 mod interlock;
 mod lasting;

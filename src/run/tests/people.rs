@@ -76,7 +76,7 @@ fn only_another_login_is_a_second_person_and_a_claim_never_is_one() {
     let mut table = Table::new(plan);
     table.arm("lower", Direction::Forward, &lower());
     table.now += 5;
-    table.confirm(Some("shop.example.test")).unwrap();
+    table.confirm(Some("ttl shop.example.test")).unwrap();
     // The other has as long from here on as the driver had to type.
     table.now += 119;
     let sudo = Origin { sudo_uid: Some(1), ..Origin::default() };

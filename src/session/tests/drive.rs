@@ -109,7 +109,7 @@ async fn the_autopilot_leaves_the_seat_to_a_person_and_never_gives_up_a_gate_ear
     });
     assert_eq!(next_request(&plan, &state, &you, now), None);
     let later = now + jiff::SignedDuration::from_secs(1);
-    let typed = Some("acme-shop".to_owned());
+    let typed = Some("maintenance on acme-shop".to_owned());
     assert_eq!(next_request(&plan, &state, &you, later), Some(Request::Confirm { gate: 1, seen: evidence, typed }));
     state.gate.as_mut().unwrap().consented = true;
     assert_eq!(next_request(&plan, &state, &you, later), None);

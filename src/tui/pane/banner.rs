@@ -162,6 +162,16 @@ pub(super) fn render(scene: &Scene<'_>, banners: &[Banner], area: Rect, buf: &mu
     }
 }
 
+/// The gravest, a line each, where there is no room for what to do about them.
+pub(super) fn brief(scene: &Scene<'_>, banners: &[Banner], area: Rect, buf: &mut Buffer) {
+    let mut pen = Pen::new(buf, scene.theme, area);
+    for banner in banners.iter().take(usize::from(area.height)) {
+        pen.put(banner.role, &format!(" {} {} ", scene.theme.glyphs.warn, banner.word)).gap(1);
+        let left = pen.left();
+        pen.cell(Role::Text, &banner.text, left).line();
+    }
+}
+
 /// Every banner with all of its words, over the screen.
 pub(super) fn all(scene: &Scene<'_>, at: usize, buf: &mut Buffer) -> Rolled {
     let banners = banners(scene);

@@ -135,7 +135,7 @@ fn armed(latch: &Latch, pen: &mut Pen<'_>) {
             pen.put(Role::Text, "any other key disarms");
         }
         Wants::Word(_) => {
-            pen.put(Role::Text, "the name, letter by letter, then ").put(Role::Key, "Enter");
+            pen.put(Role::Text, "the words, letter by letter, then ").put(Role::Key, "Enter");
             pen.put(Role::Strong, " goes on   ").put(Role::Key, "Esc").put(Role::Text, " disarms");
         }
     }

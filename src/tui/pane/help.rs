@@ -37,7 +37,7 @@ fn keys(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     }
 }
 
-const GATES: &str = "Nothing is changed by one key. Enter arms; then look; then the key or the name that the gate asks \
+const GATES: &str = "Nothing is changed by one key. Enter arms; then look; then the key or the words that the gate asks \
     for. Whatever was typed before the change could be read, pasted text, bursts and repeats never open a gate: they \
     close it. Just before anything is sent the world is read again, and any difference closes the gate and says what \
     changed.";

@@ -42,6 +42,7 @@ mod rollback;
 mod step;
 mod steps;
 mod timeline;
+mod too_small;
 mod traffic;
 
 use ratatui::{
@@ -171,7 +172,7 @@ pub(super) fn ground(scene: &Scene<'_>, buf: &mut Buffer) -> Painted {
     let guide = guide::area(scene, buf.area);
     let area = above(scene, buf.area);
     let Some(layout) = laid_out(scene, banners.len(), area) else {
-        too_small(scene.theme, buf);
+        too_small::render(scene, &banners, buf);
         return Painted::default();
     };
     let mut painted = Painted::default();
@@ -233,15 +234,6 @@ pub(super) fn waiting(theme: Theme, trouble: Option<&str>, buf: &mut Buffer) {
         pen.put(Role::Text, "It is tried again by itself. ");
     }
     pen.put(Role::Key, "q").put(Role::Text, " leaves.");
-}
-
-fn too_small(theme: Theme, buf: &mut Buffer) {
-    let area = buf.area;
-    let words = format!(
-        "This terminal has {} columns and {} lines; the cockpit needs 72 by 20. Make it larger, or press q to detach: the run goes on.",
-        area.width, area.height
-    );
-    Pen::new(buf, theme, area).wrapped(Role::Text, &words);
 }
 
 fn render(scene: &Scene<'_>, pane: Pane, area: Rect, buf: &mut Buffer, painted: &mut Painted) {

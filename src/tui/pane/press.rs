@@ -59,12 +59,12 @@ fn disarmed<'a>(scene: &Scene<'a>, step: &Step) -> Option<&'a str> {
 /// The verb of the second key.
 fn deed(step: &Step, direction: Direction) -> &'static str {
     match (&step.kind, direction) {
+        (Kind::HerokuMaintenance { on }, _) if *on == (direction == Direction::Forward) => "turn maintenance on",
+        (Kind::HerokuMaintenance { .. }, _) => "turn maintenance off",
         (_, Direction::Back) => "undo it",
         (Kind::DnsSwitch { .. }, _) => "switch DNS",
         (Kind::DnsLowerTtl { .. }, _) => "lower the TTL",
         (Kind::DnsRaiseTtl { .. }, _) => "raise the TTL",
-        (Kind::HerokuMaintenance { on: true }, _) => "turn maintenance on",
-        (Kind::HerokuMaintenance { on: false }, _) => "turn maintenance off",
         (Kind::HerokuScale { .. } | Kind::EcsScale { .. }, _) => "scale",
         (Kind::Exec { .. } | Kind::EcsRunTask(_), _) => "run it",
         (Kind::PostgresFreeze { .. }, _) => "freeze writes",
@@ -85,8 +85,8 @@ const fn rds_deed(kind: &RdsKind) -> &'static str {
 }
 
 /// Lines of an armed gate, with the rule above them.
-pub(super) const fn armed_lines(step: &Step) -> u16 {
-    match step.gate {
+pub(super) const fn armed_lines(level: GateLevel) -> u16 {
+    match level {
         GateLevel::Start => 0,
         GateLevel::Confirm => 3,
         GateLevel::Type => 4,
@@ -159,7 +159,6 @@ fn open(scene: &Scene<'_>, latch: &Latch, deed: &str, lines: &mut Vec<Vec<Word>>
                 word(Role::Key, wanted.clone()),
                 word(Role::Text, " and "),
                 word(Role::Key, "[Enter]"),
-                word(Role::Strong, format!(" to {deed}")),
             ]);
             let mut line = echo(scene, latch.typed(), wanted);
             line.push(match early {
@@ -231,7 +230,7 @@ fn idle(scene: &Scene<'_>, step: &Step, columns: usize, whole: bool) -> Vec<Vec<
         None if drives && scene.ui.gate.asking() => {
             lines.push(vec![word(Role::Focus, "Enter is taken: its gate opens")]);
         }
-        None if drives => lines.push(enter(step, phase, back, back && stands(scene, &step.id))),
+        None if drives => lines.push(enter(step, scene.gate_level(step), phase, back, back && stands(scene, &step.id))),
         None => {}
     }
     if !drives {
@@ -339,9 +338,9 @@ fn over(scene: &Scene<'_>, words: &str) -> Vec<Word> {
     [vec![words], key("Q", "end the session")].concat()
 }
 
-fn enter(step: &Step, phase: Phase, back: bool, fresh: bool) -> Vec<Word> {
+fn enter(step: &Step, level: GateLevel, phase: Phase, back: bool, fresh: bool) -> Vec<Word> {
     let again = if !fresh && matches!(phase, Phase::Failed | Phase::Undone | Phase::Skipped) { " again" } else { "" };
-    match (step.gate, back) {
+    match (level, back) {
         (GateLevel::Start, false) => {
             let start = if matches!(step.kind, Kind::Manual { .. }) { "begin ticking" } else { "start" };
             [key("Enter", &format!("{start}{again}")), vec![word(Role::Dim, "it changes nothing")]].concat()
@@ -351,10 +350,10 @@ fn enter(step: &Step, phase: Phase, back: bool, fresh: bool) -> Vec<Word> {
             [key("Enter", &format!("arm{again}")), vec![then]].concat()
         }
         (GateLevel::Type, _) => {
-            [key("Enter", &format!("arm{again}")), vec![word(Role::Dim, "then type the name")]].concat()
+            [key("Enter", &format!("arm{again}")), vec![word(Role::Dim, "then type its words")]].concat()
         }
         (GateLevel::Two, _) => {
-            let then = word(Role::Dim, "then type the name; a second person confirms");
+            let then = word(Role::Dim, "then type its words; a second person confirms");
             [key("Enter", &format!("arm{again}")), vec![then]].concat()
         }
     }

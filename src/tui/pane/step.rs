@@ -47,7 +47,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
     let body = Rect { height: inside.height - lines, ..inside };
     let bottom = Rect { y: inside.bottom() - lines, height: lines, ..inside };
     // An armed gate speaks in more lines: what would vanish behind them is not visible now either.
-    let armed = inside.height.saturating_sub(lines.max(press::armed_lines(step)));
+    let armed = inside.height.saturating_sub(lines.max(press::armed_lines(scene.gate_level(step))));
     let reads = step.kind.class() == Class::ReadOnly && step.gate == GateLevel::Start;
     let visible = Cell::new(false);
     // Lines of a step that is zoomed are scrolled; else arrows look at other steps.
@@ -157,15 +157,15 @@ fn section(pen: &mut Pen<'_>, title: &str) {
 }
 
 fn meta(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>) {
-    let class = match step.kind.class() {
+    let class = match scene.class(step) {
         Class::ReadOnly => (Role::Good, "reads only"),
         Class::Reversible => (Role::Text, "reversible"),
         Class::Destructive => (Role::Warn, "DESTRUCTIVE"),
     };
-    let gate = match step.gate {
+    let gate = match scene.gate_level(step) {
         GateLevel::Start => "Enter starts it",
         GateLevel::Confirm => "gate: a second key",
-        GateLevel::Type => "gate: type the name",
+        GateLevel::Type => "gate: typed",
         GateLevel::Two => "gate: two people",
     };
     let dot = format!(" {} ", scene.theme.glyphs.dot);

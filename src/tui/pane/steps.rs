@@ -88,7 +88,8 @@ fn line(scene: &Scene<'_>, pen: &mut Pen<'_>, index: usize, step: &Step, state: 
         }
         _ => Role::Strong,
     };
-    let columns = pen.left().saturating_sub(text::width(&time) + text::width(&lookers) + 2);
+    let beside = text::width(&time) + text::width(&lookers);
+    let columns = pen.left().saturating_sub(beside + if beside > 0 { 2 } else { 1 });
     pen.cell(if phase == Phase::Done && !here { Role::Text } else { title }, &step.title, columns);
     if !lookers.is_empty() {
         pen.right(Role::Text, &format!("{lookers}{}", " ".repeat(text::width(&time) + 1)));

@@ -36,7 +36,7 @@ fn a_person_who_types_the_name_passes_a_type_gate() {
     let mut desk = Desk::new("switch-shop");
     desk.arm();
     desk.rest(900);
-    desk.write("shop.example.tesx", 90);
+    desk.write("switch shop.example.tesx", 90);
     desk.press(KeyCode::Backspace);
     desk.rest(80);
     desk.write("t", 80);
@@ -99,11 +99,11 @@ fn the_wrong_key_the_wrong_name_and_escape_disarm() {
     let mut desk = Desk::new("switch-shop");
     desk.arm();
     desk.rest(1_000);
-    desk.write("api.example.test", 70);
+    desk.write("switch api.example.test", 70);
     desk.press(KeyCode::Enter);
     desk.rest(1_000);
     assert!(!desk.armed() && !desk.passed());
-    assert_eq!(desk.slip(), "typed `api.example.test`, wanted `shop.example.test`");
+    assert_eq!(desk.slip(), "typed `switch api.example.test`, wanted `switch shop.example.test`");
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn the_rest_of_a_name_is_no_command_when_the_world_has_closed_the_gate() {
     let mut desk = Desk::new("switch-shop");
     desk.arm();
     desk.rest(1_000);
-    desk.write("shop.ex", 90);
+    desk.write("switch shop.ex", 90);
     desk.apply(&Actor::Engine, vec![What::Disarmed { reason: "web on the old side is now off".into() }]);
     let intents = desk.fixture.ui.follow(&desk.fixture.snapshot, desk.at);
     desk.act(intents);
@@ -132,7 +132,7 @@ fn after_a_wrong_key_what_is_typed_on_is_no_command_either() {
     desk.arm();
     desk.rest(1_000);
     let sent = desk.sent.len();
-    desk.write("acme-shop", 120);
+    desk.write("maintenance off acme-shop", 120);
     desk.press(KeyCode::Enter);
     desk.rest(300);
     assert!(!desk.armed() && desk.fixture.ui.overlay.is_none(), "a letter of the name was a command");
@@ -149,7 +149,7 @@ fn a_slow_typist_is_waited_for_and_told_how_many_keys_did_nothing() {
     let mut desk = Desk::new("switch-shop");
     desk.arm();
     desk.rest(1_000);
-    desk.write("shop.ex", 1_200);
+    desk.write("switch shop.ex", 1_200);
     desk.apply(&Actor::Engine, vec![What::Disarmed { reason: "web on the old side is now off".into() }]);
     let intents = desk.fixture.ui.follow(&desk.fixture.snapshot, desk.at);
     desk.act(intents);
@@ -207,13 +207,13 @@ fn pasted_and_machine_typed_text_disarms() {
     let mut desk = Desk::new("switch-shop");
     desk.arm();
     desk.rest(1_000);
-    desk.paste("shop.example.test\r");
+    desk.paste("switch shop.example.test\r");
     desk.rest(100);
     assert!(!desk.armed() && !desk.passed());
     desk.rest(1_000);
     desk.arm();
     desk.rest(1_000);
-    desk.write("shop.example.test", 4);
+    desk.write("switch shop.example.test", 4);
     desk.press(KeyCode::Enter);
     desk.rest(1_000);
     assert!(!desk.armed() && !desk.passed());

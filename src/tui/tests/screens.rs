@@ -180,7 +180,7 @@ fn the_guide_says_what_to_do_next_and_why() {
     let mut fixture = armed("sandbox", "switch-shop");
     fixture.ui.guide = Guide::Off.toggled();
     let text = fixture.text((120, 40));
-    assert!(text.contains("GUIDE  Look at the change, then type shop.example.test and Enter"), "{text}");
+    assert!(text.contains("GUIDE  Look at the change, then type switch shop.example.test and Enter"), "{text}");
     let (_, painted) = fixture.draw(Theme::new(Depth::Mono, false), (80, 24));
     assert!(painted.gate.is_some(), "the guide leaves room for the gate");
     // With too little room it is silent rather than in the way.
@@ -273,10 +273,11 @@ fn each_pane_fills_the_screen_when_zoomed() {
 }
 
 #[test]
-fn a_small_terminal_gets_a_sentence() {
-    let fixture = draining();
+fn a_small_terminal_gets_what_nobody_may_overlook_and_a_sentence() {
+    let (fixture, breached) = (draining(), breached());
     for size in [(60, 15), (20, 5)] {
         insta::assert_snapshot!(format!("small_{}x{}", size.0, size.1), fixture.text(size));
+        insta::assert_snapshot!(format!("small_breach_{}x{}", size.0, size.1), breached.text(size));
     }
 }
 

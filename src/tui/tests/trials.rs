@@ -7,7 +7,9 @@ use crossterm::event::KeyCode;
 use super::desk::Desk;
 use crate::{
     plan::StepId,
-    run::{Direction, Finding, Observation, Outcome, Phase, Request, Standing, Trouble, TroubleKind, What},
+    run::{
+        Direction, Finding, Observation, Outcome, Phase, Request, Standing, Trouble, TroubleKind, What, typed_words,
+    },
     tui::{
         fixture::Fixture,
         form::{About, Form},
@@ -28,7 +30,7 @@ fn what_a_gate_asks_for_skips_nothing_when_it_is_typed_before_the_gate_is_open()
     for step in &steps {
         let mut desk = Desk::new("switch-shop");
         // The step's own id is what gates ask for that have no better name.
-        for word in [step.typed_name(&desk.fixture.snapshot.plan), step.id.0.clone()] {
+        for word in [typed_words(&desk.fixture.snapshot.plan, step, Direction::Forward), step.id.0.clone()] {
             desk.write(&word, 90);
             opened += usize::from(desk.fixture.ui.overlay.is_some());
             for word in ["", "because", ""] {
@@ -332,10 +334,10 @@ fn a_held_run_and_one_that_is_rolled_back_skip_nothing() {
 }
 
 #[test]
-fn nobody_types_a_name_to_end_what_cannot_end_yet() {
+fn nobody_types_words_to_end_what_cannot_end_yet() {
     let mut desk = Desk::new("switch-api");
     desk.press(KeyCode::Char('Q'));
-    assert!(desk.fixture.ui.overlay.is_some(), "it asks for the name");
+    assert!(desk.fixture.ui.overlay.is_some(), "it asks for words");
     desk.press(KeyCode::Esc);
     desk.fixture.begin("switch-api");
     desk.rest(1_000);
@@ -366,7 +368,7 @@ fn a_name_that_is_typed_behind_a_refused_enter_is_no_command() {
     desk.press(KeyCode::Enter);
     desk.rest(200);
     assert!(!desk.armed());
-    desk.write("shop.example.test", 150);
+    desk.write("switch shop.example.test", 150);
     assert!(desk.fixture.ui.overlay.is_none(), "a letter of it opened something");
     // Who has paused is heard again.
     desk.rest(2_500);

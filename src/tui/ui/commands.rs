@@ -245,8 +245,9 @@ impl Ui {
             self.focus = Pane::Step;
             return Vec::new();
         }
-        // Whoever types the name without having looked up types no commands.
-        let named = snapshot.plan.step(&target.step).is_some_and(|step| step.gate >= GateLevel::Type);
+        // Whoever types the words without having looked up types no commands.
+        let step = snapshot.plan.step(&target.step).zip(snapshot.state.step(&target.step));
+        let named = step.is_some_and(|(step, state)| state.gate_level(step, target.direction) >= GateLevel::Type);
         if let Some(refusal) = model::unarmable(snapshot, target, snapshot.clock.now()) {
             self.say(refusal, true, stroke.at);
             if named {
