@@ -17,7 +17,7 @@ use crate::{
     plan::{Class, Plan, StepId},
     run::{
         Actor, Ask, Direction, Effect, Event, Operator, Phase, Refusal, Report, Request, Sample, Trouble, TroubleKind,
-        What, counter, due, effect, observe, opens, recovery,
+        What, counter, due, effect, observe, opens, recovery, reread,
     },
     session::{Hub, Inbound},
     steps::Health,
@@ -67,6 +67,8 @@ pub(super) struct Timers {
     /// Steps whose change could not be read because of too many calls: how often in a row, and when it may be read again.
     throttled: std::collections::BTreeMap<StepId, (u32, std::time::Instant)>,
     observe: Option<std::time::Instant>,
+    /// What goes next by itself was looked at.
+    reread: Option<std::time::Instant>,
     /// The journal could not be written when last tried: why, and since when by the wall clock.
     journal_trouble: Option<(String, jiff::Timestamp)>,
     /// What everybody was told of it.
@@ -367,11 +369,7 @@ impl Coordinator {
         }
         self.report(Report::Passed);
         let now = self.clock.now();
-        if self.stall.meanwhile(crate::clock::monotonic()).is_none() {
-            for effect in due(&self.plan, self.scribe.state(), now) {
-                self.act(effect);
-            }
-        }
+        self.go_on(now);
         self.report(Report::Silence(self.silence.fulfilled(&self.plan, now)));
         self.health.send_replace(self.silence.health(&self.plan, self.scribe.state()));
         if self.is_due(self.timers.preview, PREVIEW_EVERY) {
@@ -389,6 +387,25 @@ impl Coordinator {
             for effect in doubted.filter_map(|step| observe(self.scribe.state(), &step.id)) {
                 self.act(effect);
             }
+        }
+    }
+
+    /// Looks at the world for what goes next by itself: parts that are due, and what was consented to if the look at it
+    /// could not be written down. While nothing can be, not as often: what is sent at last was read just before.
+    fn go_on(&mut self, now: jiff::Timestamp) {
+        if self.stall.meanwhile(crate::clock::monotonic()).is_some() {
+            return;
+        }
+        let again = self.is_due(self.timers.reread, Duration::ZERO);
+        if again {
+            self.timers.reread = Some(crate::clock::monotonic());
+        }
+        let rests = self.timers.journal_trouble.is_some() && !again;
+        let parts = due(&self.plan, self.scribe.state(), now).filter(|_| !rests);
+        // One that is under way already is not begun twice.
+        let consented = reread(self.scribe.state()).filter(|_| again);
+        for effect in parts.chain(consented) {
+            self.act(effect);
         }
     }
 

@@ -70,8 +70,9 @@ impl Scribe {
         let command = Command { at: self.state.at.map_or(now, |last| last.max(now)), by, ask };
         let result = self.write(&command);
         if let (Err(SubmitError::Journal(_)), Ask::Report(report)) = (&result, command.ask) {
-            // Time passes again by itself.
-            if report != Report::Passed && self.backlog.len() < BACKLOG {
+            // Time passes again by itself, and what was read for an act is not to be believed later: it is read again.
+            let keeps = !matches!(report, Report::Passed | Report::Reread { .. });
+            if keeps && self.backlog.len() < BACKLOG {
                 self.backlog.push_back((command.by, report));
             }
         }

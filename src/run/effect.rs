@@ -56,10 +56,7 @@ pub enum Effect {
 #[must_use]
 pub fn effect(plan: &Plan, after: &State, event: &Event) -> Option<Effect> {
     match &event.what {
-        What::Consented { .. } => {
-            let gate = after.gate.as_ref()?;
-            Some(Effect::Reread { step: gate.step.clone(), direction: gate.direction, gate: gate.id, part: 0 })
-        }
+        What::Consented { .. } => reread(after),
         What::Intended { step, direction, attempt, part, token, change, .. } => {
             // A person does a manual step; ticks end it.
             let manual = matches!(plan.step(step)?.kind, Kind::Manual { .. });
@@ -91,6 +88,13 @@ pub fn effect(plan: &Plan, after: &State, event: &Event) -> Option<Effect> {
         }
         _ => None,
     }
+}
+
+/// The last look at the world before what was consented to is sent; None: nothing was, or it is under way.
+#[must_use]
+pub fn reread(state: &State) -> Option<Effect> {
+    let gate = state.gate.as_ref().filter(|gate| gate.consented)?;
+    Some(Effect::Reread { step: gate.step.clone(), direction: gate.direction, gate: gate.id, part: 0 })
 }
 
 /// What a new engine does first: it reads the world for everything that it cannot know.

@@ -66,7 +66,7 @@ pub use database::{Access, Grant, Position, access_sql, is_on, qualified, quoted
 pub use decide::{DWELL, PATIENCE, decide, due};
 pub use describe::{describe, expiring_word, names_itself, seat_word, side_word, silent_of_direction, target_word};
 pub use drain::Drain;
-pub use effect::{Effect, effect, observe, recovery};
+pub use effect::{Effect, effect, observe, recovery, reread};
 pub use event::{Actor, Answer, Event, Expiring, Observation, Outcome, Seat, Target, Trouble, TroubleKind, What};
 pub use finding::{Finding, RELEASE, Standing, tally};
 pub use gate::{Condition, ConditionId, Evidence, Gate, typed_words};

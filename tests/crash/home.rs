@@ -169,6 +169,14 @@ impl Home {
         (sets, serde_json::json!({ "sides": sides, "ecs": state["ecs"], "deploy lock": lock }))
     }
 
+    /// Turns maintenance mode on or off, past the engine.
+    pub(crate) async fn maintenance(&self, on: bool) {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let change = client.patch(format!("{}/apps/acme-shop", self.endpoints.heroku));
+        let change = change.header("authorization", "Bearer by-hand").json(&serde_json::json!({ "maintenance": on }));
+        change.send().await.unwrap().error_for_status().unwrap();
+    }
+
     async fn get(&self, url: &str) -> String {
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let answer = client.get(url).header("authorization", SIGNED).send().await.unwrap();

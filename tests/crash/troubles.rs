@@ -134,10 +134,16 @@ fn is(step: &'static str, phase: Phase) -> impl Fn(&State) -> bool {
 }
 
 async fn close(mut home: Home, driver: Driver) -> Vec<Event> {
-    drop(driver);
     home.engine.kill();
     home.look().await;
     assert_agreement(&home);
+    log_of(home, driver).await
+}
+
+/// Ends it and reads its log.
+async fn log_of(home: Home, driver: Driver) -> Vec<Event> {
+    drop(driver);
+    home.engine.kill();
     let events: Vec<Event> = Reader::open(home.session().journal()).unwrap().map(Result::unwrap).collect();
     assert!(events.is_sorted_by_key(|event| event.at), "session time ran backwards");
     home.close().await;
@@ -243,4 +249,23 @@ async fn a_socket_that_is_swept_away_stands_again_and_nobody_is_thrown_out() {
     assert_eq!(engines(&events), 1);
     let attached = events.iter().filter(|event| matches!(event.what, What::Attached { .. })).count();
     assert_eq!(attached, 1, "the cockpit had to attach again");
+}
+
+#[tokio::test]
+async fn what_was_consented_to_before_a_full_disk_is_read_again_before_it_is_sent() {
+    let (home, disk, _) = home(Disk { of: Some(("freeze", Answer::Full(40))), ..Disk::default() }).await;
+    let mut driver = Driver::at(&home);
+    let full = || disk.lock().unwrap_or_else(PoisonError::into_inner).began.is_some();
+    driver.drive(&home, "the disk full", |_| full()).await;
+    // Nobody but the one who consented waits for this disk: another does it by hand.
+    home.maintenance(true).await;
+    driver.drive(&home, "the maintenance page on", is("freeze", Phase::Done)).await;
+    // One of the changes of the world is not the engine's.
+    let events = log_of(home, driver).await;
+    let of = |which: fn(&What) -> bool| events.iter().position(|event| which(&event.what)).unwrap();
+    let armed = of(|what| matches!(what, What::Armed { step, .. } if *step == "freeze".into()));
+    let intended = of(|what| matches!(what, What::Intended { step, .. } if *step == "freeze".into()));
+    let closed = |event: &Event| matches!(event.what, What::Disarmed { .. });
+    let between = &events[armed..intended];
+    assert!(between.iter().any(closed), "it was sent as it had been read before the disk was full");
 }

@@ -117,9 +117,11 @@ impl Log for Acting {
             Err(SubmitError::Journal(AppendError::Io { .. })) => {
                 count(&mut engines.counts, "full disks");
                 assert_eq!(engines.acting.state().seq, state.seq, "what was not written happened");
-                // The disk has room again, and what the executor saw is not lost. Time passes by itself.
+                // The disk has room again, and what the executor saw is not lost. Time passes by itself, and what was
+                // read for an act is read again.
                 let mut said = engines.acting.catch_up_at(command.at).unwrap();
-                let report = matches!(&command.ask, Ask::Report(report) if *report != Report::Passed);
+                let again = |report: &Report| matches!(report, Report::Passed | Report::Reread { .. });
+                let report = matches!(&command.ask, Ask::Report(report) if !again(report));
                 assert!(said.len() <= 1 && engines.acting.waiting() == 0);
                 match said.pop() {
                     Some((_, events)) => {

@@ -1,20 +1,19 @@
 //! The promises, told again from commands and events alone: knows nothing of `State`, `decide` or `apply`.
 
 mod acts;
+mod gates;
 mod runners;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cutover::{
-    plan::{GateLevel, Kind, Plan, Role, Side, StepId},
+    plan::{GateLevel, Plan, Role, Side, StepId},
     run::{
         Actor, Ask, Cell, Change, Command, ConditionId, Direction, Event, Evidence, Operator, Part, Preview, RdsChange,
         Report, Request, Seat, VerdictKind, What,
     },
 };
 use jiff::Timestamp;
-
-use super::plans::APP;
 
 #[derive(Debug, Clone)]
 struct Gate {
@@ -234,11 +233,8 @@ impl Tracker {
         let Ask::Person(Request::Arm { seen, .. }) = &command.ask else { panic!("armed by {command:?}") };
         assert_eq!(seen, evidence, "P1: armed what was not seen");
         let planned = self.plan.step(step).unwrap();
-        assert!(
-            *level == planned.gate && *level >= planned.kind.class().lowest_gate(),
-            "P1: {step} has too low a gate"
-        );
         let parts = self.known.get(&(step.clone(), *direction)).expect("P1: armed although the change is not known");
+        assert_eq!(*level, gates::level(planned, *direction, parts), "P1: {step} has another gate than it must");
         assert!(!parts.is_empty());
         assert_eq!(*direction == Direction::Back, self.rolling_back, "forward outside a rollback, back inside");
         if *direction == Direction::Forward {
@@ -279,25 +275,15 @@ impl Tracker {
         (gate, typed.as_deref())
     }
 
-    /// The driver's own key, not sooner than it can be read and with the right name.
+    /// The driver's own key, not sooner than it can be read and with the right words.
     fn first_key(&self, command: &Command, event: &Event) {
         let (gate, typed) = self.confirmed(command);
         let who = operator(&event.by);
         assert!(self.drives(who) && who.conn == gate.by.conn, "P1: {} is not who armed the gate", who.name);
         assert!(event.at >= gate.at + self.dwell, "P1: confirmed sooner than it can be read");
         if gate.level >= GateLevel::Type {
-            assert_eq!(typed.map(str::trim), Some(self.name_of(&gate.step).as_str()), "P1: wrong name");
-        }
-    }
-
-    fn name_of(&self, step: &StepId) -> String {
-        match &self.plan.step(step).unwrap().kind {
-            Kind::HerokuMaintenance { .. } | Kind::HerokuScale { .. } => APP.into(),
-            Kind::EcsScale { service, .. } => service.clone(),
-            Kind::EcsRunTask(task) => task.family().to_owned(),
-            Kind::Rds(kind) => kind.subject().to_owned(),
-            kind if !kind.records().is_empty() => "r0.example.test".into(),
-            _ => step.0.clone(),
+            let wanted = gates::words(self.plan.step(&gate.step).unwrap(), gate.direction);
+            assert_eq!(typed.map(str::trim), Some(wanted.as_str()), "P1: wrong words");
         }
     }
 
