@@ -129,6 +129,8 @@ impl Coordinator {
         // Before whatever waited while it stood still: that somebody has gone meanwhile is no reason of a gate's end.
         self.turn();
         match inbound {
+            // Somebody who came while it stood still, and has gone again.
+            Inbound::Attached { reply, .. } if reply.is_closed() => {}
             // The other end may be gone by now: then nobody wants the answer.
             Inbound::Attached { operator, seat, reply } => {
                 let seated = self.submit(Actor::Operator(operator), Ask::Report(Report::Attached(seat)));

@@ -1,8 +1,10 @@
 //! The engine's end of the socket. It knows nothing of the engine but its [`Hub`].
 
 use std::{
+    collections::VecDeque,
     io,
     path::{Path, PathBuf},
+    pin::pin,
     time::Duration,
 };
 
@@ -41,8 +43,42 @@ const LOOK: Duration = Duration::from_millis(500);
 /// How many connections there may be at once.
 const CONNECTIONS: usize = 64;
 
-type Incoming = FramedRead<OwnedReadHalf, LengthDelimitedCodec>;
+/// How much of what a peer says is read ahead while the engine answers.
+const AHEAD: usize = 16;
+
 type Outgoing = FramedWrite<OwnedWriteHalf, LengthDelimitedCodec>;
+
+/// What a peer says. While the engine is waited for it is read on, so that who has gone is known at once: whoever comes
+/// again after an engine that stood still must not find the seat taken by the connection before.
+struct Incoming {
+    frames: FramedRead<OwnedReadHalf, LengthDelimitedCodec>,
+    ahead: VecDeque<io::Result<BytesMut>>,
+}
+
+impl Incoming {
+    fn new(read: OwnedReadHalf) -> Self {
+        Self { frames: FramedRead::new(read, codec(TO_ENGINE_MAX)), ahead: VecDeque::new() }
+    }
+
+    /// None: the peer has gone.
+    async fn next(&mut self) -> Option<io::Result<BytesMut>> {
+        match self.ahead.pop_front() {
+            Some(frame) => Some(frame),
+            None => self.frames.next().await,
+        }
+    }
+
+    /// Waits for the engine. None: the peer has gone, and nobody wants the answer.
+    async fn meanwhile<T>(&mut self, answer: impl Future<Output = T>) -> Option<T> {
+        let mut answer = pin!(answer);
+        loop {
+            tokio::select! {
+                answer = &mut answer => return Some(answer),
+                frame = self.frames.next(), if self.ahead.len() < AHEAD => self.ahead.push_back(frame?),
+            }
+        }
+    }
+}
 
 /// A bound socket that is not served yet.
 #[derive(Debug)]
@@ -133,7 +169,7 @@ async fn serve(stream: UnixStream, hub: Hub, patience: Duration) {
         refused => return tracing::warn!(?refused, "refused a connection of another user"),
     };
     let (read, write) = stream.into_split();
-    let mut incoming = FramedRead::new(read, codec(TO_ENGINE_MAX));
+    let mut incoming = Incoming::new(read);
     let mut outgoing = FramedWrite::new(write, codec(TO_COCKPIT_MAX));
     let visit = match timeout(patience, incoming.next()).await {
         // Not refused: a cockpit takes that as the last word, and this one may only have been too slow.
@@ -190,10 +226,22 @@ async fn peek(hub: &Hub, outgoing: &mut Outgoing) -> io::Result<()> {
     outgoing.send(frame.unwrap_or_default()).await
 }
 
-async fn attend(you: Operator, seat: Seat, hub: &Hub, incoming: Incoming, outgoing: &mut Outgoing) -> io::Result<()> {
+async fn attend(
+    you: Operator,
+    seat: Seat,
+    hub: &Hub,
+    mut incoming: Incoming,
+    outgoing: &mut Outgoing,
+) -> io::Result<()> {
     let (conn, operator) = (you.conn, you.clone());
-    if let Err(refusal) = hub.ask(|reply| Inbound::Attached { operator, seat, reply }).await {
-        return refuse(outgoing, refusal.0).await;
+    match incoming.meanwhile(hub.ask(|reply| Inbound::Attached { operator, seat, reply })).await {
+        Some(Ok(())) => {}
+        Some(Err(refusal)) => return refuse(outgoing, refusal.0).await,
+        None => {
+            // It may have been seated by now.
+            hub.tell_gone(you).await;
+            return Ok(());
+        }
     }
     let budget = hub.join(you.clone());
     let ended = tokio::select! {
@@ -229,7 +277,7 @@ async fn read_all(you: &Operator, hub: &Hub, mut incoming: Incoming, budget: &Se
             match understand(incoming.next().await?) {
                 Ok(ToEngine::Request { id, request }) => break (id, request),
                 Ok(ToEngine::Resync) => {
-                    hub.pulse().await;
+                    incoming.meanwhile(hub.pulse()).await?;
                     hub.resync(you.conn);
                 }
                 Ok(ToEngine::Looking { step }) => hub.looking(you.conn, step),
@@ -238,7 +286,7 @@ async fn read_all(you: &Operator, hub: &Hub, mut incoming: Incoming, budget: &Se
             }
         };
         let (operator, request) = (you.clone(), clean(request));
-        let result = hub.ask(|reply| Inbound::Request { operator, request, reply }).await;
+        let result = incoming.meanwhile(hub.ask(|reply| Inbound::Request { operator, request, reply })).await?;
         hub.reply(you.conn, id, result);
     }
 }

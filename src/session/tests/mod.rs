@@ -133,6 +133,7 @@ impl Core {
 
     fn serve(&mut self, inbound: Inbound) {
         match inbound {
+            Inbound::Attached { reply, .. } if reply.is_closed() => {}
             Inbound::Attached { operator, seat, reply } => {
                 let _ = reply.send(self.decide(Actor::Operator(operator), Ask::Report(Report::Attached(seat))));
             }

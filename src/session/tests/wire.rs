@@ -15,6 +15,11 @@ use crate::session::{
     message::{PROTOCOL, ToCockpit, ToEngine},
 };
 
+fn hello(seat: Seat) -> ToEngine {
+    let origin = crate::run::Origin::default();
+    ToEngine::Hello { protocol: PROTOCOL, version: "t".into(), seat, autopilot: false, origin }
+}
+
 /// Speaks the wire by hand.
 struct Raw(UnixStream);
 
@@ -25,14 +30,7 @@ impl Raw {
 
     async fn attached(stage: &Stage) -> Self {
         let mut raw = Self::open(stage).await;
-        raw.say(&ToEngine::Hello {
-            protocol: PROTOCOL,
-            version: "t".into(),
-            seat: Seat::Viewer,
-            autopilot: false,
-            origin: crate::run::Origin::default(),
-        })
-        .await;
+        raw.say(&hello(Seat::Viewer)).await;
         assert!(matches!(raw.hear().await, Some(ToCockpit::Snapshot(_))));
         raw
     }
@@ -172,6 +170,31 @@ async fn an_engine_whose_loop_stands_still_is_heard_by_nobody_until_it_turns() {
     drop(still);
     assert!(matches!(receiver.recv().await.unwrap(), ToCockpit::Snapshot(_)));
     peek.await.unwrap();
+}
+
+#[tokio::test]
+async fn whoever_comes_back_while_the_engine_stands_still_has_the_seat_again() {
+    let moment = Duration::from_millis(200);
+    let stage = Stage::new(EnvironmentKind::Production);
+    let engine = stage.start();
+    let (mut sender, receiver) = stage.join(Seat::Driver).await.0.split();
+    let still = engine.core.lock().await;
+    // It is asked whether it lives, given up, asked for a seat, and given up once more.
+    sender.resync().await.unwrap();
+    tokio::time::sleep(moment).await;
+    drop((sender, receiver));
+    let mut given_up = Raw::open(&stage).await;
+    given_up.say(&hello(Seat::Driver)).await;
+    tokio::time::sleep(moment).await;
+    drop(given_up);
+    let goes_on = async {
+        tokio::time::sleep(moment).await;
+        drop(still);
+    };
+    let ((_client, follower), ()) = tokio::join!(stage.join(Seat::Driver), goes_on);
+    let Snapshot { state, you, .. } = follower.snapshot();
+    assert_eq!(state.driver().map(|driver| driver.conn), Some(you.conn), "{:?}", state.operators);
+    assert_eq!(state.operators.len(), 1, "who has gone is still there: {:?}", state.operators);
 }
 
 #[tokio::test]
