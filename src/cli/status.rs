@@ -272,7 +272,10 @@ fn next(id: &str, live: bool, plan: &Plan, state: &State, now: Timestamp) -> [St
 
 /// What the driver presses next, and on which step.
 fn keys(plan: &Plan, state: &State, now: Timestamp) -> String {
-    if state.complete() || state.rolled_back {
+    if state.rolled_back {
+        return "Q ends the session, F turns forward again".to_owned();
+    }
+    if state.complete() {
         return "Q ends the session".to_owned();
     }
     let Some(here) = state.here() else { return "? shows the keys".to_owned() };
