@@ -34,7 +34,12 @@ pub(super) async fn find(session: Option<&str>, socket: Option<&Path>) -> Result
     }
     for theirs in theirs() {
         let meant = session.is_none_or(|id| theirs.session.contains(id));
-        if meant && Client::peek(&theirs.path).await.is_ok() {
+        if !meant {
+            continue;
+        }
+        // Who is not let in is hung up on; one that stands still or is of another version is there.
+        let peeked = Client::peek(&theirs.path).await;
+        if peeked.map_or_else(|error| error.stands(), |_| true) {
             return Ok(Place::Theirs(theirs));
         }
     }

@@ -16,14 +16,15 @@ use crate::{
     notify,
     plan::{self, EnvironmentKind, PlanErrors},
     run::{self, State},
-    session::{Client, Shared, recorded},
+    session::{Client, ConnectError, Shared, message::Snapshot, recorded},
 };
 
 #[derive(Serialize)]
 struct SessionRow<'a> {
     session: &'a str,
-    plan: &'a str,
-    environment: &'a str,
+    /// None: only its engine knows, and that did not say.
+    plan: Option<&'a str>,
+    environment: Option<&'a str>,
     live: bool,
     /// Where it stands, in a few words; the time of its last event, where no engine runs.
     standing: String,
@@ -31,22 +32,29 @@ struct SessionRow<'a> {
     owner: Option<&'a str>,
 }
 
-fn list(dirs: &[SessionDir], open: &[(Shared, plan::Plan)], json: bool) -> Result<()> {
+/// Another user's session, and what its engine says.
+type Open = (Shared, Result<Box<Snapshot>, ConnectError>);
+
+fn list(dirs: &[SessionDir], open: &[Open], json: bool) -> Result<()> {
     let mut out = io::stdout().lock();
     let own = dirs.iter().map(|dir| SessionRow {
         session: dir.id(),
-        plan: dir.plan(),
-        environment: dir.environment(),
+        plan: Some(dir.plan()),
+        environment: Some(dir.environment()),
         live: dir.lives(),
         standing: standing(dir),
         owner: None,
     });
-    let others = open.iter().map(|(theirs, plan)| SessionRow {
+    let others = open.iter().map(|(theirs, said)| SessionRow {
         session: &theirs.session,
-        plan: &plan.name,
-        environment: &plan.environment.name,
+        plan: said.as_ref().ok().map(|snapshot| snapshot.plan.name.as_str()),
+        environment: said.as_ref().ok().map(|snapshot| snapshot.plan.environment.name.as_str()),
         live: true,
-        standing: "running".to_owned(),
+        standing: match said {
+            Ok(_) => "running".to_owned(),
+            Err(ConnectError::Refused(_)) => "running, of another version".to_owned(),
+            Err(_) => "runs, and does not answer".to_owned(),
+        },
         owner: Some(&theirs.owner),
     });
     let rows = own.chain(others);
@@ -57,7 +65,8 @@ fn list(dirs: &[SessionDir], open: &[(Shared, plan::Plan)], json: bool) -> Resul
     }
     for row in rows {
         let owner = row.owner.map_or_else(String::new, |owner| format!(" of {owner}"));
-        writeln!(out, "{:<24} {:<20} {:<12} {}{owner}", row.session, row.plan, row.environment, row.standing)?;
+        let (plan, environment) = (row.plan.unwrap_or("?"), row.environment.unwrap_or("?"));
+        writeln!(out, "{:<24} {plan:<20} {environment:<12} {}{owner}", row.session, row.standing)?;
     }
     Ok(())
 }
@@ -92,8 +101,9 @@ pub(super) async fn sessions(json: bool) -> Result<ExitCode> {
     let mut open = Vec::new();
     for theirs in theirs() {
         // Who is not let in is told nothing, so there is nothing to list.
-        if let Ok(snapshot) = Client::peek(&theirs.path).await {
-            open.push((theirs, snapshot.plan));
+        let said = Client::peek(&theirs.path).await;
+        if said.as_ref().map_or_else(ConnectError::stands, |_| true) {
+            open.push((theirs, said));
         }
     }
     if dirs.is_empty() && open.is_empty() && !json {

@@ -133,7 +133,11 @@ fn serving(plan: &Plan, state: &State, now: Timestamp) -> String {
         Some(_) => "NEITHER SIDE".to_owned(),
         None => "not known".to_owned(),
     };
-    let names = plan.records.iter().map(|record| format!("{} on {}", record.id, side(&record.id)));
+    let names = plan.records.iter().map(|record| match crate::run::split(state, record) {
+        // The authority answers now one, now the other.
+        Some(share) => format!("{} SPLIT, {share} % on {}", record.id, plan.sides.new.label),
+        None => format!("{} on {}", record.id, side(&record.id)),
+    });
     let doubled = crate::run::doubled(plan, state)
         .into_iter()
         .map(|role| format!("TWO RUNNERS: {}", crate::run::role_word(role)));
@@ -236,7 +240,8 @@ fn next(id: &str, live: bool, plan: &Plan, state: &State, now: Timestamp) -> [St
     let drive = format!("cutover join {id} --role driver");
     let script = format!("cutover rollback-script {id}   # the way back as commands, to read or to run");
     let happened = format!("cutover journal {id}   # what happened");
-    let undos = !price(plan, state, None).undos.is_empty();
+    let way_back = price(plan, state, None);
+    let undos = !way_back.undos.is_empty() && way_back.passed.is_none();
     if state.ended {
         return [happened, if undos { script } else { "cutover sessions".to_owned() }];
     }
@@ -282,7 +287,12 @@ fn keys(plan: &Plan, state: &State, now: Timestamp) -> String {
     let number = plan.position(&here.id).map_or(0, |index| index + 1);
     let name = format!("step {number}, {}", here.id);
     if let Some(gate) = state.gate.as_ref().filter(|gate| gate.step == here.id) {
-        let waits = if gate.consented { "is passed: it begins" } else { "waits for its second key" };
+        let waits = match (gate.consented, gate.level) {
+            (true, _) => "is passed: it begins",
+            (false, GateLevel::Type | GateLevel::Two) if !gate.typed => "waits for its words",
+            (false, GateLevel::Two) => "waits for the second person",
+            (false, _) => "waits for its second key",
+        };
         return format!("the gate of {name} {waits}");
     }
     if state.hold.is_some() && state.rollback.is_none() {
@@ -305,6 +315,7 @@ fn keys(plan: &Plan, state: &State, now: Timestamp) -> String {
             let open = open.filter(|condition| condition.id != ConditionId::Preview).find(|condition| !condition.holds);
             match open {
                 Some(open) => format!("{what}{name} waits: {}", open.detail),
+                None if second.is_empty() => format!("Enter starts {what}{name}"),
                 None => format!("Enter arms {what}{name}{second}"),
             }
         }
@@ -337,7 +348,7 @@ mod tests {
     fn what_comes_next_is_a_command_and_a_key_on_a_step() {
         let [first, second] = told(true, |_| ());
         let join = "cutover join 20260308-020000-abcd --role driver   # ";
-        assert_eq!(first, format!("{join}nobody drives; there Enter arms step 1, aws-ready"));
+        assert_eq!(first, format!("{join}nobody drives; there Enter starts step 1, aws-ready"));
         assert!(second.starts_with("cutover journal "), "{second}");
         let drives = |state: &mut State| {
             let by = Actor::Operator(Operator::new(1, "ann", 1000));

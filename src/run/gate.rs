@@ -203,9 +203,10 @@ impl StepState {
 
 /// What a `type` gate asks to be typed: the act and what it is done to, so that the words of one gate open no other.
 ///
-/// The act is called as its service calls it; what it is done to is the first record's name without its last dot, the
-/// app, the service, the task's family, the instance. Other kinds are called by the step's id alone. An undo says so,
-/// but for maintenance mode, which says how it will be.
+/// The act is called as its service calls it, and `stop` where everything is scaled to zero; what it is done to is the
+/// first record's name without its last dot, the processes and the app, the service, the task's family, the instance.
+/// Other kinds are called by the step's id alone. A point of no return is `for good`. An undo says so, but for
+/// maintenance mode, which says how it will be.
 #[must_use]
 pub fn typed_words(plan: &Plan, step: &Step, direction: Direction) -> String {
     let app = || plan.heroku.as_ref().map_or(step.id.0.as_str(), |heroku| heroku.app.as_str());
@@ -213,18 +214,26 @@ pub fn typed_words(plan: &Plan, step: &Step, direction: Direction) -> String {
         let record = step.kind.records().first().and_then(|id| plan.record(id));
         record.map_or(step.id.0.as_str(), |record| record.name().trim_end_matches('.'))
     };
+    let scale = |serves: bool| if serves { "scale" } else { "stop" };
     let words = match &step.kind {
         Kind::HerokuMaintenance { on } => {
             let mode = if *on == (direction == Direction::Forward) { "on" } else { "off" };
             return format!("maintenance {mode} {}", app());
         }
-        Kind::HerokuScale { .. } => format!("scale {}", app()),
-        Kind::EcsScale { service, .. } => format!("scale {service}"),
+        Kind::HerokuScale { formation, .. } => {
+            let processes: Vec<_> = formation.keys().map(String::as_str).collect();
+            format!("{} {} {}", scale(formation.values().any(|count| *count > 0)), processes.join(" "), app())
+        }
+        Kind::EcsScale { service, desired, .. } => format!("{} {service}", scale(*desired > 0)),
         Kind::EcsRunTask(task) => format!("run {}", task.family()),
         Kind::Rds(kind) => format!("{} {}", kind.act(), kind.subject()),
         Kind::DnsSwitch { .. } => format!("switch {}", record()),
         Kind::DnsLowerTtl { .. } | Kind::DnsRaiseTtl { .. } => format!("ttl {}", record()),
         _ => step.id.0.clone(),
     };
-    if direction == Direction::Back { format!("undo {words}") } else { words }
+    match direction {
+        Direction::Back => format!("undo {words}"),
+        Direction::Forward if step.point_of_no_return => format!("{words} for good"),
+        Direction::Forward => words,
+    }
 }

@@ -47,6 +47,7 @@ mod plight;
 mod price;
 mod rehearsal;
 mod sample;
+mod split;
 mod state;
 mod task;
 #[cfg(test)]
@@ -81,10 +82,11 @@ pub use phase::{Direction, Phase, Trigger};
 pub use plight::Plight;
 pub use price::{
     Forecast, Price, Written, closed_at, counter, ever_opened_at, forecast, opened_at, opens, point_passed, price,
-    written,
+    total_after, written,
 };
 pub use rehearsal::Rehearsal;
 pub use sample::{CheckSample, HerokuSample, ProbeSample, Sample};
+pub use split::split;
 pub use state::*;
 pub use task::{Task, TaskLog, started_by};
 pub use way_back::rollback_script;

@@ -1,6 +1,6 @@
 //! What a session came to, for those who leave it.
 
-use super::{Phase, State, clock_text};
+use super::{Phase, State, clock_text, in_maintenance};
 
 /// One line: how many steps there are in each phase, and how long it took from the first event to the last, in session
 /// time; `14 done, 1 undone, 3 not begun, after 1:24:10`.
@@ -19,13 +19,34 @@ pub fn outcome(state: &State) -> String {
     {
         line.push_str(&format!(", after {}", clock_text(taken)));
     }
+    // Whoever leaves did not see what the one who ended it was told.
+    if state.at.is_some_and(|at| in_maintenance(state, at)) {
+        line.push_str("; THE MAINTENANCE PAGE IS ON");
+    }
+    let stand = state.steps.iter().filter(|step| step.undoable()).count();
+    if stand > 0 && !state.complete() && !state.rolled_back {
+        line.push_str(&format!("; what {stand} of them changed stands (`cutover rollback-script`)"));
+    }
     line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{plan::StepId, run::StepState};
+    use crate::{
+        plan::StepId,
+        run::{Change, StepState},
+    };
+
+    #[test]
+    fn what_stands_in_the_world_is_told_to_whoever_leaves_half_way() {
+        let mut page = StepState { phase: Phase::Done, ..StepState::new(StepId("page".into())) };
+        page.applied = vec![Change::Maintenance { app: "shop".into(), from: false, to: true }];
+        let open = StepState::new(StepId("open".into()));
+        let told = outcome(&State { steps: vec![page.clone(), open], ..State::default() });
+        assert!(told.contains("1 done, 1 not begun; what 1 of them changed stands"), "{told}");
+        assert_eq!(outcome(&State { steps: vec![page], ..State::default() }), "1 done");
+    }
 
     #[test]
     fn every_step_is_counted_once_and_what_is_open_stands_out() {

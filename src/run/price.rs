@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     apply::ALIAS_TTL,
-    change::{Change, RdsChange},
+    change::{Change, Part, RdsChange},
     event::Outcome,
     guardrail::Datum,
     phase::{Direction, Phase},
@@ -87,6 +87,20 @@ pub fn price(plan: &Plan, state: &State, cached_ttl: Option<u32>) -> Price {
         no_return: plan.steps.iter().find(|s| s.point_of_no_return && !settled(state, &s.id)).map(|s| s.id.clone()),
         written: None,
     }
+}
+
+/// What going back would take once a step has done these parts, from what it takes `now`; None: they have no undo, or
+/// lead past a point of no return.
+#[must_use]
+pub fn total_after(plan: &Plan, state: &State, id: &StepId, parts: &[Part], now: &Price) -> Option<Duration> {
+    let changes: Vec<_> = parts.iter().map(|part| part.change.clone()).collect();
+    let last = plan.step(id).is_some_and(|step| step.point_of_no_return);
+    if last || now.passed.is_some() {
+        return None;
+    }
+    Change::reversal_of(&changes)?;
+    let ttl = moved_ttl(&changes).map_or(Duration::ZERO, |ttl| Duration::from_secs(ttl.into()));
+    Some(now.undo_time + undo_time(plan, state, id) + now.ttl.max(ttl))
 }
 
 /// The metric that counts what the new side writes. Rows are preferred: people know what a row is.

@@ -62,6 +62,14 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether there is an engine that let this user in all the same: one that stands still, or speaks another protocol.
+    #[must_use]
+    pub const fn stands(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::Lost { lost: Lost::Silent, .. })
+    }
+}
+
 /// Why a connection is over.
 #[derive(Debug, thiserror::Error)]
 pub enum Lost {

@@ -1,7 +1,7 @@
 //! The guide of a first rehearsal: what to do next, and why, worked out anew from what is true.
 
 use crate::{
-    plan::Kind,
+    plan::{GateLevel, Kind},
     run::{ConditionId, Direction, Gate, Phase, Seat, StepState},
     tui::{
         form::{About, Decision},
@@ -144,6 +144,9 @@ fn over(scene: &Scene<'_>) -> Option<Advice> {
         }
         Overlay::Form(_) => advice("fill it in, Enter; or Esc leaves it", "reasons go into the journal"),
         Overlay::Question(question) => match question.about {
+            Decision::Rollback(_) if scene.price().passed.is_some() => {
+                advice("Esc leaves it: R begins nothing any more", "the point of no return is passed")
+            }
             Decision::Rollback(_) => advice(
                 "Look at what would be undone, and how long it takes; then Esc leaves it",
                 "the way back is two keys away on every screen, its price told before",
@@ -165,8 +168,16 @@ fn gate(scene: &Scene<'_>) -> Option<Advice> {
     let Some(latch) = scene.ui.gate.latch() else { return passed(scene, gate?) };
     Some(match latch.wants() {
         Wants::Key(key) => advice(format!("Look at the change, then press {key}"), why),
+        Wants::Word(word) if gate.is_some_and(|gate| final_step(scene, gate)) => {
+            advice(format!("NO WAY BACK AFTER THIS: {word}, typed, and Enter; or Esc"), why)
+        }
         Wants::Word(word) => advice(format!("Look at the change, then type {word} and Enter"), why),
     })
+}
+
+/// Whether it is the gate of a point of no return.
+fn final_step(scene: &Scene<'_>, gate: &Gate) -> bool {
+    gate.direction == Direction::Forward && scene.plan().step(&gate.step).is_some_and(|step| step.point_of_no_return)
 }
 
 /// A gate that asks this person for nothing: what it waits for.
@@ -280,13 +291,18 @@ fn ready(scene: &Scene<'_>, step: &StepState) -> Advice {
             "in a real night: is the new side well, and does everybody agree?",
         );
     }
-    let reads = scene.plan().step(&step.id).is_some_and(|step| step.gate == crate::plan::GateLevel::Start);
-    match (reads, scene.target.direction) {
-        (true, Direction::Forward) => {
-            advice("Enter begins it", hurry(scene).unwrap_or("this step changes nothing in the world"))
-        }
-        _ => {
+    let Some(planned) = scene.plan().step(&step.id) else { return advice("f goes to the step that the run is at", "") };
+    match scene.gate_level(planned) {
+        GateLevel::Start if matches!(planned.kind, Kind::Manual { .. }) => advice(
+            "Enter begins it: you do it, and tick it off",
+            hurry(scene).unwrap_or("the program itself changes nothing by it"),
+        ),
+        GateLevel::Start => advice("Enter begins it", hurry(scene).unwrap_or("this step changes nothing in the world")),
+        GateLevel::Confirm => {
             advice("Enter arms the gate: nothing is sent by it", "first the change is shown, then a second key decides")
+        }
+        GateLevel::Type | GateLevel::Two => {
+            advice("Enter arms the gate: nothing is sent by it", "then what it does is typed: customers would notice")
         }
     }
 }

@@ -252,7 +252,8 @@ pub(super) fn overridable(conditions: &[Condition]) -> Result<ConditionId, Strin
     let open = || conditions.iter().filter(|condition| !condition.holds);
     let first = open().find(|condition| condition.id.overridable());
     let first = first.ok_or("nothing here can be overridden")?;
-    match open().find(|condition| matches!(condition.id, ConditionId::Hold | ConditionId::Interlock)) {
+    let firm = [ConditionId::Needs, ConditionId::Order, ConditionId::Hold, ConditionId::Interlock];
+    match open().find(|condition| firm.contains(&condition.id)) {
         Some(stands) => Err(format!("nobody goes past this: {}: {}", stands.id.word(), stands.detail)),
         None => Ok(first.id),
     }
@@ -357,6 +358,13 @@ pub(super) fn withdraws(snapshot: &Snapshot) -> Option<&Gate> {
 pub(super) fn seat_news(snapshot: &Snapshot, drove: Option<u64>) -> Option<String> {
     let (you, driver) = (snapshot.you.conn, snapshot.state.driver()?);
     (drove == Some(you) && driver.conn != you).then(|| format!("{} has taken over: you are a viewer now", driver.name))
+}
+
+/// What a person hears who came to drive and does not, as a screen begins.
+pub(super) fn seat_found(snapshot: &Snapshot) -> Option<String> {
+    let driver = snapshot.state.driver().filter(|driver| driver.conn != snapshot.you.conn)?;
+    let confirms = seat(snapshot) == Seat::Confirmer;
+    confirms.then(|| format!("{} drives, and you are a confirmer; t takes the driver's seat", driver.name))
 }
 
 /// Who could confirm the gate that waits: those who sit there already, else what would bring somebody.

@@ -1,6 +1,7 @@
 //! Whole screens and whole keyboards.
 
 mod app;
+mod costs;
 mod desk;
 mod keys;
 mod night;

@@ -127,7 +127,7 @@ pub(super) struct Ui {
     pub(super) disarmed: Option<String>,
     pub(super) gate: Gatekeeper,
     /// The connection that drove when the state was looked at last.
-    driver: Option<u64>,
+    driver: Option<Option<u64>>,
     waiting: Held<Waiting>,
     /// Why nothing can be asked of the engine.
     unheard: Option<String>,
@@ -200,10 +200,14 @@ impl Ui {
         let dwell = snapshot.state.session.as_ref().map_or(Duration::ZERO, |session| session.dwell);
         let dwell = snapshot.clock.to_wall(dwell);
         let drives = snapshot.state.driver().map(|driver| driver.conn);
-        if let Some(text) = super::model::seat_news(snapshot, self.driver) {
+        let news = match self.driver {
+            None => super::model::seat_found(snapshot),
+            Some(before) => super::model::seat_news(snapshot, before),
+        };
+        if let Some(text) = news {
             self.say(text, true, now);
         }
-        self.driver = drives;
+        self.driver = Some(drives);
         let open = self.gate.open();
         let disturbed = self.gate.follow(&snapshot.plan, &snapshot.state, &snapshot.you, dwell);
         if open.is_some() && self.gate.open().is_none() {

@@ -44,7 +44,7 @@ fn a_wrong_plan_gets_all_its_errors_and_nothing_is_started() {
 fn a_terminal_that_is_too_small_gets_a_plain_sentence() {
     let home = Home::new();
     let mut screen = home.open(&["rehearse"], (20, 5));
-    screen.wait_for("or press q");
+    screen.wait_for("q detaches");
     screen.resize((80, 24));
     screen.wait_for("AWS environment");
     screen.press("q");

@@ -105,7 +105,7 @@ fn the_words_of_one_act_open_no_other() {
         forward,
         [
             "maintenance on acme-shop",
-            "scale acme-shop",
+            "stop worker acme-shop",
             "scale worker",
             "switch shop.example.test",
             "ttl shop.example.test",

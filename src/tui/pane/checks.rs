@@ -90,7 +90,12 @@ fn tally(scene: &Scene<'_>) -> (Role, String) {
     } else {
         Role::Warn
     };
-    (role, format!("{passing}/{} pass", scene.plan().checks.len()))
+    // Once the names have moved the old side counts for nothing any more.
+    let answers = &scene.state().answers;
+    let mut led = answers.iter().filter(|known| known.resolver == AUTHORITY).peekable();
+    let moved = led.peek().is_some() && led.all(|known| known.answer == Answer::New);
+    let on = if moved { format!(" on {}", scene.plan().sides.new.label) } else { String::new() };
+    (role, format!("{passing}/{} pass{on}", scene.plan().checks.len()))
 }
 
 pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled {

@@ -6,7 +6,7 @@ use ratatui::{buffer::Buffer, layout::Rect};
 use super::{Pane, Pen, Role, Rolled, Scene, frame, framed, padded, rolled, scrolled_by, text, word};
 use crate::{
     plan::Record,
-    run::{AUTHORITY, Answer, ProbeSample},
+    run::{AUTHORITY, Answer, ProbeSample, split},
     tui::model::remaining,
 };
 
@@ -170,7 +170,10 @@ fn drains(scene: &Scene<'_>) -> Vec<String> {
     open.sort_by_key(|(_, left)| std::cmp::Reverse(*left));
     let names: Vec<_> = open.iter().map(|(name, _)| *name).collect();
     let longest = open.first().map(|(_, left)| format!("zone: {} drained in {}", names.join(", "), text::clock(*left)));
-    longest.into_iter().collect()
+    let new = &scene.plan().sides.new.label;
+    let share =
+        |record: &Record| Some(format!("zone: {} SPLIT, {} % to {new}", record.id, split(scene.state(), record)?));
+    scene.plan().records.iter().filter_map(share).chain(longest).collect()
 }
 
 fn tally(scene: &Scene<'_>) -> String {
@@ -219,7 +222,10 @@ fn drain_line(scene: &Scene<'_>, pen: &mut Pen<'_>, record: &Record) {
     let in_sync = text::time(drain.in_sync, scene.tz);
     let words = format!("  INSYNC {in_sync}, old TTL {} s, new TTL {} s: ", drain.old_ttl, drain.new_ttl);
     pen.put(Role::Dim, &words);
-    if ends > scene.now {
+    if let Some(share) = split(scene.state(), record) {
+        let (old, new) = (&scene.plan().sides.old.label, &scene.plan().sides.new.label);
+        pen.put(Role::Warn, &format!("SPLIT: {share} % of the answers to {new}, the rest to {old}")).line();
+    } else if ends > scene.now {
         pen.put(Role::Warn, &format!("drains until {}, another ", text::time(ends, scene.tz)));
         pen.put(Role::Warn, &text::clock(text::since(scene.now, ends))).line();
     } else {

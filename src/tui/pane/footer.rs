@@ -25,7 +25,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) {
         return;
     }
     if let Some(latch) = scene.ui.gate.latch() {
-        armed(latch, &mut pen);
+        armed(scene, latch, &mut pen);
         return;
     }
     if let Some(overlay) = &scene.ui.overlay {
@@ -127,8 +127,13 @@ fn acts(scene: &Scene<'_>, command: Command) -> bool {
 }
 
 /// While a gate waits for this person, keys mean what it says and nothing else.
-fn armed(latch: &Latch, pen: &mut Pen<'_>) {
+fn armed(scene: &Scene<'_>, latch: &Latch, pen: &mut Pen<'_>) {
     pen.gap(1);
+    if scene.ui.gate.cramped() {
+        pen.put(Role::Warn, "not all of the change is on the screen: nothing passes   ");
+        pen.put(Role::Key, "Esc").put(Role::Text, " disarms");
+        return;
+    }
     match latch.wants() {
         Wants::Key(key) => {
             pen.put(Role::Key, &key.to_string()).put(Role::Strong, " goes on   ");

@@ -108,13 +108,17 @@ fn as_it_is(scene: &Scene<'_>) -> String {
     if maintenance_since(scene.state(), scene.now).is_some() {
         words += &format!(" THE MAINTENANCE PAGE IS ON at {}.", scene.plan().sides.old.label);
     }
+    if let Some(written) = super::rollback::written(scene).filter(|_| undone > 0) {
+        let old = &scene.plan().sides.old.label;
+        words += &format!(" Going back {written}; what is written at {old} since is not there: both differ.");
+    }
     words
 }
 
 /// What is left in the world when a session ends before it is complete.
 fn left_behind(scene: &Scene<'_>) -> String {
     let mut words = "It is not complete. Nothing more will happen in it; what was changed stays changed".to_owned();
-    let undos = scene.price().undos.len();
+    let undos = if scene.price().passed.is_some() { 0 } else { scene.price().undos.len() };
     if undos > 0 {
         words += &format!(": {} stand that could be put back", text::count(undos, "step"));
     }
@@ -213,12 +217,28 @@ fn price_and_undos(scene: &Scene<'_>, reason: &str, pen: &mut Pen<'_>) {
     if undos.is_empty() || scene.price().passed.is_some() {
         return;
     }
+    if let Some(words) = kept_out(scene, undos) {
+        pen.wrapped(Role::Warn, &words);
+    }
     pen.line().put(Role::Dim, "Only undos run from here on, last change first; each has its own gate:").line();
     for (index, id) in undos.iter().enumerate() {
         let title = scene.plan().step(id).map_or(id.0.as_str(), |step| step.title.as_str());
-        pen.put(Role::Dim, &format!("{:>2}. ", index + 1)).put(Role::Strong, title).line();
+        pen.put(Role::Dim, &format!("{:>2}. undo of ", index + 1)).put(Role::Strong, title).line();
         puts_back(scene, id, pen);
     }
+}
+
+/// For how long customers would be kept out.
+fn kept_out(scene: &Scene<'_>, undos: &[StepId]) -> Option<String> {
+    let turns = |to: bool| {
+        undos.iter().position(|id| {
+            let back = scene.state().step(id).and_then(|step| Change::reversal_of(&step.applied));
+            matches!(back, Some(Change::Maintenance { to: mode, .. }) if mode == to)
+        })
+    };
+    let (on, off) = (turns(true)? + 1, turns(false).map(|off| off + 1));
+    let until = off.filter(|off| *off > on).map_or_else(|| "on".to_owned(), |off| format!("to undo {off}"));
+    Some(format!("customers see the maintenance page from undo {on} {until}"))
 }
 
 /// What goes on while this is open, and the keys.

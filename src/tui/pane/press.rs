@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Pen, Role, Scene, Word, step::stands, text, word};
 use crate::{
     plan::{Class, GateLevel, Kind, RdsKind, Step},
-    run::{Condition, ConditionId, Direction, Gate, Outcome, Phase, Seat},
+    run::{Condition, ConditionId, Direction, Gate, Outcome, Phase, Seat, StepState},
     tui::{
         gate::{Latch, Wants},
         keymap::CONSENT,
@@ -104,7 +104,7 @@ fn armed(scene: &Scene<'_>, gate: &Gate, lines: &mut Vec<Vec<Word>>) {
     let left = scene.snapshot.clock.to_wall(left);
     lines.push(vec![
         word(Role::WarnFill, format!(" {} ARMED ", scene.theme.glyphs.armed)),
-        word(Role::Text, format!("  closes in {}", text::clock(left))),
+        word(Role::Text, format!("  {} left", text::clock(left))),
         by,
     ]);
     if gate.level == GateLevel::Two {
@@ -144,14 +144,9 @@ fn open(scene: &Scene<'_>, latch: &Latch, deed: &str, lines: &mut Vec<Vec<Word>>
             let read = match early {
                 _ if scene.ui.gate.cramped() => word(Role::Bad, CRAMPED),
                 true => word(Role::Warn, "read it first"),
-                false => word(Role::Dim, ""),
+                false => word(Role::Dim, "any other key disarms"),
             };
-            lines.push(vec![
-                word(Role::Key, format!("[{key}]")),
-                word(Role::Strong, format!(" {deed}")),
-                word(Role::Dim, "   any other key disarms   "),
-                read,
-            ]);
+            lines.push(vec![word(Role::Key, format!("[{key}]")), word(Role::Strong, format!(" {deed}   ")), read]);
         }
         Wants::Word(wanted) => {
             lines.push(vec![
@@ -299,11 +294,16 @@ fn locked(scene: &Scene<'_>, step: &Step, open: &Condition, columns: usize) -> V
     if open.id == ConditionId::Hold && scene.state().hold.is_some() {
         keys.extend(key("h", "release it"));
     }
-    if overridable(scene.conditions()).is_ok() {
-        keys.extend(key("o", "go past it"));
+    if let Ok(condition) = overridable(scene.conditions()) {
+        let what = if condition == open.id { "it" } else { condition.word() };
+        keys.extend(key("o", &format!("go past {what}")));
     }
-    if scene.state().needs_met(scene.plan(), &step.id) && !back && scene.state().hold.is_none() {
+    let stands = state.is_some_and(StepState::undoable);
+    if scene.state().needs_met(scene.plan(), &step.id) && !back && scene.state().hold.is_none() && !stands {
         keys.extend(key("s", "skip"));
+    }
+    if stands && !back && scene.state().rollback.is_none() && scene.price().passed.is_none() {
+        keys.extend(key("R", "go back: a part of it stands"));
     }
     lines.push(keys);
     lines
@@ -323,7 +323,12 @@ fn doubt(scene: &Scene<'_>, step: &Step, columns: usize) -> Vec<Vec<Word>> {
 
 fn done(scene: &Scene<'_>) -> Vec<Word> {
     if scene.state().complete() {
-        return over(scene, "done   everything is done");
+        let skipped = scene.state().steps.iter().filter(|step| step.phase == Phase::Skipped).count();
+        let words = match skipped {
+            0 => "done   everything is done".to_owned(),
+            some => format!("done   everything but {}", text::count(some, "skipped step")),
+        };
+        return over(scene, &words);
     }
     let mut words = vec![word(Role::Good, format!("{} done   ", scene.theme.glyphs.done))];
     if scene.ui.pinned.is_some() {
@@ -342,8 +347,11 @@ fn enter(step: &Step, level: GateLevel, phase: Phase, back: bool, fresh: bool) -
     let again = if !fresh && matches!(phase, Phase::Failed | Phase::Undone | Phase::Skipped) { " again" } else { "" };
     match (level, back) {
         (GateLevel::Start, false) => {
-            let start = if matches!(step.kind, Kind::Manual { .. }) { "begin ticking" } else { "start" };
-            [key("Enter", &format!("{start}{again}")), vec![word(Role::Dim, "it changes nothing")]].concat()
+            let (start, reads) = match step.kind {
+                Kind::Manual { .. } => ("begin ticking", "nothing is sent by it"),
+                _ => ("start", "it changes nothing"),
+            };
+            [key("Enter", &format!("{start}{again}")), vec![word(Role::Dim, reads)]].concat()
         }
         (GateLevel::Start | GateLevel::Confirm, _) => {
             let then = word(Role::Dim, format!("then look, then {CONSENT}"));

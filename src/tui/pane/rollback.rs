@@ -16,7 +16,9 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled 
         headline(scene, pen);
         pen.line();
         facts(scene, pen);
-        for (index, step) in scene.price().undos.iter().enumerate() {
+        // Once there is no way back, what could be undone is no list to go by.
+        let open = scene.price().passed.is_none();
+        for (index, step) in scene.price().undos.iter().filter(|_| open).enumerate() {
             pen.put(Role::Dim, &format!("{}. undo ", index + 1)).put(Role::Text, &step.0).line();
         }
     })
@@ -26,7 +28,9 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rolled 
 pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let old = &scene.plan().sides.old.label;
     if let Some(step) = &scene.price().passed {
-        pen.put(Role::Bad, "no way back").put(Role::Dim, &format!(" since {step}"));
+        let number = scene.plan().position(step).map_or(0, |index| index + 1);
+        let title = scene.plan().step(step).map_or(step.0.as_str(), |step| &step.title);
+        pen.put(Role::Bad, "no way back").put(Role::Dim, &format!(" since step {number}, {title}"));
     } else if scene.price().undos.is_empty()
         && let Some(stands) = scene.state().steps.iter().find(|step| !step.applied.is_empty() && !step.undoable())
     {
@@ -50,6 +54,9 @@ pub(super) fn headline(scene: &Scene<'_>, pen: &mut Pen<'_>) {
 /// What the price is made of, and what ends the way back.
 pub(super) fn facts(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     let price = scene.price();
+    if price.passed.is_some() {
+        return;
+    }
     if let Some(words) = stuck(scene) {
         pen.wrapped(Role::Bad, &words);
     }
@@ -131,6 +138,9 @@ fn certificate(scene: &Scene<'_>) -> Option<jiff::Timestamp> {
 
 pub(super) fn strip(scene: &Scene<'_>, pen: &mut Pen<'_>) {
     headline(scene, pen);
+    if scene.price().passed.is_some() {
+        return;
+    }
     if let Some(words) = written(scene) {
         pen.put(Role::Warn, &format!("  {words}"));
     }

@@ -1,12 +1,16 @@
 //! The step that is looked at: what exactly it will change, what holds, what going back costs, and what to press.
 
 mod change;
+mod cost;
 
 use std::cell::Cell;
 
 use ratatui::{buffer::Buffer, layout::Rect};
 
-use self::change::change;
+use self::{
+    change::change,
+    cost::{consequences, price},
+};
 use super::{
     Painted, Pane, Pen, Role, Rolled, Scene, frame, padded, press, rolled, scrolled_by, steps::symbol, text, word,
 };
@@ -31,7 +35,7 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
     };
     let phase = scene.phase(&step.id);
     let (glyph, role) = symbol(scene.theme.glyphs, phase);
-    let undo = if scene.target.direction == Direction::Back { "undo: " } else { "" };
+    let undo = if scene.target.direction == Direction::Back { "undo of " } else { "" };
     let title = format!("{} {undo}{}", scene.target.index + 1, step.title);
     let back = scene.target.direction == Direction::Back;
     let right = match phase {
@@ -58,8 +62,8 @@ pub(super) fn render(scene: &Scene<'_>, area: Rect, buf: &mut Buffer, painted: &
     let presses = if whole { presses } else { press::lines(scene, step, usize::from(inside.width), false) };
     press::render(scene, &presses, Pen::new(buf, scene.theme, bottom));
     if rolled.below > 0 && area.width < buf.area.width && lines > 0 {
-        // While a gate waits for this person, z is no answer to it.
-        let key = if scene.ui.gate.latch().is_some() { "" } else { ": z" };
+        // While a gate waits for this person, z alone would close it.
+        let key = if scene.ui.gate.latch().is_some() { ": Esc, then z" } else { ": z" };
         let words = format!(" {} more{key} ", rolled.below);
         Pen::new(buf, scene.theme, Rect { height: 1, ..bottom }).right(Role::Warn, &words);
     }
@@ -130,7 +134,9 @@ fn content(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>, armed: usize) -> b
 /// What it is, how far it is, and what it changes.
 fn essence(scene: &Scene<'_>, step: &Step, state: &StepState, pen: &mut Pen<'_>, roomy: bool) {
     meta(scene, step, pen);
-    if let Some(note) = step.note.as_ref().filter(|_| roomy) {
+    // It was written for the way there.
+    let there = scene.target.direction == Direction::Forward;
+    if let Some(note) = step.note.as_ref().filter(|_| roomy && there) {
         pen.wrapped(Role::Dim, note);
     }
     if roomy {
@@ -139,6 +145,7 @@ fn essence(scene: &Scene<'_>, step: &Step, state: &StepState, pen: &mut Pen<'_>,
     items(scene, state, pen);
     progress(scene, state, pen);
     change(scene, state, pen);
+    consequences(scene, state, pen);
     plight(state, pen);
 }
 
@@ -158,22 +165,32 @@ fn section(pen: &mut Pen<'_>, title: &str) {
 
 fn meta(scene: &Scene<'_>, step: &Step, pen: &mut Pen<'_>) {
     let class = match scene.class(step) {
+        // The program reads; what the person does who ticks, nobody here knows.
+        _ if matches!(step.kind, Kind::Manual { .. }) => (Role::Text, "by hand"),
         Class::ReadOnly => (Role::Good, "reads only"),
         Class::Reversible => (Role::Text, "reversible"),
         Class::Destructive => (Role::Warn, "DESTRUCTIVE"),
     };
     let gate = match scene.gate_level(step) {
         GateLevel::Start => "Enter starts it",
-        GateLevel::Confirm => "gate: a second key",
+        GateLevel::Confirm => "gate: a key",
         GateLevel::Type => "gate: typed",
         GateLevel::Two => "gate: two people",
     };
+    let no_return = step.point_of_no_return && scene.target.direction == Direction::Forward;
+    let takes = format!("~{}", text::clock(step.expected));
+    let (kind, gate, takes) = ((Role::Text, step.kind.name()), (Role::Text, gate), (Role::Dim, takes.as_str()));
+    // From its beginning, as much as there is room for: what must not be missed comes first.
+    let facts =
+        if no_return { [(Role::Bad, "NO WAY BACK AFTER THIS"), gate, takes, kind] } else { [kind, class, gate, takes] };
     let dot = format!(" {} ", scene.theme.glyphs.dot);
-    pen.put(Role::Text, step.kind.name()).put(Role::Dim, &dot).put(class.0, class.1).put(Role::Dim, &dot);
-    if step.point_of_no_return {
-        pen.put(Role::Bad, "NO WAY BACK AFTER THIS").put(Role::Dim, &dot);
+    for (index, (role, words)) in facts.into_iter().enumerate() {
+        let before = if index == 0 { "" } else { &dot };
+        if index > 0 && text::width(before) + text::width(words) > pen.left() {
+            break;
+        }
+        pen.put(Role::Dim, before).put(role, words);
     }
-    pen.put(Role::Text, gate).put(Role::Dim, &dot).put(Role::Dim, &format!("~{}", text::clock(step.expected)));
     pen.line();
 }
 
@@ -273,40 +290,6 @@ fn needs(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>, brief: bool) {
     if !long {
         pen.line();
     }
-}
-
-/// What going back takes and what it loses, then what that is made of.
-fn price(scene: &Scene<'_>, pen: &mut Pen<'_>) {
-    section(pen, "back");
-    super::rollback::headline(scene, pen);
-    let price = scene.price();
-    let dot = scene.theme.glyphs.dot;
-    let written = super::rollback::written(scene);
-    if let Some(words) = &written {
-        if text::width(words) + 3 > pen.left() {
-            pen.line().column(MARGIN);
-        } else {
-            pen.put(Role::Dim, &format!(" {dot} "));
-        }
-        pen.wrapped(Role::Warn, words).column(MARGIN - 1);
-    }
-    if !price.undos.is_empty() {
-        let made_of = format!(" ({} {}", text::count(price.undos.len(), "undo"), text::clock(price.undo_time));
-        pen.put(Role::Dim, &made_of);
-        if !price.ttl.is_zero() {
-            pen.put(Role::Dim, &format!(" + TTL {}", text::clock(price.ttl)));
-        }
-        pen.put(Role::Dim, ")");
-    }
-    if let Some(step) = &price.no_return {
-        let number = scene.plan().position(step).map_or(0, |index| index + 1);
-        let words = format!(" {dot} no return from step {number}");
-        if text::width(&words) > pen.left() {
-            pen.line().column(MARGIN - 1);
-        }
-        pen.put(Role::Dim, &words);
-    }
-    pen.line();
 }
 
 /// What an undo costs besides its change, before everything else; but the way back is never shut for want of room.

@@ -38,7 +38,11 @@ pub(super) fn words(step: &Step, direction: Direction) -> String {
         Kind::HerokuMaintenance { on } => {
             return format!("maintenance {} {APP}", if *on == forward { "on" } else { "off" });
         }
-        Kind::HerokuScale { .. } => format!("scale {APP}"),
+        Kind::HerokuScale { formation, .. } => {
+            let act = if formation.values().any(|count| *count > 0) { "scale" } else { "stop" };
+            formation.keys().fold(act.to_owned(), |words, process| format!("{words} {process}")) + " " + APP
+        }
+        Kind::EcsScale { service, desired: 0, .. } => format!("stop {service}"),
         Kind::EcsScale { service, .. } => format!("scale {service}"),
         Kind::EcsRunTask(task) => format!("run {}", task.family()),
         Kind::Rds(kind) => {
@@ -54,5 +58,9 @@ pub(super) fn words(step: &Step, direction: Direction) -> String {
         Kind::DnsLowerTtl { .. } | Kind::DnsRaiseTtl { .. } => "ttl r0.example.test".into(),
         _ => step.id.0.clone(),
     };
-    if forward { words } else { format!("undo {words}") }
+    match (forward, step.point_of_no_return) {
+        (false, _) => format!("undo {words}"),
+        (true, true) => words + " for good",
+        (true, false) => words,
+    }
 }
