@@ -303,7 +303,9 @@ fn a_failed_switch_leaves_the_old_database_frozen(home: &Home, screen: &mut Term
             .all(|side| text.lines().any(|row| row.contains(side) && row.trim_end_matches(['│', ' ']).ends_with("off")))
     });
     screen.press("R");
-    screen.wait("the way back", |text| text.contains("[e] begin to roll back") && text.contains(". undo of Freeze writes on"));
+    screen.wait("the way back", |text| {
+        text.contains("[e] begin to roll back") && text.contains(". undo of Freeze writes on")
+    });
     screen.press(key::ESC);
 }
 
