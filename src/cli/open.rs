@@ -230,7 +230,7 @@ pub(super) async fn join(args: &args::Join) -> Result<ExitCode> {
     if !dir.lives() {
         let id = dir.id();
         if let Some(over) = status(&dir).await.ok().filter(|status| status.state.ended) {
-            let came_to = outcome(&over.state);
+            let came_to = outcome(&over.plan, &over.state);
             say(&format!("session {id} is over: {came_to}; `cutover journal {id}` tells what happened"));
             return Ok(wanting());
         }

@@ -239,7 +239,7 @@ pub(super) async fn connect(
         return first;
     }
     if let Some(over) = status(&dir).await.ok().filter(|status| status.state.ended) {
-        return Err(ConnectError::Refused(format!("the session is over: {}", outcome(&over.state))));
+        return Err(ConnectError::Refused(format!("the session is over: {}", outcome(&over.plan, &over.state))));
     }
     if !respawn {
         return Err(ConnectError::NotRunning { restart: format!("cutover join {} --role driver", dir.id()) });

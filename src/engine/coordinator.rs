@@ -17,7 +17,7 @@ use crate::{
     plan::{Class, Plan, StepId},
     run::{
         Actor, Ask, Direction, Effect, Event, Operator, Phase, Refusal, Report, Request, Sample, Trouble, TroubleKind,
-        What, counter, due, effect, observe, opens, recovery, reread,
+        What, closing, counter, due, effect, observe, opens, recovery, reread,
     },
     session::{Hub, Inbound},
     steps::Health,
@@ -228,6 +228,9 @@ impl Coordinator {
                     && counter(&self.plan).is_some_and(|(known, _)| known.id == *metric)
                 {
                     self.counted = data.last().map(|datum| (metric.clone(), datum.value));
+                    if let Some(value) = closing(&self.plan, self.scribe.state(), metric, data) {
+                        self.report(Report::Closing { metric: metric.clone(), value });
+                    }
                 }
                 if let Some(report) = self.expiries.hear(&self.plan, &sample) {
                     self.report(report);

@@ -381,7 +381,7 @@ pub enum GateLevel {
     Start,
     /// Arm, then a second distinct key.
     Confirm,
-    /// Arm, then type the named thing.
+    /// Arm, then type what the act does ([`crate::run::typed_words`]).
     Type,
     /// Typed by the driver and confirmed by a second person with another login.
     Two,

@@ -3,7 +3,7 @@
 //! A [`Change`] holds both ends, so that undo, observation and display all follow from it: undo is the change reversed,
 //! and the world is *done* when it equals `after` and *not done* when it equals `before`.
 
-mod class;
+pub(super) mod class;
 mod rds;
 
 use std::{collections::BTreeMap, time::Duration};

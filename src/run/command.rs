@@ -271,6 +271,13 @@ pub enum Report {
         /// Its newest value.
         value: f64,
     },
+    /// Where it stood once the new side was closed again; see [`super::What::ClosingCounted`].
+    Closing {
+        /// Metric id.
+        metric: String,
+        /// Its value, counted after the closing.
+        value: f64,
+    },
     /// Everything that a look of the preflight found.
     Preflight(Vec<Finding>),
     /// For how long no request has reached the old side; see [`super::What::SilenceChanged`].

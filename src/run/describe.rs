@@ -213,6 +213,9 @@ fn watch(what: &What) -> String {
         What::OpeningCounted { metric, value } => {
             format!("the new side is being opened: {metric} stands at {value:.0}")
         }
+        What::ClosingCounted { metric, value } => {
+            format!("the new side is closed again: {metric} stands at {value:.0}")
+        }
         What::LeakChanged { side, who: Some(who) } => {
             format!("LEAK: {who}, on the {} side, which is closed to the application", side_word(*side))
         }

@@ -300,6 +300,13 @@ pub enum What {
         /// Its newest value.
         value: f64,
     },
+    /// Where it stood just after the new side was closed to them again, which is what going back has lost.
+    ClosingCounted {
+        /// Metric id.
+        metric: String,
+        /// Its first value that was counted after the closing.
+        value: f64,
+    },
     /// Somebody writes to a database that is closed to the application's roles, or does not any more.
     LeakChanged {
         /// Whose database.

@@ -11,7 +11,7 @@
 //! | `phase` | the one table of transitions |
 //! | `command`, `decide/` | what may be asked, and what it leads to |
 //! | `gate`, `conditions`, `hold`, `alarm` | evidence and consent; what must hold; what holds the run; what people are told |
-//! | `interlock`, `guardrail`, `price` | never two, never none; verdicts; the way back |
+//! | `interlock`, `guardrail`, `price`, `loss` | never two, never none; verdicts; the way back, and what it loses |
 //! | `finding` | what a preflight found |
 //! | `lasting` | what ends by itself while the run, or the way back, still needs it |
 //! | `bill` | what CloudWatch bills for watching |
@@ -39,6 +39,7 @@ mod guardrail;
 mod hold;
 mod interlock;
 mod lasting;
+mod loss;
 mod maintenance;
 mod operator;
 mod outcome;
@@ -75,15 +76,13 @@ pub use guardrail::{Datum, Verdict, VerdictKind, judge};
 pub use hold::{Hold, HoldKind, holds, turn};
 pub use interlock::{Cell, LastRead, Matrix, Violation, doubled, effects as runner_effects, misplaced, missing};
 pub use lasting::{Ending, Lasting, Needed, lasting, needed};
+pub use loss::{Written, closed_at, closing, counter, ever_opened_at, opened_at, opens, written};
 pub use maintenance::{in_maintenance, maintenance_since};
 pub use operator::{Claim, ClaimedBy, May, Operator, Origin};
 pub use outcome::outcome;
 pub use phase::{Direction, Phase, Trigger};
 pub use plight::Plight;
-pub use price::{
-    Forecast, Price, Written, closed_at, counter, ever_opened_at, forecast, opened_at, opens, point_passed, price,
-    total_after, written,
-};
+pub use price::{Forecast, Price, forecast, point_passed, price, total_after};
 pub use rehearsal::Rehearsal;
 pub use sample::{CheckSample, HerokuSample, ProbeSample, Sample};
 pub use split::split;

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     apply::ALIAS_TTL,
-    change::{Change, Part, RdsChange},
-    event::Outcome,
-    guardrail::Datum,
-    phase::{Direction, Phase},
-    state::{Attempt, State, StepState},
+    change::{Change, Part, RdsChange, class::targets},
+    loss::Written,
+    phase::Phase,
+    state::{State, StepState},
 };
-use crate::plan::{DatabaseMeasure, Kind, Metric, MetricSource, Plan, RdsKind, RecordSet, Side, Step, StepId};
+use crate::plan::{Kind, Plan, RdsKind, Step, StepId};
 
 /// What RDS needs to delete an instance.
 const DELETION: Duration = Duration::from_secs(90);
@@ -36,21 +35,6 @@ pub struct Price {
     /// What would be left behind on the new side; None: the new side was not opened, or no metric counts its writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written: Option<Written>,
-}
-
-/// What the new side has written since customers were led there or its database was opened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// How many; None: it is counted, and nothing was heard since.
-    pub amount: Option<u64>,
-    /// Rows; else bytes of WAL.
-    pub rows: bool,
-    /// The count began later: it is more than this.
-    pub at_least: bool,
-    /// Since when it counts.
-    pub since: Timestamp,
-    /// When it was counted last; None: not since then.
-    pub as_of: Option<Timestamp>,
 }
 
 /// When the run will be over and until when it can be aborted.
@@ -101,98 +85,6 @@ pub fn total_after(plan: &Plan, state: &State, id: &StepId, parts: &[Part], now:
     Change::reversal_of(&changes)?;
     let ttl = moved_ttl(&changes).map_or(Duration::ZERO, |ttl| Duration::from_secs(ttl.into()));
     Some(now.undo_time + undo_time(plan, state, id) + now.ttl.max(ttl))
-}
-
-/// The metric that counts what the new side writes. Rows are preferred: people know what a row is.
-#[must_use]
-pub fn counter(plan: &Plan) -> Option<(&Metric, bool)> {
-    let of = |wanted: DatabaseMeasure| {
-        let counts =
-            |metric: &&Metric| metric.side == Side::New && metric.source == MetricSource::Postgres { postgres: wanted };
-        plan.metrics.iter().find(counts)
-    };
-    let rows = of(DatabaseMeasure::WrittenRows).map(|metric| (metric, true));
-    rows.or_else(|| of(DatabaseMeasure::WrittenBytes).map(|metric| (metric, false)))
-}
-
-/// What the new side has written since it was opened, from the counters that the plan's metrics of its database are;
-/// `data` gives what is known of a metric, ordered by time.
-///
-/// Where the counter stood at the opening is in the journal, so that neither a new engine nor a ring that is full nor an
-/// undo makes the number smaller: what was written stays behind also while it is rolled back, and after it.
-#[must_use]
-pub fn written<'a>(plan: &Plan, state: &State, data: impl Fn(&str) -> &'a [Datum]) -> Option<Written> {
-    let (metric, rows) = counter(plan)?;
-    let opening = state.opening.as_ref().filter(|opening| opening.metric == metric.id);
-    let stands = opened_at(plan, state);
-    let since = opening.map(|opening| opening.at).or_else(|| ever_opened_at(plan, state))?;
-    let (known, period) = (data(&metric.id), SignedDuration::from_secs(metric.period.into()));
-    // A datum begins its period, and was counted at its end.
-    let counted_at = |datum: &Datum| datum.at.checked_add(period).unwrap_or(Timestamp::MAX);
-    // What is counted once it is closed again is replication, and no loss.
-    let closed = closed_at(plan, state).unwrap_or(Timestamp::MAX);
-    let known = &known[..known.len().min(known.partition_point(|datum| counted_at(datum) < closed) + 1)];
-    let earlier = known.iter().rev().find(|datum| counted_at(datum) <= since).map(|datum| datum.value);
-    let earlier = opening.map(|opening| opening.value).or(earlier);
-    let newest = known.last().filter(|datum| counted_at(datum) > since);
-    let begun = earlier.or_else(|| known.first().map(|datum| datum.value));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count, not below 0")]
-    let amount = newest.zip(begun).and_then(|(newest, begun)| {
-        // A counter that is behind where it began was reset: nobody knows.
-        (newest.value >= begun).then_some((newest.value - begun) as u64)
-    });
-    if stands.is_none() && state.rollback.is_none() && amount == Some(0) {
-        return None;
-    }
-    Some(Written { amount, rows, at_least: earlier.is_none(), since, as_of: newest.map(counted_at) })
-}
-
-/// Whether a change leads customers or writers to the new side. Where the plan opens the new database by a step of its
-/// own, only that does: until then replication alone writes there, and loses nothing.
-#[must_use]
-pub fn opens(plan: &Plan, change: &Change) -> bool {
-    let gated = plan.steps.iter().any(|step| matches!(step.kind, Kind::PostgresOpen { side: Side::New, .. }));
-    match change {
-        Change::WriteAccess { side: Side::New, to, .. } => to.open(),
-        change => !gated && moved_ttl(std::slice::from_ref(change)).is_some(),
-    }
-}
-
-/// When the first act began that led customers or writers to the new side and still stands.
-#[must_use]
-pub fn opened_at(plan: &Plan, state: &State) -> Option<Timestamp> {
-    let standing = |step: &&StepState| step.applied.iter().any(|change| opens(plan, change));
-    let begun = |step: &StepState| step.attempts.iter().map(|attempt| attempt.started_at).min();
-    state.steps.iter().filter(standing).filter_map(begun).min()
-}
-
-/// When the first act began that led customers or writers to the new side, whether it still stands or was undone.
-#[must_use]
-pub fn ever_opened_at(plan: &Plan, state: &State) -> Option<Timestamp> {
-    let attempts = state.steps.iter().flat_map(|step| &step.attempts);
-    attempts.filter(|attempt| opened(plan, attempt)).map(|attempt| attempt.started_at).min()
-}
-
-/// When the last act was undone that had opened the new side; None: one stands, or there was none.
-#[must_use]
-pub fn closed_at(plan: &Plan, state: &State) -> Option<Timestamp> {
-    if opened_by(plan, state) > 0 {
-        return None;
-    }
-    let openers = state.steps.iter().filter(|step| step.attempts.iter().any(|a| opened(plan, a)));
-    let undos = openers.flat_map(|step| &step.attempts).filter(|attempt| attempt.direction == Direction::Back);
-    undos.filter_map(|attempt| attempt.ended_at).max()
-}
-
-/// Whether an attempt opened the new side, or may have: one that failed with its first part did not.
-fn opened(plan: &Plan, attempt: &Attempt) -> bool {
-    let failed = attempt.part == 0 && matches!(attempt.outcome, Some(Outcome::Failed { .. }));
-    attempt.direction == Direction::Forward && !failed && attempt.parts.iter().any(|part| opens(plan, &part.change))
-}
-
-/// How many changes that opened the new side stand.
-pub(super) fn opened_by(plan: &Plan, state: &State) -> usize {
-    state.steps.iter().flat_map(|step| &step.applied).filter(|change| opens(plan, change)).count()
 }
 
 /// The step after which there is no way back, if it is done.
@@ -265,8 +157,7 @@ fn undo_duration(plan: &Plan, state: &State, step: &StepState) -> Duration {
 }
 
 /// The TTL that caches may hold of what these changes put in place of another target; None if only a TTL changed.
-fn moved_ttl(applied: &[Change]) -> Option<u32> {
+pub(super) fn moved_ttl(applied: &[Change]) -> Option<u32> {
     let Some(Change::Records { before: back, after: now, .. }) = Change::reversal_of(applied) else { return None };
-    let targets = |sets: &[RecordSet]| -> Vec<String> { sets.iter().map(RecordSet::target).collect() };
     (targets(&back) != targets(&now)).then(|| back.iter().map(|set| set.ttl.unwrap_or(ALIAS_TTL)).max()).flatten()
 }

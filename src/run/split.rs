@@ -1,21 +1,20 @@
 //! A name that stages of a switch lead to both sides.
 
 use super::{change::Change, state::State};
-use crate::plan::Record;
+use crate::plan::{Record, RecordSet};
 
 /// The share of answers that lead to the new side, in percent, by what this session's steps have put into the zone; None:
 /// all of them lead to one side.
 #[must_use]
 pub fn split(state: &State, record: &Record) -> Option<u8> {
-    let own = |change: &Change| match change {
-        Change::Records { after, .. } => {
-            let sets: Vec<_> = after.iter().filter(|set| set.name == record.name()).cloned().collect();
-            (!sets.is_empty()).then_some(sets)
-        }
-        _ => None,
-    };
+    fn own<'a>(change: &'a Change, record: &Record) -> Option<Vec<&'a RecordSet>> {
+        let Change::Records { after, .. } = change else { return None };
+        let sets: Vec<_> = after.iter().filter(|set| set.name == record.name()).collect();
+        (!sets.is_empty()).then_some(sets)
+    }
     // Steps act one after the other, in the order of the plan: the last that named it stands.
-    let sets = state.steps.iter().flat_map(|step| &step.applied).filter_map(own).next_back()?;
+    let sets =
+        state.steps.iter().flat_map(|step| &step.applied).filter_map(|change| own(change, record)).next_back()?;
     let weights = |new: bool| -> u32 {
         let of = sets.iter().filter(|set| (set.target() == record.new.target()) == new);
         of.filter_map(|set| set.weighted.as_ref()).map(|weighted| u32::from(weighted.weight)).sum()
@@ -27,10 +26,7 @@ pub fn split(state: &State, record: &Record) -> Option<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        plan::{RecordSet, RecordType},
-        run::StepState,
-    };
+    use crate::{plan::RecordType, run::StepState};
 
     #[test]
     fn between_the_stages_a_name_leads_to_both_sides_and_before_and_after_to_one() {

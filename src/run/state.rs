@@ -74,7 +74,10 @@ pub struct State {
     pub baseline: BTreeMap<String, f64>,
     /// Where the counter of what the new side writes stood when the new side was opened; it stays after a rollback.
     #[serde(default)]
-    pub opening: Option<Opening>,
+    pub opening: Option<Counted>,
+    /// Where it stood once the new side was closed again; an older one than [`super::closed_at`] tells nothing any more.
+    #[serde(default)]
+    pub closing: Option<Counted>,
     /// Check verdicts.
     pub checks: Vec<CheckState>,
     /// Resolver answers.
@@ -233,9 +236,9 @@ pub struct ManualHold {
     pub reason: String,
 }
 
-/// The new side was opened to customers or writers.
+/// Where the counter of what the new side writes stood at a moment that matters.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Opening {
+pub struct Counted {
     /// When.
     pub at: Timestamp,
     /// The metric that counts what is written there.

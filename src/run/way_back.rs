@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::{
     by_hand::{ByHand, by_hand, command, database_variable},
     change::Change,
+    loss::ever_opened_at,
     phase::Phase,
-    price::{ever_opened_at, point_passed, price},
+    price::{point_passed, price},
     state::{State, StepState},
 };
 use crate::plan::{Database, DatabaseAddress, Plan, Side, SslMode};

@@ -336,7 +336,7 @@ impl App {
     }
 
     fn came_to(&self) -> Option<String> {
-        self.follower.as_ref().map(|follower| outcome(&follower.snapshot().state))
+        self.follower.as_ref().map(Follower::snapshot).map(|snapshot| outcome(&snapshot.plan, &snapshot.state))
     }
 
     fn over(&self) -> bool {

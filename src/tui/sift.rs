@@ -106,6 +106,7 @@ const fn watches(what: &What) -> bool {
             | What::RunnerChanged { .. }
             | What::LeakChanged { .. }
             | What::OpeningCounted { .. }
+            | What::ClosingCounted { .. }
             | What::SourceChanged { .. }
             | What::PreflightTaken { .. }
             | What::FindingChanged { .. }

@@ -126,7 +126,7 @@ pub(super) struct Ui {
     /// Why this person's last gate closed, said more exactly than the engine can.
     pub(super) disarmed: Option<String>,
     pub(super) gate: Gatekeeper,
-    /// The connection that drove when the state was looked at last.
+    /// The connection that drove when the state was looked at last; the outer None: it was not looked at yet.
     driver: Option<Option<u64>>,
     waiting: Held<Waiting>,
     /// Why nothing can be asked of the engine.

@@ -10,11 +10,12 @@ use super::{
     drain::Drain,
     event::{Actor, Event, Observation, Outcome, Seat, What},
     gate::{ConditionId, Gate},
+    guardrail::VerdictKind,
     interlock::{Cell, LastRead},
     lasting::Ending,
     phase::{Direction, Phase, Trigger},
     state::{
-        AnswerState, Away, CheckState, Disarmed, LOG_LENGTH, ManualHold, Opening, Rollback, Session, State, StepState,
+        AnswerState, Away, CheckState, Counted, Disarmed, LOG_LENGTH, ManualHold, Rollback, Session, State, StepState,
         VerdictState,
     },
 };
@@ -124,6 +125,8 @@ impl State {
                 session.engine = Some((*pid, host.clone(), version.clone()));
                 self.vacate(event.at);
                 self.operators.clear();
+                // What held was seen by the engine before it: until this one has looked, nobody knows.
+                self.verdicts.retain(|_, known| known.kind != VerdictKind::Holding);
             }
             What::Attached { seat } | What::SeatTaken { seat } => self.sit(&event.by, *seat),
             What::Detached => {
@@ -361,7 +364,10 @@ impl State {
             }
             What::RunnerChanged { side, role, cell } => self.runner_seen(*side, *role, *cell, at),
             What::OpeningCounted { metric, value } => {
-                self.opening = Some(Opening { at, metric: metric.clone(), value: *value });
+                self.opening = Some(Counted { at, metric: metric.clone(), value: *value });
+            }
+            What::ClosingCounted { metric, value } => {
+                self.closing = Some(Counted { at, metric: metric.clone(), value: *value });
             }
             What::LeakChanged { side, who } => self.leak_seen(*side, who.as_ref()),
             What::PreflightTaken { findings } => self.findings.clone_from(findings),

@@ -30,7 +30,8 @@ impl Change {
     }
 }
 
-fn targets(sets: &[RecordSet]) -> Vec<String> {
+/// Where record sets lead, in their order.
+pub(in crate::run) fn targets(sets: &[RecordSet]) -> Vec<String> {
     sets.iter().map(RecordSet::target).collect()
 }
 

@@ -13,8 +13,8 @@ use crate::{
         event::{Actor, Observation, Outcome, Seat, Trouble, TroubleKind, What},
         finding::Finding,
         gate::{Evidence, Gate},
+        loss::{awaited_closing, opened_by},
         phase::{Direction, Phase},
-        price::opened_by,
         rehearsal::Rehearsal,
         state::{Attempt, StepState},
     },
@@ -348,6 +348,9 @@ impl Desk<'_> {
                 let first = first && opened_by(self.plan, self.state) == 1;
                 (first && value.is_finite()).then_some(What::OpeningCounted { metric, value })
             }
+            Report::Closing { metric, value } => (awaited_closing(self.plan, self.state).is_some()
+                && value.is_finite())
+            .then_some(What::ClosingCounted { metric, value }),
             Report::Leak { side, who } => {
                 (self.state.leaks.get(&side) != who.as_ref()).then_some(What::LeakChanged { side, who })
             }

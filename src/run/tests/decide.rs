@@ -71,7 +71,7 @@ impl Table {
         self.ask(Request::Confirm { gate: gate.id, seen: gate.evidence, typed: typed.map(str::to_owned) })
     }
 
-    fn reread(&mut self, step: &str, part: u32, parts: &[Part]) -> Vec<What> {
+    pub(super) fn reread(&mut self, step: &str, part: u32, parts: &[Part]) -> Vec<What> {
         let (gate, result) = (self.gate, Ok(Preview { parts: parts.to_vec(), facts: Vec::new() }));
         self.report(Report::Reread { step: step.into(), gate, part, result })
     }
@@ -298,31 +298,6 @@ fn a_stage_goes_on_only_while_what_guards_it_can_be_seen() {
 }
 
 #[test]
-fn the_count_of_what_is_lost_begins_with_the_first_act_that_opens_the_new_side() {
-    let mut table = Table::new(switch_only());
-    let count = |value| Report::Opening { metric: "rows".into(), value };
-    let begins = |whats: &[What]| matches!(whats, [What::OpeningCounted { .. }]);
-    assert!(!begins(&table.report(count(1.0))), "nothing is open");
-    table.start("switch", Direction::Forward, &stages());
-    assert!(begins(&table.report(count(500.0))), "its intent is written, and it is the first");
-    table.end("switch", done());
-    table.now += 60;
-    table.reread("switch", 1, &stages()[1..]);
-    assert!(!begins(&table.report(count(620.0))), "the first stage opened it");
-    table.end("switch", done());
-    table.observe("switch", 1, Observation::Done).unwrap();
-    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
-    table.start("switch", Direction::Back, &[part(records(&[set(60, "new.")], &[set(60, "old.")]), 0)]);
-    table.end("switch", done());
-    table.observe("switch", 2, Observation::Done).unwrap();
-    table.ask(Request::EndRollback).unwrap();
-    table.ask(Request::EndRollback).unwrap_err();
-    table.now += 100;
-    table.start("switch", Direction::Forward, &stages());
-    assert!(!begins(&table.report(count(700.0))), "what was written before is lost by going back once more");
-}
-
-#[test]
 fn doubt_and_holds_between_stages_are_nobodys_work() {
     let mut table = Table::new(switch_only());
     table.start("switch", Direction::Forward, &stages());
@@ -353,22 +328,6 @@ fn a_switch_that_was_stopped_in_its_bake_goes_back_in_what_its_one_part_took() {
     table.ask(Request::Stop { step: "switch".into() }).unwrap();
     let told = price(&table.plan, &table.state, None);
     assert_eq!((told.undos.len(), told.undo_time), (1, Duration::from_secs(20)), "not one of the forty it baked");
-}
-
-#[test]
-fn an_opening_that_failed_is_not_counted_from() {
-    let mut table = Table::new(switch_only());
-    let count = |value| Report::Opening { metric: "rows".into(), value };
-    let since = |table: &Table| table.state.opening.as_ref().map(|opening| opening.value);
-    table.start("switch", Direction::Forward, &stages());
-    table.report(count(500.0));
-    assert_eq!(since(&table), Some(500.0));
-    table.end("switch", Outcome::Failed { trouble: trouble() });
-    assert_eq!(since(&table), None, "replication goes on, and loses nothing");
-    table.now += 600;
-    table.start("switch", Direction::Forward, &stages());
-    table.report(count(900.0));
-    assert_eq!(since(&table), Some(900.0), "this one opened it");
 }
 
 #[test]

@@ -116,6 +116,7 @@ fn watches() -> Vec<What> {
         What::LeakChanged { side: Side::Old, who: Some(text()) },
         What::LeakChanged { side: Side::Old, who: None },
         What::OpeningCounted { metric: text(), value: 1200.0 },
+        What::ClosingCounted { metric: text(), value: 1500.0 },
         What::SilenceChanged { lasting: None },
         What::SilenceChanged { lasting: Some(Duration::ZERO) },
         What::SilenceChanged { lasting: Some(Duration::from_secs(300)) },
@@ -172,6 +173,7 @@ const fn number(what: &What) -> usize {
         What::LeakChanged { .. } => 36,
         What::OpeningCounted { .. } => 37,
         What::Arrived { .. } => 38,
+        What::ClosingCounted { .. } => 39,
     }
 }
 
@@ -179,7 +181,7 @@ const fn number(what: &What) -> usize {
 fn every_event_has_words() {
     let all: Vec<_> = people().into_iter().chain(attempts()).chain(watches()).collect();
     let kinds: BTreeSet<_> = all.iter().map(number).collect();
-    assert!(kinds.into_iter().eq(0..=38), "an event kind has no example here");
+    assert!(kinds.into_iter().eq(0..=39), "an event kind has no example here");
     let said: Vec<_> = all
         .into_iter()
         .map(|what| describe(&Event { seq: 1, at: at(0), by: Actor::Engine, what }))

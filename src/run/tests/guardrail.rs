@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use super::at;
+use super::{at, decide::Table, plan};
 use crate::{
     plan::{Bound, Consequence, Guardrail, Threshold},
-    run::{Datum, VerdictKind, judge},
+    run::{ConditionId, Datum, Direction, Report, VerdictKind, conditions, judge},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -98,4 +98,27 @@ fn a_verdict_says_what_it_rests_on() {
     let guardrail = guardrail(Bound::Above, Threshold::Absolute(2.0));
     let verdict = judge(&guardrail, &minutes(&[1.0, 1.5]), MINUTE, None, at(150));
     assert_eq!((verdict.value, verdict.threshold, verdict.age), (Some(1.5), Some(2.0), Some(Duration::from_secs(30))));
+}
+
+#[test]
+fn what_held_for_an_engine_that_is_gone_is_not_green_before_the_next_one_has_looked() {
+    let mut plan = plan();
+    plan.guardrails = vec![guardrail(Bound::Above, Threshold::Absolute(2.0))];
+    let mut table = Table::new(plan);
+    let saw = |verdict| Report::Verdict { guardrail: "errors".into(), verdict, value: None };
+    let restarted = || Report::Started { pid: 2, host: "h".into(), version: "v".into() };
+    let told = |table: &Table| {
+        let all = conditions(&table.plan, &table.state, &"lower".into(), Direction::Forward, at(table.now));
+        let of = all.into_iter().find(|condition| condition.id == ConditionId::Guardrails).unwrap();
+        (of.holds, of.blind)
+    };
+    table.report(saw(VerdictKind::Holding));
+    assert_eq!(told(&table), (true, false));
+    table.report(restarted());
+    assert_eq!(told(&table), (true, true));
+    assert_eq!(table.report(saw(VerdictKind::Holding)).len(), 1, "that it holds is news");
+    assert_eq!(told(&table), (true, false));
+    table.report(saw(VerdictKind::Breach));
+    table.report(restarted());
+    assert!(!told(&table).0, "what is broken is so until somebody sees that it is not");
 }

@@ -10,6 +10,8 @@ mod guardrail;
 mod interlock;
 mod lasting;
 mod late;
+mod loss;
+mod outcome;
 mod people;
 mod phase;
 mod price;

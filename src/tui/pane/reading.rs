@@ -75,17 +75,22 @@ pub(super) fn values(scene: &Scene<'_>, graph: &Graph<'_>, blind: bool) -> Vec<W
         Some(datum) => Some(text::value(metric.unit, datum.value)),
         None => cross.map(|_| scene.theme.glyphs.dash.to_owned()),
     };
-    let values: Vec<_> = graph.metrics.iter().filter_map(|metric| Some((metric.side, shown(metric)?))).collect();
+    let short = |age: Duration| text::brief(age).replace(' ', "");
+    let aged = |metric: &Metric| newest(scene, metric).map(|datum| age(scene, metric, datum));
+    // A side that fell silent, beside one that did not, has an age of its own.
+    let silent = |metric: &Metric| !blind && cross.is_none() && stale(scene, metric);
+    let (silenced, told): (Vec<&Metric>, Vec<&Metric>) = graph.metrics.iter().partition(|metric| silent(metric));
+    let values: Vec<_> = told.iter().filter_map(|metric| Some((*metric, shown(metric)?))).collect();
     // A unit that all of them have is said once, behind the last.
     let unit = |text: &str| text.split_once(' ').map(|(_, unit)| unit.to_owned());
     let last = values.last().and_then(|(_, text)| unit(text));
-    let ages = graph.metrics.iter().filter_map(|metric| Some(age(scene, metric, newest(scene, metric)?)));
-    let age = ages.max().filter(|_| cross.is_none()).map(|age| text::brief(age).replace(' ', ""));
+    let ages = told.iter().filter_map(|metric| aged(metric));
+    let age = ages.max().filter(|_| cross.is_none()).map(short);
     let mut words = Vec::new();
     // The last words give way first: what is blind must say so before it says what it was.
     words.extend(age.iter().filter(|_| blind).map(|age| word(Role::Warn, format!("blind {age}"))));
-    for (index, (of, text)) in values.iter().enumerate() {
-        let (role, sign) = side(scene, *of);
+    for (index, (metric, text)) in values.iter().enumerate() {
+        let (role, sign) = side(scene, metric.side);
         let role = if blind && cross.is_none() { Role::Dim } else { role };
         let again = index + 1 < values.len() && last.is_some() && unit(text) == last;
         let text = if again { text.split(' ').next().unwrap_or(text) } else { text };
@@ -94,6 +99,12 @@ pub(super) fn values(scene: &Scene<'_>, graph: &Graph<'_>, blind: bool) -> Vec<W
     }
     words.extend(cross.map(|at| word(Role::Focus, format!(" at {}", text::minute(at, scene.tz)))));
     words.extend(age.filter(|_| !blind).map(|age| word(Role::Dim, format!(" {age}"))));
+    let was = |metric: &&Metric| {
+        let (value, age) = (shown(metric)?, short(aged(metric)?));
+        let value = value.split(' ').next().unwrap_or(&value).to_owned();
+        Some(word(Role::Dim, format!(" {}{value} ({age})", side(scene, metric.side).1)))
+    };
+    words.extend(silenced.iter().filter_map(was));
     words
 }
 

@@ -1,16 +1,20 @@
 //! What a tired person at 3 a.m. must not be told wrongly, and must be able to see whole.
 
 use crossterm::event::KeyCode;
+use jiff::SignedDuration;
 
 use super::desk::Desk;
 use crate::{
     plan::Side,
-    run::{Answer, Direction, HoldKind, Operator, Request, Seat, Trouble, TroubleKind, What, holds, misplaced},
+    run::{
+        Answer, Datum, Direction, HoldKind, Operator, Request, Sample, Seat, Trouble, TroubleKind, What, holds,
+        misplaced,
+    },
     tui::{
         fixture::Fixture,
         form::Decision,
         guide::Guide,
-        keymap::CONSENT,
+        keymap::{CONSENT, View},
         pane::Pane,
         ui::{Overlay, Painted},
     },
@@ -385,6 +389,30 @@ fn traffic_that_nobody_measures_any_more_is_no_bar() {
     for size in [(160, 48), (120, 40), (80, 24)] {
         assert!(traffic(&fixture, size).contains("blind 9"), "{}", traffic(&fixture, size));
     }
+}
+
+#[test]
+fn a_side_that_fell_silent_does_not_make_the_other_old() {
+    let mut fixture = Fixture::new("sandbox");
+    fixture.to("watch");
+    fixture.measure();
+    let of = fixture.snapshot.plan.traffic.clone().unwrap();
+    fixture.pass(4_200);
+    let newest = fixture.snapshot.telemetry.metrics[&of.new].last().copied().unwrap();
+    let data = vec![Datum { at: newest.at + SignedDuration::from_secs(4_200), ..newest }];
+    fixture.snapshot.telemetry.take(Sample::Metric { metric: of.new, data });
+    for size in [(160, 48), (120, 40), (80, 24)] {
+        let screen = fixture.text(size);
+        let traffic = screen.lines().find(|line| line.contains("Traffic")).unwrap();
+        assert!(traffic.contains("2 m old, Heroku 72 m"), "{traffic}");
+        assert!(!traffic.contains("blind"), "{traffic}");
+    }
+    let graph = fixture.text((160, 48));
+    let title = graph.lines().find(|line| line.contains(" requests ")).unwrap();
+    assert!(title.contains(" 69s "), "{title}");
+    fixture.ui.view = View::Graphs;
+    let title = fixture.text((160, 48)).lines().find(|line| line.contains(" requests ")).unwrap().to_owned();
+    assert!(title.contains(" 69s ") && title.contains("(71m)"), "{title}");
 }
 
 #[test]
