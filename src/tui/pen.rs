@@ -237,11 +237,8 @@ fn lay(buf: &mut Buffer, (x, y): (u16, u16), words: &str, length: usize, style: 
     cell.set_style(style);
     let start = buf.index_of(x, y);
     for (to, c) in buf.content[start..][..length].iter_mut().zip(words.chars()) {
-        to.clone_from(&cell);
-        // A cell without a symbol shows a blank.
-        if c != ' ' {
-            to.set_char(c);
-        }
+        to.set_char(c);
+        (to.fg, to.bg, to.modifier) = (cell.fg, cell.bg, cell.modifier);
     }
     x + u16::try_from(length).unwrap_or(u16::MAX)
 }

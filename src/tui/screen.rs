@@ -71,7 +71,7 @@ impl Screen {
     pub(super) fn lines(&mut self, lines: Vec<Rect>) -> &mut Buffer {
         for y in lines.iter().flat_map(|area| area.top()..area.bottom()) {
             let start = self.next.index_of(0, y);
-            self.next.content[start..][..usize::from(self.next.area.width)].fill(Cell::EMPTY);
+            self.next.content[start..][..usize::from(self.next.area.width)].iter_mut().for_each(Cell::reset);
         }
         self.drawn = Some(lines);
         &mut self.next

@@ -16,6 +16,9 @@ pub(super) fn width(text: &str) -> usize {
 ///
 /// Those are printable ASCII and what lines, bars, graphs and glyphs are drawn with, which is nearly all of a screen.
 pub(super) fn single(text: &str) -> Option<usize> {
+    if plain(text) {
+        return Some(text.len());
+    }
     let (mut rest, mut columns) = (text.as_bytes(), 0);
     loop {
         rest = match rest {
@@ -41,7 +44,8 @@ pub(super) fn single(text: &str) -> Option<usize> {
 
 /// Printable ASCII, as nearly everything is: a byte is a column, and nothing needs to be looked at closely.
 pub(super) fn plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    // To the end in any case: many bytes are looked at together.
+    text.bytes().fold(true, |all, byte| all & matches!(byte, b' '..=b'~'))
 }
 
 /// The text without what a terminal might obey: control characters and marks that turn the direction of writing.

@@ -3,9 +3,12 @@
 
 use std::collections::HashMap;
 
-use ratatui::{buffer::Cell, style::Modifier};
+use ratatui::{
+    buffer::Cell,
+    style::{Color, Modifier},
+};
 
-use super::style::{DEFAULT, Ink, Style};
+use super::style::{DEFAULT, Ink, Marks, Style};
 
 /// What can be seen of a blank besides its background.
 const ON_BLANKS: Modifier = Modifier::UNDERLINED.union(Modifier::REVERSED).union(Modifier::CROSSED_OUT);
@@ -37,6 +40,8 @@ impl Glyph {
 
     pub(super) fn of(cell: &Cell, clusters: &mut Clusters) -> Self {
         let symbol = match cell.symbol().as_bytes() {
+            // Most of a screen.
+            [b' '] | [] if cell.bg == Color::Reset && !cell.modifier.intersects(ON_BLANKS) => return Self::VOID,
             [b' '] | [] => SPACE,
             [byte] => Symbol(u32::from(*byte)),
             // Lines, blocks and braille: nearly all else of a screen, and one column each.
@@ -45,15 +50,15 @@ impl Glyph {
             }
             _ => clusters.symbol(cell.symbol()),
         };
-        let style = Style { fg: Ink::of(cell.fg), bg: Ink::of(cell.bg), modifier: cell.modifier };
+        let style = Style { fg: Ink::of(cell.fg), bg: Ink::of(cell.bg), marks: Marks::of(cell.modifier) };
         if symbol == SPACE { Self { symbol, style }.emptied() } else { Self { symbol, style } }
     }
 
     /// Whether it would look as it should if it were written in this style.
     pub(super) fn written_in(self, style: Style) -> bool {
         // Of a blank only the background is seen.
-        let blank = || self.is_space() && self.style.modifier.is_empty() && self.style.bg == style.bg;
-        self.style == style || blank() && !style.modifier.intersects(ON_BLANKS)
+        let blank = || self.is_space() && !self.style.marks.any() && self.style.bg == style.bg;
+        self.style == style || blank() && !style.marks.modifier().intersects(ON_BLANKS)
     }
 
     pub(super) fn is_space(self) -> bool {
@@ -62,7 +67,7 @@ impl Glyph {
 
     /// The same without what is written there: of a blank the foreground shows nothing.
     pub(super) fn emptied(self) -> Self {
-        let seen = self.style.modifier.intersects(ON_BLANKS);
+        let seen = self.style.marks.modifier().intersects(ON_BLANKS);
         Self { symbol: SPACE, style: if seen { self.style } else { Style { bg: self.style.bg, ..DEFAULT } } }
     }
 

@@ -55,15 +55,33 @@ impl Ink {
     }
 }
 
+/// Modifiers, in as many bytes as a colour: two cells without a gap in them are compared at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Marks(u32);
+
+impl Marks {
+    pub(super) const fn of(modifier: Modifier) -> Self {
+        Self(modifier.bits() as u32)
+    }
+
+    pub(super) const fn any(self) -> bool {
+        self.0 != 0
+    }
+
+    pub(super) const fn modifier(self) -> Modifier {
+        Modifier::from_bits_truncate(self.0 as u16)
+    }
+}
+
 /// The style that the terminal would write with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Style {
     pub(super) fg: Ink,
     pub(super) bg: Ink,
-    pub(super) modifier: Modifier,
+    pub(super) marks: Marks,
 }
 
-pub(super) const DEFAULT: Style = Style { fg: Ink::RESET, bg: Ink::RESET, modifier: Modifier::empty() };
+pub(super) const DEFAULT: Style = Style { fg: Ink::RESET, bg: Ink::RESET, marks: Marks(0) };
 
 const MODIFIERS: [(Modifier, u16, u16); 5] = [
     (Modifier::BOLD, 1, 22),
@@ -75,8 +93,9 @@ const MODIFIERS: [(Modifier, u16, u16); 5] = [
 
 /// The codes that change one style into another, each with a semicolon behind it.
 pub(super) fn difference(codes: &mut String, from: Style, to: Style) {
-    let removed = from.modifier - to.modifier;
-    let mut added = to.modifier - from.modifier;
+    let (from_marks, to_marks) = (from.marks.modifier(), to.marks.modifier());
+    let removed = from_marks - to_marks;
+    let mut added = to_marks - from_marks;
     for (modifier, _, off) in MODIFIERS {
         if removed.contains(modifier) {
             decimal(codes, off);
@@ -85,7 +104,7 @@ pub(super) fn difference(codes: &mut String, from: Style, to: Style) {
     }
     // One code ends both bold and dim.
     if removed.intersects(Modifier::BOLD | Modifier::DIM) {
-        added |= to.modifier & (Modifier::BOLD | Modifier::DIM);
+        added |= to_marks & (Modifier::BOLD | Modifier::DIM);
     }
     for (modifier, on, _) in MODIFIERS {
         if added.contains(modifier) {

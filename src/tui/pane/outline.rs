@@ -46,7 +46,8 @@ pub(super) fn borders(set: &Set<'_>, style: Style, strategy: MergeStrategy, area
 pub(super) fn clear(area: Rect, buf: &mut Buffer) {
     let area = area.intersection(buf.area);
     if !area.is_empty() {
-        (area.top()..area.bottom()).for_each(|y| line(buf, y, area.x, area.right() - 1).fill(Cell::EMPTY));
+        let lines = area.top()..area.bottom();
+        lines.for_each(|y| line(buf, y, area.x, area.right() - 1).iter_mut().for_each(Cell::reset));
     }
 }
 
