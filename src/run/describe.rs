@@ -234,12 +234,7 @@ fn watch(what: &What) -> String {
                 if finding.standing == Standing::ActionRequired { "ACTION REQUIRED" } else { finding.standing.word() };
             format!("preflight: {}: {word}{was}: {}", finding.title, finding.reason)
         }
-        What::SilenceChanged { lasting: None } => "requests at the old side are not measured".into(),
-        What::SilenceChanged { lasting: Some(Duration::ZERO) } => "requests reach the old side".into(),
-        What::SilenceChanged { lasting: Some(lasting) } => {
-            let lasting = SignedDuration::try_from(*lasting).map(clock_text).unwrap_or_default();
-            format!("no request has reached the old side for {lasting}")
-        }
+        What::SilenceChanged { lasting } => silence(*lasting),
         What::ExpirySeen { of, host, until } => {
             let of_host = host.as_ref().map_or_else(String::new, |host| format!(" of {host}"));
             let end = until.map_or_else(|| "do not say when they end".to_owned(), |until| format!("end at {until:.0}"));
@@ -250,6 +245,17 @@ fn watch(what: &What) -> String {
         }
         What::SourceChanged { source, trouble: None } => format!("{source}: well again"),
         _ => String::new(),
+    }
+}
+
+fn silence(lasting: Option<Duration>) -> String {
+    match lasting {
+        None => "requests at the old side are not measured".into(),
+        Some(Duration::ZERO) => "requests reach the old side".into(),
+        Some(lasting) => {
+            let lasting = SignedDuration::try_from(lasting).map(clock_text).unwrap_or_default();
+            format!("no request has reached the old side for {lasting}")
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use tui_input::{Input, backend::crossterm::EventHandler};
 use super::gate::{Latch, Stroke};
 use crate::{
     plan::StepId,
-    run::{ConditionId, Request, Seat},
+    run::{ConditionId, Operator, Request, Seat, State},
 };
 
 /// What a form is about.
@@ -255,6 +255,26 @@ pub(super) struct Question {
 }
 
 impl Question {
+    /// Why there is nothing left to decide; None: there is.
+    pub(super) fn outlived(&self, state: &State, you: &Operator) -> Option<String> {
+        match &self.about {
+            Decision::Rollback(_) if state.rollback.is_some() => Some("it is being rolled back already".into()),
+            Decision::Forward if state.rollback.is_none() && !state.rolled_back => {
+                Some("it goes forward already".into())
+            }
+            Decision::Seat if state.driver().is_some_and(|driver| driver.conn == you.conn) => {
+                Some("you drive already".into())
+            }
+            Decision::Stop(step) => {
+                let phase = state.step(step).map(|step| step.phase).filter(|phase| !phase.in_flight())?;
+                Some(format!("{step} is {} by now", phase.word()))
+            }
+            Decision::Release if state.hold.is_none() => Some("the hold is released already".into()),
+            Decision::End if state.ended => Some("the session is over".into()),
+            _ => None,
+        }
+    }
+
     /// What is asked of the engine once it is decided.
     pub(super) fn request(&self) -> Request {
         match &self.about {

@@ -287,7 +287,11 @@ fn ready(scene: &Scene<'_>, step: &StepState) -> Advice {
     let last = scene.plan().step(&step.id).is_some_and(|step| step.point_of_no_return);
     if last && scene.target.direction == Direction::Forward {
         return advice(
-            "NO WAY BACK AFTER THIS: R shows what can be undone; Enter arms it",
+            if scene.price().passed.is_some() {
+                "Nothing puts this back either; Enter arms it"
+            } else {
+                "NO WAY BACK AFTER THIS: R shows what can be undone; Enter arms it"
+            },
             "in a real night: is the new side well, and does everybody agree?",
         );
     }

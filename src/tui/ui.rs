@@ -208,6 +208,11 @@ impl Ui {
             self.say(text, true, now);
         }
         self.driver = Some(drives);
+        if let Some(Overlay::Question(question)) = &self.overlay
+            && let Some(reason) = question.outlived(&snapshot.state, &snapshot.you)
+        {
+            self.drop_question(reason, now);
+        }
         let open = self.gate.open();
         let disturbed = self.gate.follow(&snapshot.plan, &snapshot.state, &snapshot.you, dwell);
         if open.is_some() && self.gate.open().is_none() {

@@ -249,9 +249,17 @@ impl State {
     }
 
     /// What was only looked at after a step tells nothing any more once that step is undone: going forward again looks
-    /// again.
+    /// again. So does what was compared before the new database was opened, as far back as to the closing of the old one:
+    /// the new one was written to since.
     fn rewind(&mut self, undone: &StepId, at: Timestamp) -> Result<(), Illegal> {
-        let later = self.steps.iter_mut().skip_while(|step| step.id != *undone).skip(1);
+        let moves = |step: &StepState, of: Side| {
+            let sent = step.attempt().map(|last| &last.parts[..]).unwrap_or_default();
+            sent.iter().any(|part| matches!(&part.change, Change::WriteAccess { side, .. } if *side == of))
+        };
+        let here = self.steps.iter().position(|step| step.id == *undone).unwrap_or(self.steps.len());
+        let written = self.steps.get(here).is_some_and(|step| moves(step, Side::New));
+        let frozen = self.steps.iter().take(here).rposition(|step| moves(step, Side::Old)).filter(|_| written);
+        let later = self.steps.iter_mut().skip(frozen.unwrap_or(here) + 1);
         for step in later.filter(|step| step.phase == Phase::Done && step.applied.is_empty()) {
             step.go(Trigger::Rewind, at)?;
             step.ticked.clear();

@@ -8,8 +8,8 @@ use super::{
 use crate::{
     plan::{DatabaseMeasure, Kind, Metric, MetricSource, Plan, Side, Unit, WriteLock},
     run::{
-        Attempt, Counted, Datum, Direction, Observation, Outcome, Phase, Report, Request, Rollback, State, What,
-        Written, closing, written,
+        Access, Attempt, Change, ConditionId, Counted, Datum, Direction, Observation, Outcome, Part, Phase, Report,
+        Request, Rollback, State, What, Written, closing, conditions, written,
     },
 };
 
@@ -193,4 +193,40 @@ fn an_opening_that_failed_is_not_counted_from() {
     table.start("switch", Direction::Forward, &stages());
     table.report(count(900.0));
     assert_eq!(since(&table), Some(900.0), "this one opened it");
+}
+
+#[test]
+fn what_was_compared_before_the_new_side_was_written_to_is_compared_again() {
+    let mut plan = plan();
+    let (method, roles) = (WriteLock::Revoke, vec!["shop".to_owned()]);
+    let look = || Kind::PostgresCompare { tables: Vec::new(), sample_above: 1, ranges: 1 };
+    plan.steps = vec![
+        step("before", look(), &[]),
+        step("freeze", Kind::PostgresFreeze { side: Side::Old, method, roles: roles.clone() }, &[]),
+        step("compare", look(), &["freeze"]),
+        step("open", Kind::PostgresOpen { side: Side::New, method, roles }, &["compare"]),
+    ];
+    let limits = |limit| Access::Limits { limits: [("shop".to_owned(), limit)].into() };
+    let access = |side, from, to| {
+        let (from, to) = (limits(from), limits(to));
+        vec![part(Change::WriteAccess { side, database: "shop".into(), from, to }, 0)]
+    };
+    let mut table = Table::new(plan);
+    let attempt = |table: &mut Table, step: &str, direction, parts: &[Part], number| {
+        table.start(step, direction, parts);
+        table.end(step, ended());
+        table.observe(step, number, Observation::Done).unwrap();
+    };
+    let nothing = [part(Change::Nothing, 0)];
+    attempt(&mut table, "before", Direction::Forward, &nothing, 1);
+    attempt(&mut table, "freeze", Direction::Forward, &access(Side::Old, -1, 0), 1);
+    attempt(&mut table, "compare", Direction::Forward, &nothing, 1);
+    attempt(&mut table, "open", Direction::Forward, &access(Side::New, 0, -1), 1);
+    table.ask(Request::BeginRollback { reason: "enough".into() }).unwrap();
+    attempt(&mut table, "open", Direction::Back, &access(Side::New, -1, 0), 2);
+    let phases = ["before", "freeze", "compare", "open"].map(|step| table.state.step(&step.into()).unwrap().phase);
+    assert_eq!(phases, [Phase::Done, Phase::Done, Phase::Waiting, Phase::Undone]);
+    table.ask(Request::EndRollback).unwrap();
+    let seen = conditions(&table.plan, &table.state, &"open".into(), Direction::Forward, at(table.now));
+    assert!(seen.iter().any(|condition| condition.id == ConditionId::Needs && !condition.holds), "{seen:?}");
 }

@@ -66,14 +66,18 @@ pub(super) fn banners(scene: &Scene<'_>) -> Vec<Banner> {
     all
 }
 
-/// What is left does not fit the window any more, even if nobody waits.
+/// What is left does not fit the window any more, even if nobody waits; or the window is over.
 fn late(scene: &Scene<'_>) -> Option<Banner> {
     let state = scene.state();
     let over = state.ended || state.complete() || state.rolled_back || state.rollback.is_some();
     let (finish, end) = (scene.forecast().finish, scene.forecast().window_end.filter(|_| !over)?);
     let minute = |at| text::minute(at, scene.tz);
-    let words = format!("what is left ends at {} if nobody waits, the window at {}", minute(finish), minute(end));
-    (scene.now < end && finish > end).then(|| banner(Role::WarnFill, "LATE", words, ""))
+    let words = if scene.now < end {
+        format!("what is left ends at {} if nobody waits, the window at {}", minute(finish), minute(end))
+    } else {
+        format!("the window ended at {}; what is left ends at {} if nobody waits", minute(end), minute(finish))
+    };
+    (finish > end).then(|| banner(Role::WarnFill, "LATE", words, ""))
 }
 
 /// A gate that this person did not arm, or whose second person is awaited: what, since when, from whom.
@@ -93,7 +97,10 @@ fn gate_of(scene: &Scene<'_>, gate: &Gate) -> Option<Banner> {
         }
         None if own => None,
         None => {
-            let words = format!("{} armed the gate of {} {} ago", gate.by.name, gate.step, since(gate.armed_at));
+            // People's time, as the driver's gate counts it down.
+            let ago = text::clock(scene.snapshot.clock.to_wall(text::since(gate.armed_at, scene.now)));
+            let step = scene.plan().step(&gate.step).map_or(gate.step.0.as_str(), |step| step.title.as_str());
+            let words = format!("{} armed the gate of \"{step}\" {ago} ago", gate.by.name);
             Some(banner(Role::InfoFill, "ARMED", words, ""))
         }
     }

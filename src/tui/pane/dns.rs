@@ -201,7 +201,7 @@ pub(super) fn render_all(scene: &Scene<'_>, area: Rect, buf: &mut Buffer) -> Rol
     let inside = framed(scene, area, &[word(Role::Text, "DNS / TTL")], &right, buf);
     rolled(scene, padded(inside), scene.ui.scroll, buf, |pen| {
         for record in &scene.plan().records {
-            pen.put(Role::Strong, record.name().trim_end_matches('.')).gap(2);
+            pen.put(Role::Strong, record.name().trim_end_matches('.')).put(Role::Dim, "  plan: ");
             pen.put(Role::Old, &record.old.to_string()).gap(1).put(Role::Dim, scene.theme.glyphs.arrow).gap(1);
             pen.put(Role::New, &record.new.to_string()).line();
             drain_line(scene, pen, record);

@@ -120,7 +120,7 @@ fn acts(scene: &Scene<'_>, command: Command) -> bool {
         // Elsewhere it leads back to the cockpit, as 1 does.
         Command::NextPane => scene.ui.view == View::Cockpit,
         // Before everything is done it is no usual thing to do.
-        Command::End => state.complete() || state.rolled_back,
+        Command::End => (state.complete() || state.rolled_back) && seat(scene.snapshot) != Seat::Viewer,
         Command::Rollback => state.rollback.is_none() && !state.rolled_back && scene.price().passed.is_none(),
         _ => true,
     }

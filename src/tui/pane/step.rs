@@ -322,7 +322,11 @@ fn attempts(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'_>) {
     }
     section(pen, "tried");
     for attempt in state.attempts.iter().rev().take(3) {
-        let way = if attempt.direction == Direction::Back { "undo, " } else { "" };
+        let way = match (attempt.direction, scene.target.direction) {
+            (Direction::Back, _) => "undo, ",
+            (Direction::Forward, Direction::Back) => "forward, ",
+            (Direction::Forward, Direction::Forward) => "",
+        };
         let started = text::time(attempt.started_at, scene.tz);
         let by = attempt.by.join(" and ");
         pen.column(MARGIN).put(Role::Dim, &format!("#{} {way}{started} by {by} ", attempt.number));

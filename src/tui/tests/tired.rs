@@ -1,5 +1,7 @@
 //! What a tired person at 3 a.m. must not be told wrongly, and must be able to see whole.
 
+use std::time::Duration;
+
 use crossterm::event::KeyCode;
 use jiff::SignedDuration;
 
@@ -7,8 +9,8 @@ use super::desk::Desk;
 use crate::{
     plan::Side,
     run::{
-        Answer, Datum, Direction, HoldKind, Operator, Request, Sample, Seat, Trouble, TroubleKind, What, holds,
-        misplaced,
+        Access, Answer, Change, Datum, Direction, HoldKind, Operator, Part, Preview, Request, Sample, Seat, Trouble,
+        TroubleKind, What, holds, misplaced,
     },
     tui::{
         fixture::Fixture,
@@ -440,4 +442,38 @@ fn no_key_is_offered_that_the_way_back_does_not_take() {
     desk.press(KeyCode::Char('R'));
     let last = shown(&mut desk, (120, 40)).lines().last().unwrap().trim().to_owned();
     assert_eq!(last, "Esc leave it");
+}
+
+#[test]
+fn a_question_goes_with_what_it_is_about() {
+    let mut desk = Desk::new("watch");
+    let bob = crate::run::Actor::Operator(Operator::new(7, "bob", 1001));
+    desk.apply(&bob, vec![What::HoldRaised { reason: "wait".into() }]);
+    desk.press(KeyCode::Char('h'));
+    assert!(matches!(&desk.fixture.ui.overlay, Some(Overlay::Question(asked)) if asked.about == Decision::Release));
+    desk.apply(&bob, vec![What::HoldReleased]);
+    desk.fixture.ui.follow(&desk.fixture.snapshot, desk.at);
+    assert!(desk.fixture.ui.overlay.is_none());
+    let told = desk.fixture.ui.toast.as_ref().map(|toast| toast.text.clone());
+    assert_eq!(told.as_deref(), Some("nothing was done: the hold is released already"));
+    desk.rest(1_000);
+    desk.press(KeyCode::Char(CONSENT));
+    desk.rest(1_000);
+    assert!(!desk.sent.contains(&Request::Release));
+}
+
+#[test]
+fn what_is_lost_already_stays_lost_when_the_new_side_is_opened_again() {
+    let mut desk = Desk::new("open-writes");
+    let screen = |desk: &Desk| desk.fixture.text((160, 48));
+    let limits = |limit| Access::Limits { limits: [("shop".to_owned(), limit)].into() };
+    let (database, from, to) = ("shop".to_owned(), limits(0), limits(-1));
+    let opening = Part { change: Change::WriteAccess { side: Side::New, database, from, to }, bake: Duration::ZERO };
+    let preview = Preview { parts: vec![opening], facts: Vec::new() };
+    let (step, direction) = ("open-writes".into(), Direction::Forward);
+    desk.apply(&crate::run::Actor::Engine, vec![What::Previewed { step, direction, preview }]);
+    assert!(screen(&desk).contains("from then on"), "{}", screen(&desk));
+    assert!(!screen(&desk).contains("from then on too"));
+    desk.apply(&crate::run::Actor::Engine, vec![What::OpeningCounted { metric: "rows-written".into(), value: 0.0 }]);
+    assert!(screen(&desk).contains("from then on too"), "{}", screen(&desk));
 }

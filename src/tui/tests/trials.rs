@@ -421,6 +421,11 @@ fn what_does_not_fit_the_window_any_more_is_said_before_it_is_over() {
         let screen = fixture.text(size);
         assert!(screen.contains("LATE  what is left ends at "), "{screen}");
     }
+    fixture.pass(7_200);
+    for size in SIZES {
+        let screen = fixture.text(size);
+        assert!(screen.contains("LATE  the window ended at "), "it does not get better: {screen}");
+    }
 }
 
 #[test]

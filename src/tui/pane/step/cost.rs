@@ -29,11 +29,15 @@ pub(super) fn consequences(scene: &Scene<'_>, state: &StepState, pen: &mut Pen<'
     }
     let opened = opened_at(scene.plan(), scene.state()).is_some();
     if !back && !opened && changes().any(|part| opens(scene.plan(), &part.change)) {
-        said.push(format!("going back loses what is written on {} from then on", scene.plan().sides.new.label));
+        // What it has lost already stays lost.
+        let too = if scene.price().written.is_some() { " too" } else { "" };
+        said.push(format!("going back loses what is written on {} from then on{too}", scene.plan().sides.new.label));
     }
     let last = scene.plan().step(&state.id).is_some_and(|step| step.point_of_no_return);
     if !back && last {
-        said.push(format!("NO WAY BACK to {old} with R any more"));
+        let passed = scene.price().passed.is_some();
+        let first = || format!("NO WAY BACK to {old} with R any more");
+        said.push(if passed { "NOTHING PUTS THIS BACK either".to_owned() } else { first() });
     }
     for (index, words) in said.iter().enumerate() {
         if index == 0 {
